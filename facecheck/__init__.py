@@ -1,0 +1,50 @@
+"""facecheck tells photographs of faces from AI-generated ones.
+
+    >>> import facecheck
+    >>> facecheck.predict("photo.jpg").verdict
+    <Verdict.REAL: 'real'>
+
+"real" means that no sign of generation was found; it never means that a picture is authentic.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facecheck.checker import FaceChecker, predict
+    from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError
+    from facecheck.models import load_model
+    from facecheck.result import Face, Prediction, Verdict
+
+__version__ = "0.1.0"
+__all__ = [
+    "DeviceError",
+    "Face",
+    "FaceChecker",
+    "FacecheckError",
+    "ImageError",
+    "ModelError",
+    "Prediction",
+    "Verdict",
+    "load_model",
+    "predict",
+]
+
+# Resolved on first use (PEP 562), so that importing facecheck loads no torch.
+_HOMES = {
+    "checker": ("FaceChecker", "predict"),
+    "errors": ("DeviceError", "FacecheckError", "ImageError", "ModelError"),
+    "models": ("load_model",),
+    "result": ("Face", "Prediction", "Verdict"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,5 @@
+"""`python -m facecheck`: the same as the command `facecheck`."""
+
+from facecheck.cli import main
+
+main()

@@ -1,0 +1,186 @@
+"""FaceChecker: pictures -> detection -> crops -> scores -> Prediction."""
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast, overload
+
+import numpy as np
+
+from facecheck import calibration, crop, image, quality
+from facecheck.backends.torch import TorchBackend, pick_device
+from facecheck.detection import Detections, FaceDetector
+from facecheck.errors import ImageError
+from facecheck.image import Pixels, Source
+from facecheck.models import DEFAULT_MODEL, Model, ModelConfig, load_model
+from facecheck.result import Face, ModelInfo, Prediction, Timing, Verdict
+
+BATCH_PICTURES = 16
+# A batch is closed early when its pictures are large, so that memory stays bounded.
+BATCH_PIXELS = 24_000_000
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An input after decoding: pixels or an error."""
+
+    name: str
+    pixels: Pixels | None
+    decode_ms: float
+    error: ImageError | None = None
+
+
+class FaceChecker:
+    """Finds and scores faces. Make one and share it: it is safe to use from several threads at once.
+
+    Args:
+        model: a name, a path (see `load_model`), or a loaded `Model`.
+        device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", ...
+        detector: another `FaceDetector`, for other detection settings.
+
+    Raises:
+        ModelError, DeviceError.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
+        device: str = "auto",
+        detector: FaceDetector | None = None,
+    ) -> None:
+        loaded = model if isinstance(model, Model) else load_model(model)
+        chosen = pick_device(device)
+        self.config: ModelConfig = loaded.config
+        self.detector = detector or FaceDetector(chosen)
+        self._backend = TorchBackend(loaded, chosen)
+        self._info = ModelInfo(self.config.name, self.config.version, self.config.sha256)
+
+    @overload
+    def predict(self, source: Source) -> Prediction: ...  # type: ignore[overload-overlap]
+    @overload
+    def predict(self, source: Iterable[Source]) -> list[Prediction]: ...
+    def predict(self, source: Source | Iterable[Source]) -> Prediction | list[Prediction]:
+        """Judge one picture or many.
+
+        Args:
+            source: a picture in any form that `facecheck.image.load` reads, or a list or generator of them.
+
+        Returns:
+            One `Prediction` for a picture; a list in input order for several, where an unreadable input has its
+            `error` set and harms no other.
+
+        Raises:
+            ImageError: the one picture cannot be read.
+        """
+        if not image.is_one(source) and isinstance(source, Iterable):
+            return list(self.stream(cast(Iterable[Source], source)))
+        opened = _open(cast(Source, source))
+        if opened.error is not None:
+            raise opened.error
+        return self._judge_batch([opened])[0]
+
+    def stream(self, sources: Iterable[Source]) -> Iterator[Prediction]:
+        """As `predict` for many, but lazily: a result comes as soon as its batch is done, in input order."""
+        batch: list[_Opened] = []
+        for source in sources:
+            batch.append(_open(source))
+            pixels = sum(item.pixels.shape[0] * item.pixels.shape[1] for item in batch if item.pixels is not None)
+            if len(batch) >= BATCH_PICTURES or pixels >= BATCH_PIXELS:
+                yield from self._judge_batch(batch)
+                batch = []
+        yield from self._judge_batch(batch)
+
+    def judge(self, pictures: Sequence[Pixels], detections: Sequence[Detections]) -> list[tuple[Face, ...]]:
+        """Score faces whose places are known already, from a tracker or another detector.
+
+        Args:
+            pictures: each (H, W, 3) uint8 RGB. detections: one for each picture.
+
+        Returns:
+            The faces of each picture, in the order of its boxes.
+        """
+        places = [(picture, box) for picture, found in zip(pictures, detections, strict=True) for box in found.boxes]
+        size, margin = self.config.input_size, self.config.crop_margin
+        crops = (
+            np.stack([crop.face(picture, box, size, margin) for picture, box in places])
+            if places
+            else np.empty((0, size, size, 3), np.uint8)
+        )
+        scores = iter(calibration.p_fake(self._backend.logits(crops), self.config.decision.temperature).tolist())
+        cut = iter(crops)
+        return [
+            tuple(self._face(picture, found, index, next(cut), next(scores)) for index in range(len(found)))
+            for picture, found in zip(pictures, detections, strict=True)
+        ]
+
+    def _face(self, picture: Pixels, found: Detections, index: int, face: Pixels, score: float) -> Face:
+        box = found.boxes[index]
+        reasons = quality.measure(picture, box, face).reasons(self.config.limits)
+        verdict = calibration.verdict(score, self.config.decision)
+        if verdict == Verdict.UNCERTAIN:
+            reasons += (calibration.BORDERLINE,)
+        x0, y0, x1, y1 = box.tolist()
+        return Face(
+            box=(x0, y0, x1, y1),
+            landmarks=tuple((x, y) for x, y in found.landmarks[index].tolist()),
+            confidence=float(found.confidence[index]),
+            p_fake=score,
+            verdict=Verdict.UNCERTAIN if reasons else verdict,
+            reasons=reasons,
+        )
+
+    def _judge_batch(self, batch: Sequence[_Opened]) -> list[Prediction]:
+        pictures = [item.pixels for item in batch if item.pixels is not None]
+        started = time.perf_counter()
+        detections = self.detector.detect(pictures)
+        detected = time.perf_counter()
+        faces = iter(self.judge(pictures, detections))
+        classified = time.perf_counter()
+        share = 1000 / max(len(pictures), 1)
+        detect_ms, classify_ms = (detected - started) * share, (classified - detected) * share
+        results = []
+        for item in batch:
+            if item.pixels is None:
+                results.append(
+                    Prediction(item.name, model=self._info, timing_ms=Timing(item.decode_ms), error=str(item.error))
+                )
+                continue
+            height, width = item.pixels.shape[:2]
+            timing = Timing(item.decode_ms, detect_ms, classify_ms)
+            results.append(Prediction(item.name, (width, height), next(faces), self._info, timing))
+        return results
+
+
+def _open(source: Source) -> _Opened:
+    name, started = image.describe(source), time.perf_counter()
+    try:
+        pixels, error = image.load(source), None
+    except ImageError as problem:
+        pixels, error = None, problem
+    return _Opened(name, pixels, (time.perf_counter() - started) * 1000, error)
+
+
+_shared_lock = threading.Lock()
+
+
+@functools.cache
+def _made_once() -> FaceChecker:
+    return FaceChecker()
+
+
+def shared_checker() -> FaceChecker:
+    """The `FaceChecker` behind `facecheck.predict`: default model, default device, made on first use."""
+    with _shared_lock:  # functools.cache alone would let two threads load the model twice.
+        return _made_once()
+
+
+@overload
+def predict(source: Source) -> Prediction: ...  # type: ignore[overload-overlap]
+@overload
+def predict(source: Iterable[Source]) -> list[Prediction]: ...
+def predict(source: Source | Iterable[Source]) -> Prediction | list[Prediction]:
+    """Judge one picture or many with the default model; see `FaceChecker.predict`."""
+    return shared_checker().predict(source)

@@ -1,0 +1,213 @@
+"""The command `facecheck`."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from facecheck import __version__
+from facecheck.errors import FacecheckError
+from facecheck.result import Prediction, Verdict
+
+if TYPE_CHECKING:
+    from facecheck.checker import FaceChecker
+
+UNREADABLE, FOUND = 1, 3
+LONG_LIST = 20
+COLOURS = {
+    Verdict.REAL: "green",
+    Verdict.FAKE: "red",
+    Verdict.UNCERTAIN: "yellow",
+    Verdict.NO_FACE: "blue",
+    None: "magenta",
+}
+CSV_COLUMNS = ("source", "verdict", "p_fake", "faces", "reasons", "error")
+
+
+@click.group()
+@click.version_option(__version__)
+def main() -> None:
+    """Tell photographs of faces from AI-generated ones. Nothing leaves this machine."""
+
+
+@main.command()
+@click.argument("photos", nargs=-1, required=True)
+@click.option("--json", "style", flag_value="json", help="One JSON object a line for each picture.")
+@click.option("--csv", "style", flag_value="csv", help="A CSV table with a header.")
+@click.option(
+    "--fail-on",
+    "fail_on",
+    multiple=True,
+    type=click.Choice([v.value for v in Verdict]),
+    help="Exit with 3 if any picture has this verdict.",
+)
+@click.option("--model", default=None, help="Name or path of a model; the default ships with the package.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
+def predict(photos: Sequence[str], style: str | None, fail_on: Sequence[str], model: str | None, device: str) -> None:
+    """Judge PHOTOS: files, folders (every file in them), or - for a picture on standard input.
+
+    Exit code: 0 whatever the verdicts, 1 if an input could not be read, 2 for wrong usage, 3 if --fail-on matched.
+    """
+    inputs = list(_inputs(photos))
+    try:
+        results = _checker(model, device).stream(_opened(inputs))
+    except FacecheckError as error:
+        raise click.ClickException(str(error)) from error
+    verdicts, unreadable = set(), False
+    with _progress(results, len(inputs)) as shown:
+        for prediction in _written(shown, style or ("table" if sys.stdout.isatty() else "lines")):
+            verdicts.add(prediction.verdict)
+            unreadable |= prediction.error is not None
+    if verdicts & set(fail_on):
+        sys.exit(FOUND)
+    sys.exit(UNREADABLE if unreadable else 0)
+
+
+@main.group()
+def model() -> None:
+    """The models that ship with the package."""
+
+
+@model.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The whole config as JSON.")
+def info(name: str | None, as_json: bool) -> None:
+    """Load model NAME (a name or a path), check its sha256 and print what it is."""
+    from facecheck.models import DEFAULT_MODEL, load_model
+
+    try:
+        config = load_model(name or DEFAULT_MODEL).config
+    except FacecheckError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(config.to_json(), nl=False)
+        return
+    decision, limits = config.decision, config.limits
+    size, margin = f"{config.input_size} px", f"margin {config.crop_margin}"
+    band = f"uncertain in [{decision.uncertain_from}, {decision.uncertain_to})"
+    rows = {
+        "model": f"{config.name} {config.version} ({config.architecture}, {size}, {margin})",
+        "sha256": f"{config.sha256} (checked)",
+        "threshold": f"p_fake {decision.threshold}, {band}, temperature {decision.temperature:.3f}",
+        "judged": f"faces of at least {limits.min_face_px:g} px, sharpness {limits.min_sharpness:g} or more, "
+        f"blockiness {limits.max_blockiness:g} or less, at most {limits.max_outside:.0%} outside the picture",
+        "licence": config.licence,
+        "trained on": ", ".join(config.training_data),
+    }
+    for key, value in rows.items():
+        click.echo(f"{key:<11} {value}")
+
+
+@model.command("list")
+def list_models() -> None:
+    """Print the names that --model knows."""
+    from facecheck.models import available
+
+    for name in available():
+        click.echo(name)
+
+
+def _checker(model: str | None, device: str) -> "FaceChecker":
+    from facecheck.checker import FaceChecker
+    from facecheck.models import DEFAULT_MODEL
+
+    return FaceChecker(model or DEFAULT_MODEL, device)
+
+
+def _inputs(photos: Iterable[str]) -> Iterator[str]:
+    """Folders become all their files (a wrong extension is no reason to look away) but the hidden ones."""
+    for photo in photos:
+        if not os.path.isdir(photo):
+            yield photo
+            continue
+        for folder, subfolders, names in os.walk(photo):
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            yield from (os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _opened(inputs: Iterable[str]) -> Iterator[Any]:
+    return (sys.stdin.buffer if name == "-" else Path(name) for name in inputs)
+
+
+def _progress(results: Iterator[Prediction], length: int) -> Any:
+    if length < LONG_LIST or not sys.stderr.isatty():
+        return nullcontext(results)
+    return click.progressbar(results, length=length, label="facecheck", file=sys.stderr)
+
+
+def _written(results: Iterable[Prediction], style: str) -> Iterator[Prediction]:
+    """Pass the results on, printing each (the table comes at the end, when its widths are known)."""
+    if style == "table":
+        seen: list[Prediction] = []
+        try:
+            for prediction in results:
+                seen.append(prediction)
+                yield prediction
+        finally:
+            _print_table(seen)
+        return
+    table = csv.writer(sys.stdout)
+    if style == "csv":
+        table.writerow(CSV_COLUMNS)
+    for prediction in results:
+        if style == "csv":
+            table.writerow(_csv_row(prediction))
+        else:
+            click.echo(
+                json.dumps(prediction.to_dict())
+                if style == "json"
+                else f"{_printable(prediction.source)}: {_sentence(prediction)}"
+            )
+        sys.stdout.flush()
+        yield prediction
+
+
+def _csv_row(prediction: Prediction) -> list[object]:
+    score = "" if prediction.p_fake is None else f"{prediction.p_fake:.4f}"
+    # A cell that starts like a formula would run in a spreadsheet.
+    source = f"'{prediction.source}" if prediction.source.startswith(("=", "+", "-", "@")) else prediction.source
+    return [
+        _printable(source),
+        prediction.verdict or "",
+        score,
+        len(prediction.faces),
+        " ".join(prediction.reasons),
+        _printable(prediction.error or ""),
+    ]
+
+
+def _sentence(prediction: Prediction) -> str:
+    if prediction.verdict is None:
+        return f"could not be read: {_printable(prediction.error or '')}"
+    words = f"{prediction.verdict} ({prediction.verdict.meaning})"
+    if prediction.p_fake is not None:
+        words += (
+            f", p_fake {prediction.p_fake:.2f}, {len(prediction.faces)} face{'s' if len(prediction.faces) > 1 else ''}"
+        )
+    return f"{words}, because {', '.join(prediction.reasons)}" if prediction.reasons else words
+
+
+def _print_table(predictions: Sequence[Prediction], stream: TextIO | None = None) -> None:
+    width = min(max((len(_printable(p.source)) for p in predictions), default=0), 60)
+    for prediction in predictions:
+        name = _printable(prediction.source)
+        name = name if len(name) <= width else f"...{name[3 - width :]}"
+        score = "    " if prediction.p_fake is None else f"{prediction.p_fake:.2f}"
+        note = prediction.error or (prediction.verdict.meaning if prediction.verdict else "")
+        note += f" ({', '.join(prediction.reasons)})" if prediction.reasons else ""
+        verdict = click.style(f"{prediction.verdict or 'unreadable':<10}", fg=COLOURS[prediction.verdict], bold=True)
+        click.echo(
+            f"{name:<{width}}  {verdict}  {score}  {len(prediction.faces):>2} face(s)  {_printable(note)}", file=stream
+        )
+
+
+def _printable(text: str) -> str:
+    """File names are hostile too: no control characters reach the terminal, no undecodable byte breaks the pipe."""
+    cleaned = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return cleaned.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,25 @@
+"""Everything facecheck raises on purpose, in one tree.
+
+FacecheckError
+├── ImageError       the picture cannot be read: missing, corrupt, too large, or not a picture
+├── ModelError       the model cannot be loaded: missing, damaged, foreign, or of another version
+└── DeviceError      the device asked for does not exist on this machine
+
+Every message quotes what was received and says what to do about it.
+"""
+
+
+class FacecheckError(Exception):
+    """Root of all errors that facecheck raises on purpose."""
+
+
+class ImageError(FacecheckError):
+    """The input could not be turned into an RGB picture."""
+
+
+class ModelError(FacecheckError):
+    """The model or its config is missing, damaged, or not one of facecheck's."""
+
+
+class DeviceError(FacecheckError):
+    """The requested device is unknown or unavailable."""

@@ -1,0 +1,237 @@
+"""The classifier and everything that must stand beside its weights.
+
+A model is a folder or a pair of files: `NAME.safetensors` and `NAME.json`, the `ModelConfig`. What inference needs to
+know about the model lives in that config, nowhere in code. Nothing is ever unpickled.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as dump_tensors
+from torch import Tensor, nn
+
+from facecheck.errors import ModelError
+
+WEIGHTS_DIR = Path(__file__).parent / "weights"
+DEFAULT_MODEL = "facecheck-resnet50"
+LARGEST_CONFIG_BYTES = 1 << 20
+RESNET50_FEATURES = 2048
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How a logit becomes a probability and a verdict; chosen on validation data, see `facecheck.calibration`.
+
+    Attributes:
+        temperature: p_fake = sigmoid(logit / temperature).
+        threshold: the one p_fake that parts real from fake when an answer is forced.
+        uncertain_from, uncertain_to: p_fake in this half-open band is answered with `uncertain`.
+    """
+
+    temperature: float = 1.0
+    threshold: float = 0.5
+    uncertain_from: float = 0.5
+    uncertain_to: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ModelError(f"temperature is {self.temperature!r}; it must be above 0")
+        if not 0 <= self.uncertain_from <= self.threshold <= self.uncertain_to <= 1:
+            raise ModelError(f"{self} must have 0 <= uncertain_from <= threshold <= uncertain_to <= 1")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond these the measured error is not acceptable and the answer is `uncertain`; units: `facecheck.quality`."""
+
+    min_face_px: float = 0.0
+    min_sharpness: float = 0.0
+    max_blockiness: float = 1e9
+    max_outside: float = 1.0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything a checkpoint needs at inference.
+
+    Attributes:
+        input_size: side of the square input, pixels.
+        crop_margin: side of the crop as a multiple of the longer side of the face box.
+        mean, std: per RGB channel, for pixels in [0, 1].
+        classes: what logits below and above zero speak for.
+        sha256: of the .safetensors file; empty only while a model is being made.
+    """
+
+    name: str
+    version: str
+    architecture: str = "resnet50"
+    input_size: int = 224
+    crop_margin: float = 1.3
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    classes: tuple[str, str] = ("real", "fake")
+    decision: Decision = field(default_factory=Decision)
+    limits: Limits = field(default_factory=Limits)
+    licence: str = ""
+    training_data: tuple[str, ...] = ()
+    sha256: str = ""
+
+    def to_json(self) -> str:
+        """The config as JSON text, keys in the order of the fields."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The config that `to_json` wrote.
+
+        Raises:
+            ModelError: not JSON, a field unknown, missing or of the wrong kind.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            for key in ("mean", "std", "classes", "training_data"):
+                if key in values:
+                    values[key] = tuple(values[key])
+            values["decision"] = Decision(**values.get("decision", {}))
+            values["limits"] = Limits(**values.get("limits", {}))
+            return cls(**values)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ModelError(
+                f"not a facecheck model config: {error}; expected the JSON that ModelConfig.to_json writes"
+            ) from error
+
+
+def _resnet50() -> nn.Module:
+    from torchvision.models import resnet50
+
+    network: nn.Module = resnet50(weights=None)
+    network.fc = nn.Linear(RESNET50_FEATURES, 1)
+    return network
+
+
+ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {"resnet50": _resnet50}
+"""Name -> builder of the network with random weights: (N, 3, S, S) float -> (N, 1) logits, positive = fake."""
+
+
+def build(architecture: str) -> nn.Module:
+    """A network of a registered architecture, random weights.
+
+    Raises:
+        ModelError: the name is not in `ARCHITECTURES`.
+    """
+    if architecture not in ARCHITECTURES:
+        raise ModelError(f"unknown architecture {architecture!r}; known: {', '.join(sorted(ARCHITECTURES))}")
+    return ARCHITECTURES[architecture]()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network in evaluation mode, on the CPU in float32, and its config."""
+
+    network: nn.Module
+    config: ModelConfig
+
+
+def available() -> list[str]:
+    """Names that `load_model` knows without a path: the models that ship in the package."""
+    return sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))
+
+
+def _files(name_or_path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """The weights and the config that a name or a path stands for."""
+    text = os.fspath(name_or_path)
+    path = Path(text)
+    if path.is_dir():
+        found = sorted(path.glob("*.safetensors"))
+        if len(found) != 1:
+            raise ModelError(f"folder {text!r} holds {len(found)} .safetensors files; name one of them")
+        path = found[0]
+    elif path.suffix != ".safetensors" and path.name == text:
+        path = WEIGHTS_DIR / f"{text}.safetensors"
+    config = path.with_suffix(".json")
+    if path.suffix != ".safetensors" or not path.is_file() or not config.is_file():
+        raise ModelError(
+            f"no model at {text!r}; pass a name ({', '.join(available()) or 'none installed'}), a folder, "
+            "or a .safetensors file with its .json config beside it"
+        )
+    return path, config
+
+
+def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
+    """Load a classifier by the name of a model that ships in the package, or by path.
+
+    Args:
+        name_or_path: "facecheck-resnet50", a folder with one model, or a .safetensors file with its .json beside it.
+
+    Returns:
+        The network in evaluation mode, float32, CPU, with its config.
+
+    Raises:
+        ModelError: no such model; the file is damaged, is not the one that the config was written for (sha256), or does
+            not fit the architecture.
+    """
+    weights_path, config_path = _files(name_or_path)
+    if config_path.stat().st_size > LARGEST_CONFIG_BYTES:
+        raise ModelError(f"{config_path} is {config_path.stat().st_size} bytes; a model config is a small JSON file")
+    config = ModelConfig.from_json(config_path.read_text(encoding="utf-8", errors="replace"))
+    data = weights_path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != config.sha256:
+        raise ModelError(
+            f"{weights_path} has sha256 {digest}, its config expects {config.sha256 or 'none'}; "
+            "the file is damaged or belongs to another config: install facecheck again or copy both files together"
+        )
+    try:
+        tensors = load_tensors(data)
+    except SafetensorError as error:
+        raise ModelError(f"{weights_path} is not a readable safetensors file: {error}") from error
+    network = build(config.architecture)
+    try:
+        network.load_state_dict({name: _widened(tensor) for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise ModelError(f"{weights_path} does not fit architecture {config.architecture!r}: {error}") from error
+    return Model(network.eval(), config)
+
+
+def save_model(network: nn.Module, config: ModelConfig, folder: str | os.PathLike[str]) -> Path:
+    """Write `config.name`.safetensors (matrices and kernels in float16, the rest as is) and its .json, each atomically.
+
+    Returns:
+        The path of the weights; their sha256 is in the config file.
+    """
+    tensors = {name: _narrowed(tensor) for name, tensor in network.state_dict().items()}
+    data = dump_tensors(tensors)
+    config = dataclasses.replace(config, sha256=hashlib.sha256(data).hexdigest())
+    target = Path(folder) / f"{config.name}.safetensors"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, data)
+    write_atomically(target.with_suffix(".json"), config.to_json().encode())
+    return target
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Readers see the old file or the new one, never half of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _narrowed(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if tensor.is_floating_point() and tensor.dim() > 1 else tensor
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype == torch.float16 else tensor

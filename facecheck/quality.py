@@ -1,0 +1,84 @@
+"""How much evidence a face offers: size, sharpness, compression, completeness, each measured on the pixels.
+
+What the numbers mean for the error of a model is measured by `python -m training calibrate`; the limits stand in the
+model's config. Beyond them a face is answered with `uncertain` and the reason.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facecheck.models import Limits
+
+JPEG_BLOCK = 8
+FACE_TOO_SMALL, BLURRED, HEAVY_COMPRESSION, PARTIAL = "face_too_small", "blurred", "heavy_compression", "partial"
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Measurements of one face.
+
+    Attributes:
+        face_px: longer side of the box, pixels of the picture as given.
+        sharpness: standard deviation of the Laplacian of the classifier's input, grey levels; falls with blur and with
+            enlargement (the variance of the Laplacian: Pech-Pacheco et al. 2000).
+        blockiness: mean step across the borders of the 8x8 JPEG grid over the mean step elsewhere, in the face's
+            original pixels; 1 = no trace of blocks, grows as the quality falls (after Wang, Sheikh, Bovik 2002). A
+            picture that was resized or shifted after compression shows none.
+        outside: share of the box that lies outside the picture, in [0, 1].
+    """
+
+    face_px: float
+    sharpness: float
+    blockiness: float
+    outside: float
+
+    def reasons(self, limits: Limits) -> tuple[str, ...]:
+        """Why this face should not be judged; empty if it may be."""
+        failed = {
+            FACE_TOO_SMALL: self.face_px < limits.min_face_px,
+            BLURRED: self.sharpness < limits.min_sharpness,
+            HEAVY_COMPRESSION: self.blockiness > limits.max_blockiness,
+            PARTIAL: self.outside > limits.max_outside,
+        }
+        return tuple(reason for reason, is_so in failed.items() if is_so)
+
+
+def measure(image: npt.NDArray[np.uint8], box: npt.ArrayLike, face: npt.NDArray[np.uint8]) -> Quality:
+    """Measure one face.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, the whole picture.
+        box: (4,) xyxy, pixels.
+        face: (S, S, 3) uint8 RGB, the same face as `facecheck.crop.face` cut it.
+    """
+    corners = np.asarray(box, dtype=np.float64)
+    height, width = image.shape[:2]
+    inside = np.clip(corners, 0, (width, height, width, height))
+    area = max(float(np.prod(corners[2:] - corners[:2])), 1.0)
+    return Quality(
+        face_px=float(max(corners[2:] - corners[:2])),
+        sharpness=float(cv2.Laplacian(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std()),
+        blockiness=_blockiness(image, inside),
+        outside=float(np.clip(1 - np.prod(inside[2:] - inside[:2]) / area, 0, 1)),
+    )
+
+
+def _blockiness(image: npt.NDArray[np.uint8], box: npt.NDArray[np.float64]) -> float:
+    x0, y0, x1, y1 = box.astype(int)
+    # Start on the grid, which begins at the picture's corner.
+    x0, y0 = x0 - x0 % JPEG_BLOCK, y0 - y0 % JPEG_BLOCK
+    region = np.ascontiguousarray(image[y0:y1, x0:x1])
+    if min(region.shape[:2]) < 3 * JPEG_BLOCK:
+        return 1.0
+    grey = cv2.cvtColor(region, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return max((_border_step(grey) + _border_step(grey.T)) / 2, 1.0)
+
+
+def _border_step(grey: npt.NDArray[np.float32]) -> float:
+    """Mean step between columns across block borders, over the mean step inside blocks."""
+    steps = np.abs(np.diff(grey, axis=1)).mean(axis=0)
+    at_border = np.arange(len(steps)) % JPEG_BLOCK == JPEG_BLOCK - 1
+    return float((steps[at_border].mean() + 0.1) / (steps[~at_border].mean() + 0.1))

@@ -1,0 +1,171 @@
+"""The answer: one typed, immutable result that says what was seen, how sure the model is, and what it cannot judge."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+Box = tuple[float, float, float, float]
+Point = tuple[float, float]
+
+PROMINENT_SHARE = 0.5
+
+
+class Verdict(StrEnum):
+    """What the pixels say. Compares equal to its word: `prediction.verdict == "fake"`."""
+
+    REAL = "real"
+    FAKE = "fake"
+    UNCERTAIN = "uncertain"
+    NO_FACE = "no_face"
+
+    @property
+    def meaning(self) -> str:
+        """The sentence that people read instead of the word."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Verdict.REAL: "no sign of generation found",
+    Verdict.FAKE: "looks generated",
+    Verdict.UNCERTAIN: "cannot be judged either way",
+    Verdict.NO_FACE: "no face found",
+}
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face.
+
+    Attributes:
+        box: xyxy, pixels of the upright picture; may reach a little outside it.
+        landmarks: five (x, y), pixels: eyes, nose, corners of the mouth, left to right as the viewer sees them.
+        confidence: of the detector, in [0, 1].
+        p_fake: calibrated probability that the face was generated, in [0, 1].
+        verdict: real, fake or uncertain.
+        reasons: why it is uncertain: face_too_small, blurred, heavy_compression, partial, borderline.
+    """
+
+    box: Box
+    landmarks: tuple[Point, ...]
+    confidence: float
+    p_fake: float
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def size_px(self) -> float:
+        """Longer side of the box, pixels."""
+        return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The face that `Prediction.to_dict` wrote."""
+        return cls(
+            box=_box(values["box"]),
+            landmarks=tuple((float(x), float(y)) for x, y in values["landmarks"]),
+            confidence=float(values["confidence"]),
+            p_fake=float(values["p_fake"]),
+            verdict=Verdict(values["verdict"]),
+            reasons=tuple(values["reasons"]),
+        )
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which weights gave the answer."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds spent on this picture; detection and classification of a batch are shared out evenly."""
+
+    decode: float = 0.0
+    detect: float = 0.0
+    classify: float = 0.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one picture.
+
+    Attributes:
+        source: a short name of the input.
+        size: (width, height) of the upright picture, pixels; None if it could not be read.
+        faces: largest first; empty is a normal answer.
+        error: in batches only: what was wrong with this input. Then `verdict` is None.
+    """
+
+    source: str
+    size: tuple[int, int] | None = None
+    faces: tuple[Face, ...] = ()
+    model: ModelInfo | None = None
+    timing_ms: Timing = field(default_factory=Timing)
+    error: str | None = None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Fake if any judged face is; else uncertain if a prominent one is; else real; no_face without faces."""
+        if self.error is not None:
+            return None
+        verdicts = {face.verdict for face in _deciding(self.faces)}
+        return next((v for v in (Verdict.FAKE, Verdict.UNCERTAIN, Verdict.REAL) if v in verdicts), Verdict.NO_FACE)
+
+    @property
+    def p_fake(self) -> float | None:
+        """The highest of the faces that decide the verdict; None without a face."""
+        return max((face.p_fake for face in _deciding(self.faces)), default=None)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the picture is uncertain, each reason once; empty for other verdicts."""
+        if self.verdict != Verdict.UNCERTAIN:
+            return ()
+        return tuple(dict.fromkeys(reason for face in _deciding(self.faces) for reason in face.reasons))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only, ready for `json.dumps`."""
+        values = asdict(self)
+        values["faces"] = [{**face, "verdict": str(face["verdict"])} for face in values["faces"]]
+        head = {
+            "source": self.source,
+            "verdict": str(self.verdict) if self.verdict else None,
+            "p_fake": self.p_fake,
+            "reasons": self.reasons,
+        }
+        return head | values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The prediction that `to_dict` wrote, also after a trip through JSON.
+
+        Raises:
+            KeyError, TypeError, ValueError: not such a dictionary.
+        """
+        size = values["size"]
+        return cls(
+            source=str(values["source"]),
+            size=(int(size[0]), int(size[1])) if size is not None else None,
+            faces=tuple(Face.from_dict(face) for face in values["faces"]),
+            model=ModelInfo(**values["model"]) if values["model"] is not None else None,
+            timing_ms=Timing(**values["timing_ms"]),
+            error=values["error"],
+        )
+
+
+def _deciding(faces: Sequence[Face]) -> list[Face]:
+    """The faces that speak for the picture: all that could be judged, and the prominent ones in any case.
+
+    A blurred passer-by in the background must not make a good portrait uncertain.
+    """
+    largest = max((face.size_px for face in faces), default=0.0)
+    return [face for face in faces if face.verdict != Verdict.UNCERTAIN or face.size_px >= PROMINENT_SHARE * largest]
+
+
+def _box(values: Sequence[float]) -> Box:
+    x0, y0, x1, y1 = values
+    return float(x0), float(y0), float(x1), float(y1)

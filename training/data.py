@@ -1,0 +1,110 @@
+"""The face photos: one row a file, and an endless, reproducible stream of augmented examples drawn from them."""
+
+import csv
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from training.augment import Delivery, training_face
+
+
+@dataclass(frozen=True)
+class FaceFile:
+    """One picture with one known face.
+
+    Attributes:
+        label: "real" or "fake".
+        box: xyxy pixels inside the file.
+        group: files of one group (near-duplicates, one identity, one prompt) stand in one split.
+    """
+
+    path: Path
+    label: str
+    source: str
+    split: str
+    group: str
+    box: tuple[float, float, float, float]
+
+    @property
+    def target(self) -> int:
+        """1 = fake."""
+        return int(self.label == "fake")
+
+
+def read_manifest(folder: Path) -> list[FaceFile]:
+    """Rows of `folder`/manifest.csv: columns file, label, source, split, group, x0, y0, x1, y1 (others are ignored).
+
+    Raises:
+        ValueError: a group stands in more than one split, or a label is neither real nor fake.
+    """
+    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as stream:
+        rows = [
+            FaceFile(
+                folder / row["file"], row["label"], row["source"], row["split"], row["group"],
+                (float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"])),
+            )
+            for row in csv.DictReader(stream)
+        ]  # fmt: skip
+    if unknown := {row.label for row in rows} - {"real", "fake"}:
+        raise ValueError(f"labels must be 'real' or 'fake', found {sorted(unknown)}")
+    crossing = [
+        group for group, count in Counter(group for group, _ in {(r.group, r.split) for r in rows}).items() if count > 1
+    ]
+    if crossing:
+        raise ValueError(f"{len(crossing)} groups stand in more than one split, for example {crossing[0]!r}")
+    return rows
+
+
+def sampling_weights(rows: list[FaceFile]) -> npt.NDArray[np.float64]:
+    """(N,) probabilities: both classes equal; within a class a source counts by the square root of its size."""
+    sizes = Counter((row.label, row.source) for row in rows)
+    totals: defaultdict[str, float] = defaultdict(float)
+    for (label, _), size in sizes.items():
+        totals[label] += size**0.5
+    return np.array([sizes[row.label, row.source] ** -0.5 / totals[row.label] / len(totals) for row in rows])
+
+
+def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of one prepared face file."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"cannot read {path}")
+    return np.ascontiguousarray(image[:, :, ::-1], dtype=np.uint8)
+
+
+class FaceStream(Dataset[tuple[torch.Tensor, float]]):
+    """Example k is a pure function of (seed, k), so that training resumed at any step sees what it would have seen.
+
+    Attributes:
+        sizes: side of the input at each step, pixels; all examples of a batch have one size.
+    """
+
+    def __init__(
+        self,
+        rows: list[FaceFile],
+        sizes: list[int],
+        batch: int,
+        margin: float,
+        delivery: Delivery,
+        seed: int,
+        start_step: int = 0,
+    ) -> None:
+        self.rows, self.sizes, self.batch, self.margin = rows, sizes, batch, margin
+        self.delivery, self.seed, self.start = delivery, seed, start_step * batch
+        self.cumulative = np.cumsum(sampling_weights(rows))
+
+    def __len__(self) -> int:
+        return len(self.sizes) * self.batch - self.start
+
+    def __getitem__(self, position: int) -> tuple[torch.Tensor, float]:
+        k = self.start + position
+        rng = np.random.default_rng((self.seed, k))
+        row = self.rows[min(int(np.searchsorted(self.cumulative, rng.random())), len(self.rows) - 1)]
+        face = training_face(read_rgb(row.path), row.box, self.sizes[k // self.batch], self.margin, self.delivery, rng)
+        return torch.from_numpy(face.transpose(2, 0, 1).copy()), float(row.target)
