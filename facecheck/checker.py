@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import cast, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from facecheck import calibration, crop, image, quality
 from facecheck.backends.torch import TorchBackend, pick_device
@@ -62,7 +63,7 @@ class FaceChecker:
     def predict(self, source: Source) -> Prediction: ...  # type: ignore[overload-overlap]
     @overload
     def predict(self, source: Iterable[Source]) -> list[Prediction]: ...
-    def predict(self, source: Source | Iterable[Source]) -> Prediction | list[Prediction]:
+    def predict(self, source: "Source | Iterable[Source]") -> Prediction | list[Prediction]:
         """Judge one picture or many.
 
         Args:
@@ -93,6 +94,10 @@ class FaceChecker:
                 batch = []
         yield from self._judge_batch(batch)
 
+    def p_fake(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        """(N, S, S, 3) uint8 RGB faces, as `facecheck.crop.face` cuts them -> (N,) calibrated probabilities."""
+        return calibration.p_fake(self._backend.logits(faces), self.config.decision.temperature)
+
     def judge(self, pictures: Sequence[Pixels], detections: Sequence[Detections]) -> list[tuple[Face, ...]]:
         """Score faces whose places are known already, from a tracker or another detector.
 
@@ -109,7 +114,7 @@ class FaceChecker:
             if places
             else np.empty((0, size, size, 3), np.uint8)
         )
-        scores = iter(calibration.p_fake(self._backend.logits(crops), self.config.decision.temperature).tolist())
+        scores = iter(self.p_fake(crops).tolist())
         cut = iter(crops)
         return [
             tuple(self._face(picture, found, index, next(cut), next(scores)) for index in range(len(found)))
@@ -181,6 +186,6 @@ def shared_checker() -> FaceChecker:
 def predict(source: Source) -> Prediction: ...  # type: ignore[overload-overlap]
 @overload
 def predict(source: Iterable[Source]) -> list[Prediction]: ...
-def predict(source: Source | Iterable[Source]) -> Prediction | list[Prediction]:
+def predict(source: "Source | Iterable[Source]") -> Prediction | list[Prediction]:
     """Judge one picture or many with the default model; see `FaceChecker.predict`."""
     return shared_checker().predict(source)

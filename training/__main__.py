@@ -1,8 +1,11 @@
 """`python -m training train | calibrate | evaluate`: the steps that made the default model, in order."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
+
+from facecheck.models import ModelConfig, load_model, write_atomically
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -20,30 +23,68 @@ def main() -> None:
 @click.option("--name", default="facecheck-resnet50", help="Name of the model and of its files.")
 @click.option("--version", default="0.1.0", help="Version written into the config.")
 @click.option("--architecture", default="resnet50")
+@click.option("--licence", default="CC BY-NC-SA 4.0", help="Of the weights, written into the config.")
 @click.option("--steps", default=2400)
 @click.option("--batch", default=48)
 @click.option("--seed", default=0)
 def train(
-    data: Path,
-    out: Path,
-    backbone: Path | None,
-    name: str,
-    version: str,
-    architecture: str,
-    steps: int,
-    batch: int,
-    seed: int,
-) -> None:
+    data: Path, out: Path, backbone: Path | None, name: str, version: str, architecture: str, licence: str,
+    steps: int, batch: int, seed: int,
+) -> None:  # fmt: skip
     """Fine-tune on the train split of DATA/manifest.csv; run again with the same OUT to resume."""
-    from facecheck.models import ModelConfig
     from training.data import read_manifest
     from training.train import TrainConfig
     from training.train import train as run
 
     rows = [row for row in read_manifest(data) if row.split == "train"]
     config = TrainConfig(steps=steps, batch=batch, seed=seed, frozen=TrainConfig.frozen if backbone else ())
+    sources = tuple(sorted({f"{row.label}/{row.source}" for row in rows}))
     click.echo(f"{len(rows)} faces, {config}")
-    click.echo(run(rows, ModelConfig(name, version, architecture), config, backbone, out))
+    model = ModelConfig(name, version, architecture, licence=licence, training_data=sources)
+    click.echo(run(rows, model, config, backbone, out))
+
+
+@main.command()
+@click.argument("weights", type=FILE)
+@click.argument("data", type=FOLDER)
+@click.option(
+    "--sweep-faces", default=300, help="Validation faces that are damaged step by step to measure the limits."
+)
+@click.option("--seed", default=0)
+def calibrate(weights: Path, data: Path, sweep_faces: int, seed: int) -> None:
+    """Choose temperature, threshold, band and limits on the val split, and write them into the config of WEIGHTS."""
+    import numpy as np
+
+    from training.calibrate import fit_decision, limits_markdown, measure_limits
+    from training.data import read_manifest
+
+    rows = [row for row in read_manifest(data) if row.split == "val"]
+    model = load_model(weights)
+    decision = fit_decision(model, rows)
+    click.echo(decision)
+    model = replace(model, config=replace(model.config, decision=decision))
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:sweep_faces]
+    limits, tables = measure_limits(model, [rows[i] for i in chosen])
+    click.echo(limits_markdown(tables))
+    config = replace(model.config, limits=limits)
+    write_atomically(weights.with_suffix(".json"), config.to_json().encode())
+    click.echo(limits)
+
+
+@main.command()
+@click.argument("data", type=FOLDER)
+@click.option("--model", default="facecheck-resnet50", help="Name or path.")
+@click.option("--split", default="test")
+def evaluate(data: Path, model: str, split: str) -> None:
+    """Print, as markdown, how good a model is on a split of DATA/manifest.csv: whole pipeline, three delivery tiers."""
+    from facecheck.checker import FaceChecker
+    from training.data import read_manifest
+    from training.evaluate import TIERS, markdown, score
+
+    rows = [row for row in read_manifest(data) if row.split == split]
+    checker = FaceChecker(model)
+    tiers = {tier: list(score(checker, rows, tier)) for tier in TIERS}
+    click.echo(markdown(tiers, checker.config.decision.threshold))
 
 
 if __name__ == "__main__":

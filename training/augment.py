@@ -32,6 +32,7 @@ class Delivery:
     colour: float = 0.5
     grey: float = 0.04
     erase: float = 0.15
+    flip: float = 0.5
     box_shift: float = 0.06
     box_scale: tuple[float, float] = (0.88, 1.18)
 
@@ -120,6 +121,6 @@ def training_face(
         image, corners = _rescaled(image, corners, float(target), rng)
     image = _worn(image, settings, rng)
     face = crop.face(image, _jittered(corners, settings, rng), size, margin)
-    if rng.random() < 0.5:
+    if rng.random() < settings.flip:
         face = np.ascontiguousarray(face[:, ::-1])
     return _erased(face, rng) if rng.random() < settings.erase else face

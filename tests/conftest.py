@@ -1,0 +1,100 @@
+"""Pictures and models that the tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+import skimage
+import torch
+from PIL import Image
+from torch import nn
+
+from facecheck import models
+from facecheck.checker import FaceChecker
+from facecheck.detection import FaceDetector
+from facecheck.models import Model, ModelConfig
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def grace_path() -> Path:
+    """A portrait in the public domain that ships with matplotlib: one face."""
+    return Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+
+
+@pytest.fixture(scope="session")
+def grace(grace_path: Path) -> np.ndarray:
+    return np.asarray(Image.open(grace_path).convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """A portrait in the public domain that ships with scikit-image: one face."""
+    return np.asarray(Image.open(Path(skimage.data_dir) / "astronaut.png").convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def cat() -> np.ndarray:
+    """No human face."""
+    return np.asarray(Image.open(Path(skimage.data_dir) / "chelsea.png").convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def shared_photos() -> list[Path]:
+    folder = SHARED / "photos"
+    if not folder.is_dir():
+        pytest.skip("needs the photos of ../shared/data, which are not part of the repository")
+    return sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".png"))
+
+
+@pytest.fixture(scope="session")
+def shared_faces() -> Path:
+    folder = SHARED / "faces"
+    if not folder.is_dir():
+        pytest.skip("needs the faces of ../shared/data, which are not part of the repository")
+    return folder
+
+
+class TinyNetwork(nn.Module):
+    """A classifier small enough to be trained and saved in a test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 5, stride=4)
+        self.bn1 = nn.BatchNorm2d(8)
+        self.fc = nn.Linear(8, 1)
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.bn1(self.conv1(faces)).relu().mean(dim=(2, 3)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tiny_architecture() -> Iterator[None]:
+    models.ARCHITECTURES["tiny"] = TinyNetwork
+    yield
+    del models.ARCHITECTURES["tiny"]
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Model:
+    torch.manual_seed(0)
+    return Model(TinyNetwork().eval(), ModelConfig("tiny", "0", "tiny", input_size=64))
+
+
+@pytest.fixture(scope="session")
+def detector() -> FaceDetector:
+    return FaceDetector()
+
+
+@pytest.fixture(scope="session")
+def checker(tiny_model: Model, detector: FaceDetector) -> FaceChecker:
+    return FaceChecker(tiny_model, "cpu", detector)
+
+
+@pytest.fixture(scope="session")
+def default_checker() -> FaceChecker:
+    """The model that ships with the package."""
+    return FaceChecker(device="cpu")

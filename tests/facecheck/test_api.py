@@ -1,0 +1,53 @@
+"""What other people build on must not change by accident."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import facecheck
+from facecheck.result import Verdict
+
+
+def names_of(kind: type) -> set[str]:
+    if issubclass(kind, Verdict):
+        return set(kind.__members__)
+    fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
+    return fields | {name for name in vars(kind) if not name.startswith("_")}
+
+
+def test_public_names_are_the_checked_in_ones():
+    for line in (Path(__file__).parent / "public_names.txt").read_text().splitlines():
+        owner, _, names = line.partition(": ")
+        actual = set(facecheck.__all__) if owner == "facecheck" else names_of(getattr(facecheck, owner))
+        assert actual == set(names.split(", ")), owner
+
+
+def test_all_is_sorted_and_every_name_resolves():
+    assert facecheck.__all__ == sorted(facecheck.__all__)
+    assert all(getattr(facecheck, name) is not None for name in facecheck.__all__)
+    assert set(facecheck.__all__) <= set(dir(facecheck))
+    assert not hasattr(facecheck, "no_such_name")
+
+
+def test_import_has_no_side_effects():
+    code = (
+        "import sys, warnings; before = list(warnings.filters); import facecheck;"
+        "assert warnings.filters == before;"
+        "heavy = {'torch', 'torchvision', 'gradio', 'diffusers', 'openai', 'cv2', 'PIL', 'numpy'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-W", "default", "-c", code], check=True)
+
+
+def test_loading_the_detector_leaves_the_warning_filters_alone():
+    code = (
+        "import torch, torchvision, cv2, warnings; before = list(warnings.filters);"
+        "from facecheck.detection import FaceDetector; FaceDetector(); assert warnings.filters == before"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_error_is_a_facecheck_error():
+    for name in ("ImageError", "ModelError", "DeviceError"):
+        assert issubclass(getattr(facecheck, name), facecheck.FacecheckError)

@@ -1,0 +1,180 @@
+"""From any input to a Prediction, with a tiny network in the classifier's place where its opinion does not matter."""
+
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import facecheck
+from facecheck import checker as checker_module
+from facecheck.backends.torch import TorchBackend, pick_device
+from facecheck.checker import FaceChecker
+from facecheck.errors import DeviceError, ImageError
+from facecheck.models import Limits
+
+
+def test_a_portrait_gives_one_complete_prediction(checker, grace_path):
+    prediction = checker.predict(grace_path)
+    assert prediction.source == str(grace_path)
+    assert prediction.size == (512, 600)
+    assert len(prediction.faces) == 1
+    face = prediction.faces[0]
+    assert 150 < face.size_px < 300
+    assert len(face.landmarks) == 5
+    assert face.confidence > 0.9
+    assert 0 <= face.p_fake <= 1
+    assert prediction.model.name == "tiny"
+    assert min(prediction.timing_ms.decode, prediction.timing_ms.detect, prediction.timing_ms.classify) > 0
+
+
+def test_the_scores_are_those_of_the_network_on_the_crop(checker, tiny_model, grace):
+    face = checker.predict(grace).faces[0]
+    pixels = facecheck.checker.crop.face(grace, face.box, 64, tiny_model.config.crop_margin)
+    scaled = torch.from_numpy(pixels / 255.0).permute(2, 0, 1).float() - torch.tensor(tiny_model.config.mean).view(
+        3, 1, 1
+    )
+    with torch.inference_mode():
+        logit = tiny_model.network((scaled / torch.tensor(tiny_model.config.std).view(3, 1, 1))[None])
+    assert face.p_fake == pytest.approx(float(torch.sigmoid(logit)), abs=1e-4)
+
+
+def test_results_come_in_input_order_and_bad_items_harm_no_other(checker, grace, astronaut, cat):
+    inputs = [grace, b"junk", cat, "missing.jpg", astronaut, None]
+    results = checker.predict(inputs)
+    assert [r.error is None for r in results] == [True, False, True, False, True, False]
+    assert [len(r.faces) for r in results] == [1, 0, 0, 0, 1, 0]
+    assert results[2].verdict == "no_face"
+    assert results[3].source == "missing.jpg"
+    assert "no such file" in results[3].error
+    alone = checker.predict(astronaut)
+    assert results[4].faces[0].p_fake == pytest.approx(alone.faces[0].p_fake, abs=1e-5)
+
+
+def test_generators_and_tuples_are_lists_too(checker, cat):
+    assert len(checker.predict(cat for _ in range(3))) == 3
+    assert len(checker.predict((cat, cat))) == 2
+    assert checker.predict([]) == []
+
+
+def test_streams_are_lazy(checker, cat):
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield cat
+
+    assert next(checker.stream(endless())).verdict == "no_face"
+    assert len(taken) == checker_module.BATCH_PICTURES
+
+
+def test_large_pictures_close_a_batch_early(checker, monkeypatch, cat):
+    monkeypatch.setattr(checker_module, "BATCH_PIXELS", 1)
+    taken = []
+    next(checker.stream(taken.append(1) or cat for _ in range(5)))
+    assert len(taken) == 1
+
+
+@pytest.mark.parametrize("bad", [b"junk", "missing.jpg", None, 42])
+def test_a_single_bad_input_raises(checker, bad):
+    with pytest.raises(ImageError):
+        checker.predict(bad)
+
+
+def test_several_faces(checker, astronaut):
+    prediction = checker.predict(np.hstack([astronaut, astronaut, astronaut]))
+    assert len(prediction.faces) == 3
+
+
+def test_threads_share_a_checker(checker, grace, astronaut, cat):
+    pictures = [grace, astronaut, cat] * 4
+    expected = [checker.predict(picture) for picture in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(checker.predict, pictures))
+    assert [[f.box for f in r.faces] for r in results] == [[f.box for f in r.faces] for r in expected]
+    for result, wanted in zip(results, expected, strict=True):
+        assert [f.p_fake for f in result.faces] == pytest.approx([f.p_fake for f in wanted.faces], abs=1e-5)
+
+
+def test_faces_beyond_the_limits_are_uncertain(tiny_model, detector, grace):
+    strict = replace(tiny_model, config=replace(tiny_model.config, limits=Limits(min_face_px=10_000)))
+    face = FaceChecker(strict, "cpu", detector).predict(grace).faces[0]
+    assert face.verdict == "uncertain"
+    assert face.reasons == ("face_too_small",)
+
+
+def test_a_score_in_the_band_is_borderline(tiny_model, detector, grace):
+    config = replace(
+        tiny_model.config, decision=replace(tiny_model.config.decision, uncertain_from=0.0, uncertain_to=1.0)
+    )
+    face = FaceChecker(replace(tiny_model, config=config), "cpu", detector).predict(grace).faces[0]
+    assert face.verdict == "uncertain"
+    assert face.reasons == ("borderline",)
+
+
+def test_devices():
+    assert pick_device("auto").type in ("cpu", "cuda")
+    assert pick_device("cpu").type == "cpu"
+    for name in ("nonsense", "cuda:99", ""):
+        with pytest.raises(DeviceError, match="use 'auto'"):
+            pick_device(name)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_agrees_with_the_cpu(default_checker, grace):
+    other = FaceChecker(device="cuda").predict(grace)
+    assert other.p_fake == pytest.approx(default_checker.predict(grace).p_fake, abs=0.01)
+
+
+def test_an_empty_batch_has_no_logits(tiny_model):
+    backend = TorchBackend(tiny_model, torch.device("cpu"))
+    assert backend.logits(np.empty((0, 64, 64, 3), np.uint8)).shape == (0,)
+
+
+def test_many_faces_are_scored_in_parts(tiny_model):
+    backend = TorchBackend(tiny_model, torch.device("cpu"))
+    faces = np.random.default_rng(0).integers(0, 256, (70, 64, 64, 3), np.uint8)
+    each = np.concatenate([backend.logits(faces[i : i + 1]) for i in range(70)])
+    np.testing.assert_allclose(backend.logits(faces), each, atol=1e-4)
+
+
+def test_predict_loads_the_default_model_once_for_all_threads(monkeypatch, checker, grace):
+    made = []
+    monkeypatch.setattr(checker_module, "FaceChecker", lambda: made.append(1) or checker)
+    checker_module._made_once.cache_clear()
+    threads = [threading.Thread(target=facecheck.predict, args=(grace,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    checker_module._made_once.cache_clear()
+    assert made == [1]
+
+
+def test_the_default_model_finds_no_sign_of_generation_in_public_domain_photographs(
+    default_checker, grace_path, astronaut
+):
+    for photo in (grace_path, astronaut):
+        prediction = default_checker.predict(photo)
+        assert prediction.verdict == "real"
+        assert prediction.p_fake < 0.5
+
+
+def test_the_default_model_survives_a_messenger(default_checker, grace):
+    stream = io.BytesIO()
+    small = Image.fromarray(grace)
+    small.thumbnail((400, 400))
+    small.save(stream, "JPEG", quality=55)
+    assert default_checker.predict(stream.getvalue()).verdict == "real"
+
+
+def test_the_default_model_tells_whole_pictures_apart(default_checker, shared_photos):
+    named = [path for path in shared_photos if path.name.startswith(("real-", "fake-"))]
+    results = default_checker.predict(named)
+    right = [str(result.verdict) == path.name[:4] for path, result in zip(named, results, strict=True)]
+    assert np.mean(right) > 0.8

@@ -1,0 +1,102 @@
+"""Our cascade finds what facenet-pytorch's MTCNN finds, and survives what it does not."""
+
+import numpy as np
+import pytest
+from facenet_pytorch import MTCNN
+from PIL import Image
+
+from facecheck import image
+from facecheck.detection import FaceDetector
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    shared = np.prod(np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0))
+    return float(shared / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared))
+
+
+@pytest.fixture(scope="module")
+def reference() -> MTCNN:
+    return MTCNN(keep_all=True, min_face_size=20)
+
+
+@pytest.fixture(scope="module")
+def same_settings() -> FaceDetector:
+    return FaceDetector(min_face_px=20, min_face_share=0, min_confidence=0)
+
+
+def assert_parity(pictures, reference, same_settings):
+    for picture, found in zip(pictures, same_settings.detect(pictures), strict=True):
+        boxes, scores, points = reference.detect(Image.fromarray(picture), landmarks=True)
+        assert len(found) == (0 if boxes is None else len(boxes))
+        if boxes is None:
+            continue
+        boxes, points = boxes.astype(float), points.astype(float)
+        for index in range(len(found)):
+            overlaps = [overlap(boxes[index], box) for box in found.boxes]
+            match = int(np.argmax(overlaps))
+            assert overlaps[match] >= 0.95
+            assert found.confidence[match] == pytest.approx(scores[index], abs=1e-3)
+            np.testing.assert_allclose(found.landmarks[match], points[index], atol=1.0)
+
+
+def test_boxes_agree_with_facenet_pytorch(grace, astronaut, reference, same_settings):
+    crowd = np.hstack([astronaut, astronaut[::2, ::2].repeat(2, axis=0)[:, :256], astronaut])
+    assert_parity([grace, astronaut, crowd, astronaut[::3, ::3]], reference, same_settings)
+
+
+def test_boxes_agree_with_facenet_pytorch_on_the_photo_set(shared_photos, reference, same_settings):
+    # All of them, but the largest phone photo: the reference needs most of the time for that one.
+    pictures = [image.load(path) for path in shared_photos if path.stem != "real-phone-a"]
+    assert len(pictures) > 100
+    assert_parity(pictures, reference, same_settings)
+
+
+def test_a_batch_of_unequal_pictures_gives_what_each_gives_alone(detector, grace, astronaut, cat):
+    pictures = [grace, cat, astronaut, np.zeros((30, 500, 3), np.uint8)]
+    for together, picture in zip(detector.detect(pictures), pictures, strict=True):
+        alone = detector.detect([picture])[0]
+        np.testing.assert_allclose(together.boxes, alone.boxes, atol=0.01)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 5), (12, 12), (20, 20), (1, 4000), (3000, 13), (64, 64)])
+@pytest.mark.parametrize("fill", ["black", "noise"])
+def test_tiny_extreme_and_grey_pictures_never_raise(detector, shape, fill):
+    picture = np.zeros((*shape, 3), np.uint8)
+    if fill == "noise":
+        picture = np.random.default_rng(0).integers(0, 256, picture.shape, np.uint8)
+    assert len(detector.detect([picture])[0]) == 0
+
+
+def test_no_picture_and_no_face_are_normal(detector, cat):
+    assert detector.detect([]) == []
+    empty = detector.detect([cat])[0]
+    assert empty.boxes.shape == (0, 4)
+    assert empty.landmarks.shape == (0, 5, 2)
+    assert empty.confidence.shape == (0,)
+
+
+def test_faces_come_largest_first(detector, astronaut):
+    scene = np.zeros((512, 1100, 3), np.uint8)
+    scene[:256, :256] = astronaut[::2, ::2]
+    scene[:, 500:1012] = astronaut
+    found = detector.detect([scene])[0]
+    assert len(found) == 2
+    sides = found.boxes[:, 2] - found.boxes[:, 0]
+    assert sides[0] > 1.5 * sides[1]
+    assert found.boxes[0, 0] > 500
+
+
+def test_a_forty_megapixel_photo_is_searched_at_a_coarser_scale(detector, grace):
+    large = np.asarray(Image.fromarray(grace).resize((5600, 7154), Image.Resampling.BICUBIC))
+    found = detector.detect([large])[0]
+    small = detector.detect([grace])[0]
+    assert overlap(found.boxes[0] * (512 / 5600), small.boxes[0]) > 0.8
+
+
+def test_landmarks_lie_inside_the_box(detector, grace):
+    found = detector.detect([grace])[0]
+    assert len(found) == 1
+    assert (found.landmarks[0] > found.boxes[0, :2]).all()
+    assert (found.landmarks[0] < found.boxes[0, 2:]).all()
+    left_eye, right_eye, nose = found.landmarks[0, :3]
+    assert left_eye[0] < nose[0] < right_eye[0]

@@ -1,0 +1,63 @@
+"""The measurements move with the damage they stand for, and with nothing else."""
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from facecheck import crop, image, quality
+from facecheck.models import Limits
+
+BOX = np.array([180.0, 60.0, 330.0, 250.0])
+
+
+def measured(picture: np.ndarray, box: np.ndarray = BOX) -> quality.Quality:
+    return quality.measure(picture, box, crop.face(picture, box, 224, 1.3))
+
+
+def saved(picture: np.ndarray, jpeg_quality: int) -> np.ndarray:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "JPEG", quality=jpeg_quality)
+    return image.load(stream.getvalue())
+
+
+def test_blockiness_grows_as_the_jpeg_quality_falls(astronaut):
+    values = [measured(saved(astronaut, q)).blockiness for q in (90, 40, 20, 10, 5)]
+    assert values == sorted(values)
+    assert values[0] < 1.3
+    assert values[-1] > 2.5
+
+
+def test_blockiness_is_the_same_in_another_container(astronaut):
+    picture = saved(astronaut, 15)
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    assert measured(image.load(stream.getvalue())).blockiness == measured(picture).blockiness
+
+
+def test_sharpness_falls_with_blur(astronaut):
+    values = [measured(cv2.GaussianBlur(astronaut, (0, 0), sigma)).sharpness for sigma in (0.1, 1, 2, 4)]
+    assert values == sorted(values, reverse=True)
+
+
+def test_size_and_completeness(astronaut):
+    whole = measured(astronaut)
+    assert (whole.face_px, whole.outside) == (190.0, 0.0)
+    half = measured(astronaut, np.array([-50.0, 100.0, 50.0, 200.0]))
+    assert half.outside == pytest.approx(0.5)
+
+
+def test_faces_too_small_for_a_grid_show_no_blocks(astronaut):
+    assert measured(astronaut, np.array([10.0, 10.0, 24.0, 24.0])).blockiness == 1.0
+
+
+def test_each_limit_has_its_reason(astronaut):
+    found = measured(astronaut)
+    assert found.reasons(Limits()) == ()
+    assert found.reasons(Limits(min_face_px=500)) == ("face_too_small",)
+    assert found.reasons(Limits(min_sharpness=500)) == ("blurred",)
+    assert found.reasons(Limits(max_blockiness=0.5)) == ("heavy_compression",)
+    outside = measured(astronaut, np.array([-50.0, 100.0, 50.0, 200.0]))
+    assert outside.reasons(Limits(max_outside=0.4)) == ("partial",)
