@@ -143,6 +143,8 @@ def _bins(sweep: Sweep, values: Floats, right: Floats, targets: Floats) -> list[
 
 def _limit(sweep: Sweep, bins: Sequence[Bin]) -> float:
     """The end of the unbroken run of acceptable bins that starts at the harmless side."""
+    if not bins:
+        raise ValueError(f"too few validation faces to measure {sweep.limit}: no bin has {SMALLEST_BIN} of them")
     ordered = sorted(bins, key=lambda b: b.low, reverse=sweep.more_is_better)
     limit = ordered[0].low if sweep.more_is_better else ordered[0].high
     for b in ordered:

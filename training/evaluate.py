@@ -55,7 +55,8 @@ def score(checker: FaceChecker, rows: Sequence[FaceFile], tier: str) -> Iterator
 def _at_known_box(checker: FaceChecker, row: FaceFile, tier: str) -> Prediction:
     pixels = image.load(delivered(row.path.read_bytes(), tier))
     # The manifest's box is in the pixels of the file as stored.
-    scale = pixels.shape[1] / Image.open(row.path).width
+    with Image.open(row.path) as stored:
+        scale = pixels.shape[1] / stored.width
     box = np.array([row.box], np.float32) * np.float32(scale)
     place = Detections(box, np.zeros((1, 5, 2), np.float32), np.zeros(1, np.float32))
     return Prediction(str(row.path), faces=checker.judge([pixels], [place])[0])
