@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck import calibration, crop, image, quality
+from facecheck.backends import Backend
 from facecheck.backends.torch import TorchBackend, pick_device
 from facecheck.detection import Detections, FaceDetector
 from facecheck.errors import ImageError
@@ -56,7 +57,7 @@ class FaceChecker:
         chosen = pick_device(device)
         self.config: ModelConfig = loaded.config
         self.detector = detector or FaceDetector(chosen)
-        self._backend = TorchBackend(loaded, chosen)
+        self._backend: Backend = TorchBackend(loaded, chosen)
         self._info = ModelInfo(self.config.name, self.config.version, self.config.sha256)
 
     @overload

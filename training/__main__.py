@@ -4,8 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import numpy as np
 
+from facecheck.checker import FaceChecker
 from facecheck.models import ModelConfig, load_model, write_atomically
+from training.calibrate import fit_decision, limits_markdown, measure_limits
+from training.data import read_manifest
+from training.evaluate import TIERS, markdown, score
+from training.train import TrainConfig
+from training.train import train as run_training
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -24,24 +31,26 @@ def main() -> None:
 @click.option("--version", default="0.1.0", help="Version written into the config.")
 @click.option("--architecture", default="resnet50")
 @click.option("--licence", default="CC BY-NC-SA 4.0", help="Of the weights, written into the config.")
-@click.option("--steps", default=2400)
-@click.option("--batch", default=48)
-@click.option("--seed", default=0)
+@click.option("--steps", default=TrainConfig.steps)
+@click.option("--batch", default=TrainConfig.batch)
+@click.option("--lr", default=TrainConfig.lr, help="Of what came with the backbone; random layers learn faster.")
+@click.option("--phase", "phases", multiple=True, type=(float, int), default=TrainConfig.phases, help="SHARE SIDE.")
+@click.option("--freeze", multiple=True, default=TrainConfig.frozen, help="Modules that stay as the backbone has them.")
+@click.option("--train-all", is_flag=True, help="Freeze nothing.")
+@click.option("--seed", default=TrainConfig.seed)
 def train(
-    data: Path, out: Path, backbone: Path | None, name: str, version: str, architecture: str, licence: str,
-    steps: int, batch: int, seed: int,
+    data: Path, out: Path, backbone: Path | None, name: str, version: str, architecture: str, licence: str, steps: int,
+    batch: int, lr: float, phases: tuple[tuple[float, int], ...], freeze: tuple[str, ...], train_all: bool, seed: int,
 ) -> None:  # fmt: skip
     """Fine-tune on the train split of DATA/manifest.csv; run again with the same OUT to resume."""
-    from training.data import read_manifest
-    from training.train import TrainConfig
-    from training.train import train as run
-
     rows = [row for row in read_manifest(data) if row.split == "train"]
-    config = TrainConfig(steps=steps, batch=batch, seed=seed, frozen=TrainConfig.frozen if backbone else ())
+    frozen = () if train_all or backbone is None else freeze
+    config = TrainConfig(steps=steps, batch=batch, lr=lr, phases=phases, frozen=frozen, seed=seed)
     sources = tuple(sorted({f"{row.label}/{row.source}" for row in rows}))
     click.echo(f"{len(rows)} faces, {config}")
-    model = ModelConfig(name, version, architecture, licence=licence, training_data=sources)
-    click.echo(run(rows, model, config, backbone, out))
+    size = config.sizes()[-1]
+    model = ModelConfig(name, version, architecture, size, licence=licence, training_data=sources)
+    click.echo(run_training(rows, model, config, backbone, out))
 
 
 @main.command()
@@ -53,11 +62,6 @@ def train(
 @click.option("--seed", default=0)
 def calibrate(weights: Path, data: Path, sweep_faces: int, seed: int) -> None:
     """Choose temperature, threshold, band and limits on the val split, and write them into the config of WEIGHTS."""
-    import numpy as np
-
-    from training.calibrate import fit_decision, limits_markdown, measure_limits
-    from training.data import read_manifest
-
     rows = [row for row in read_manifest(data) if row.split == "val"]
     model = load_model(weights)
     decision = fit_decision(model, rows)
@@ -77,10 +81,6 @@ def calibrate(weights: Path, data: Path, sweep_faces: int, seed: int) -> None:
 @click.option("--split", default="test")
 def evaluate(data: Path, model: str, split: str) -> None:
     """Print, as markdown, how good a model is on a split of DATA/manifest.csv: whole pipeline, three delivery tiers."""
-    from facecheck.checker import FaceChecker
-    from training.data import read_manifest
-    from training.evaluate import TIERS, markdown, score
-
     rows = [row for row in read_manifest(data) if row.split == split]
     checker = FaceChecker(model)
     tiers = {tier: list(score(checker, rows, tier)) for tier in TIERS}
