@@ -35,17 +35,19 @@ def main() -> None:
 @click.option("--batch", default=TrainConfig.batch)
 @click.option("--lr", default=TrainConfig.lr, help="Of what came with the backbone; random layers learn faster.")
 @click.option("--phase", "phases", multiple=True, type=(float, int), default=TrainConfig.phases, help="SHARE SIDE.")
+@click.option("--boost", multiple=True, type=(str, float), help="LABEL/SOURCE FACTOR: show a hard source more often.")
 @click.option("--freeze", multiple=True, default=TrainConfig.frozen, help="Modules that stay as the backbone has them.")
 @click.option("--train-all", is_flag=True, help="Freeze nothing.")
 @click.option("--seed", default=TrainConfig.seed)
 def train(
     data: Path, out: Path, backbone: Path | None, name: str, version: str, architecture: str, licence: str, steps: int,
-    batch: int, lr: float, phases: tuple[tuple[float, int], ...], freeze: tuple[str, ...], train_all: bool, seed: int,
+    batch: int, lr: float, phases: tuple[tuple[float, int], ...], boost: tuple[tuple[str, float], ...],
+    freeze: tuple[str, ...], train_all: bool, seed: int,
 ) -> None:  # fmt: skip
     """Fine-tune on the train split of DATA/manifest.csv; run again with the same OUT to resume."""
     rows = [row for row in read_manifest(data) if row.split == "train"]
     frozen = () if train_all or backbone is None else freeze
-    config = TrainConfig(steps=steps, batch=batch, lr=lr, phases=phases, frozen=frozen, seed=seed)
+    config = TrainConfig(steps=steps, batch=batch, lr=lr, phases=phases, boost=boost, frozen=frozen, seed=seed)
     sources = tuple(sorted({f"{row.label}/{row.source}" for row in rows}))
     click.echo(f"{len(rows)} faces, {config}")
     size = config.sizes()[-1]

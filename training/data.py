@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,13 +62,21 @@ def read_manifest(folder: Path) -> list[FaceFile]:
     return rows
 
 
-def sampling_weights(rows: list[FaceFile]) -> npt.NDArray[np.float64]:
-    """(N,) probabilities: both classes equal; within a class a source counts by the square root of its size."""
+def sampling_weights(rows: list[FaceFile], boost: Mapping[str, float] | None = None) -> npt.NDArray[np.float64]:
+    """(N,) probabilities: both classes equal; within a class a source counts by the square root of its size.
+
+    `boost` multiplies the share of sources, named "label/source".
+    """
     sizes = Counter((row.label, row.source) for row in rows)
+    known = {f"{label}/{source}" for label, source in sizes}
+    if unknown := set(boost or {}) - known:
+        raise ValueError(f"no such sources: {sorted(unknown)}; there are {sorted(known)}")
+    shares = {key: size**0.5 * (boost or {}).get("/".join(key), 1.0) for key, size in sizes.items()}
     totals: defaultdict[str, float] = defaultdict(float)
-    for (label, _), size in sizes.items():
-        totals[label] += size**0.5
-    return np.array([sizes[row.label, row.source] ** -0.5 / totals[row.label] / len(totals) for row in rows])
+    for (label, _), share in shares.items():
+        totals[label] += share
+    each = {key: share / sizes[key] / totals[key[0]] / len(totals) for key, share in shares.items()}
+    return np.array([each[row.label, row.source] for row in rows])
 
 
 def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
@@ -94,10 +103,11 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
         delivery: Delivery,
         seed: int,
         start_step: int = 0,
+        boost: Mapping[str, float] | None = None,
     ) -> None:
         self.rows, self.sizes, self.batch, self.margin = rows, sizes, batch, margin
         self.delivery, self.seed, self.start = delivery, seed, start_step * batch
-        self.cumulative = np.cumsum(sampling_weights(rows))
+        self.cumulative = np.cumsum(sampling_weights(rows, boost))
 
     def __len__(self) -> int:
         return len(self.sizes) * self.batch - self.start

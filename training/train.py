@@ -24,6 +24,7 @@ class TrainConfig:
     Attributes:
         phases: (share of the steps, input side), in order.
         lr, fresh_lr: for tensors that came with the backbone, and for those initialised at random.
+        boost: ("label/source", factor) on the share of hard sources, see `training.data.sampling_weights`.
         frozen: top-level modules that keep the backbone's weights and batch-norm statistics.
     """
 
@@ -38,6 +39,7 @@ class TrainConfig:
     seed: int = 0
     workers: int = 2
     frozen: tuple[str, ...] = ("conv1", "bn1", "layer1")
+    boost: tuple[tuple[str, float], ...] = ()
     save_every: int = 100
     delivery: Delivery = field(default_factory=Delivery)
 
@@ -170,7 +172,14 @@ def train(
     if trainer.resume():
         print(f"resumed at step {trainer.step}", flush=True)
     stream = FaceStream(
-        rows, config.sizes(), config.batch, model_config.crop_margin, config.delivery, config.seed, trainer.step
+        rows,
+        config.sizes(),
+        config.batch,
+        model_config.crop_margin,
+        config.delivery,
+        config.seed,
+        trainer.step,
+        dict(config.boost),
     )
     loader = DataLoader(
         stream,

@@ -67,6 +67,16 @@ def test_classes_weigh_the_same_and_sources_by_the_root_of_their_size(rows):
     assert weights["real", "big"] / weights["real", "small"] == pytest.approx(3.0)
 
 
+def test_a_boosted_source_is_seen_more_often_and_the_classes_stay_equal(rows):
+    weights = Counter()
+    for weight, item in zip(sampling_weights(rows, {"real/small": 3.0}), rows, strict=True):
+        weights[item.label, item.source] += weight
+    assert weights["real", "big"] / weights["real", "small"] == pytest.approx(1.0)
+    assert weights["fake", "only"] == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="no such sources"):
+        sampling_weights(rows, {"real/unknown": 2.0})
+
+
 def test_a_resumed_stream_goes_on_where_it_was(rows):
     whole = FaceStream(rows, [32] * 2 + [48] * 2, 3, 1.3, Delivery(), seed=1)
     resumed = FaceStream(rows, [32] * 2 + [48] * 2, 3, 1.3, Delivery(), seed=1, start_step=2)
