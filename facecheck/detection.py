@@ -47,7 +47,7 @@ class Detections:
 class _Candidates:
     """Boxes of many pictures on their way through the cascade."""
 
-    boxes: Tensor  # (N, 4)
+    boxes: Tensor  # (N, 4) xyxy pixels; (N, 8) in stage 1
     scores: Tensor  # (N,)
     owner: Tensor  # (N,) index of the picture
 
@@ -140,30 +140,25 @@ class FaceDetector:
     def _propose(self, tables: Sequence[_SummedArea], smallest: Sequence[float]) -> _Candidates:
         """Stage 1: PNet over a pyramid of each picture."""
         found = [_empty_candidates()]
-        for index, (table, smallest_px) in enumerate(zip(tables, smallest, strict=True)):
-            levels = [_empty_candidates()]
-            for scale, level in self._pyramid(table, smallest_px):
-                offsets, scores = self._pnet(level[None].to(self.device))
-                raw, regression = _grid_boxes(offsets[0].cpu(), scores[0, 1].cpu(), scale, self.thresholds[0], index)
-                kept, keep = raw.suppressed(0.5)
-                width = (kept.boxes[:, 2:] - kept.boxes[:, :2]).repeat(1, 2)
-                levels.append(
-                    _Candidates(torch.cat([kept.boxes, regression[keep] * width], dim=1), kept.scores, kept.owner)
-                )
-            found.append(_merged_levels(levels))
+        for owner, (table, smallest_px) in enumerate(zip(tables, smallest, strict=True)):
+            levels = [self._proposed_at(level, scale, owner) for scale, level in self._pyramid(table, smallest_px)]
+            found.append(_merged_levels([_empty_candidates(), *levels]))
         joined = _joined(found)
         return _Candidates(_squared(joined.boxes[:, :4]), joined.scores, joined.owner)
 
     def _pyramid(self, table: _SummedArea, smallest_px: float) -> Iterator[tuple[float, Tensor]]:
-        scale = PNET_CELL / max(smallest_px, 1.0)
+        whole, scale = (0, 0, table.width, table.height), PNET_CELL / max(smallest_px, 1.0)
         while min(table.height, table.width) * scale >= PNET_CELL:
-            yield (
-                scale,
-                table.resized(
-                    (0, 0, table.width, table.height), int(table.width * scale + 1), int(table.height * scale + 1)
-                ),
-            )
+            yield scale, table.resized(whole, int(table.width * scale + 1), int(table.height * scale + 1))
             scale *= self.factor
+
+    def _proposed_at(self, level: Tensor, scale: float, owner: int) -> _Candidates:
+        """Candidates of one pyramid level; columns 4 to 7 of the boxes are PNet's regression in pixels."""
+        offsets, scores = self._pnet(level[None].to(self.device))
+        raw, regression = _grid_boxes(offsets[0].cpu(), scores[0, 1].cpu(), scale, self.thresholds[0], owner)
+        kept, keep = raw.suppressed(0.5)
+        size = (kept.boxes[:, 2:] - kept.boxes[:, :2]).repeat(1, 2)
+        return _Candidates(torch.cat([kept.boxes, regression[keep] * size], dim=1), kept.scores, kept.owner)
 
     def _refine(self, tables: Sequence[_SummedArea], candidates: _Candidates) -> _Candidates:
         """Stage 2: RNet over all candidates of all pictures together."""
@@ -253,13 +248,12 @@ def _grid_boxes(
 
 
 def _merged_levels(levels: Sequence[_Candidates]) -> _Candidates:
-    """Suppress across the pyramid, then move the boxes by PNet's regression (columns 4 to 7, pixels)."""
+    """Suppress across the pyramid, then move the boxes by their regression."""
     joined = _joined(levels)
     keep = batched_nms(joined.boxes[:, :4], joined.scores, joined.owner, 0.7)
     kept = joined.pick(keep)
-    return _Candidates(
-        torch.cat([kept.boxes[:, :4] + kept.boxes[:, 4:], torch.zeros(len(keep), 4)], dim=1), kept.scores, kept.owner
-    )
+    moved = kept.boxes[:, :4] + kept.boxes[:, 4:]
+    return _Candidates(torch.cat([moved, torch.zeros_like(moved)], dim=1), kept.scores, kept.owner)
 
 
 def _regressed(boxes: Tensor, offsets: Tensor) -> Tensor:

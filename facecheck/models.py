@@ -194,9 +194,10 @@ def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
         tensors = load_tensors(data)
     except SafetensorError as error:
         raise ModelError(f"{weights_path} is not a readable safetensors file: {error}") from error
-    network = build(config.architecture)
+    with torch.device("meta"):  # No time and memory for random weights that are replaced at once.
+        network = build(config.architecture)
     try:
-        network.load_state_dict({name: _widened(tensor) for name, tensor in tensors.items()})
+        network.load_state_dict({name: _widened(tensor) for name, tensor in tensors.items()}, assign=True)
     except RuntimeError as error:
         raise ModelError(f"{weights_path} does not fit architecture {config.architecture!r}: {error}") from error
     return Model(network.eval(), config)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from facecheck.models import Limits
 
 JPEG_BLOCK = 8
+LARGEST_WINDOW = 512
 FACE_TOO_SMALL, BLURRED, HEAVY_COMPRESSION, PARTIAL = "face_too_small", "blurred", "heavy_compression", "partial"
 
 
@@ -67,7 +68,8 @@ def measure(image: npt.NDArray[np.uint8], box: npt.ArrayLike, face: npt.NDArray[
 
 
 def _blockiness(image: npt.NDArray[np.uint8], box: npt.NDArray[np.float64]) -> float:
-    x0, y0, x1, y1 = box.astype(int)
+    centre, reach = (box[:2] + box[2:]) / 2, np.minimum((box[2:] - box[:2]) / 2, LARGEST_WINDOW / 2)
+    (x0, y0), (x1, y1) = (centre - reach).astype(int), (centre + reach).astype(int)
     # Start on the grid, which begins at the picture's corner.
     x0, y0 = x0 - x0 % JPEG_BLOCK, y0 - y0 % JPEG_BLOCK
     region = np.ascontiguousarray(image[y0:y1, x0:x1])

@@ -190,7 +190,7 @@ def broken_files(folder: Path, grace_path: Path) -> None:
     with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(50_000_000))
     (folder / "bomb.jpg").write_bytes((folder / "bomb.zip").read_bytes())
-    Image.new("L", (12_000, 9_900)).save(folder / "black.png")
+    Image.new("RGB", (10_000, 7_900)).save(folder / "black.png")
     for index in range(200 - len(list(folder.iterdir()))):
         (folder / f"noise{index}.jpg").write_bytes(rng.bytes(5000))
 
@@ -206,6 +206,6 @@ def test_two_hundred_broken_files_give_one_row_each_in_little_memory(tmp_path, g
     assert b"Traceback" not in result.stderr
     assert result.returncode == 1
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    assert max(peak, before) * 1024 < MEMORY_LIMIT
+    assert max(peak, before) * 1024 < MEMORY_LIMIT, peak
     black = next(row for row in rows if row["source"].endswith("black.png"))
-    assert black["size"] == [12_000, 9_900]
+    assert black["size"] == [10_000, 7_900]
