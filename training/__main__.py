@@ -1,4 +1,4 @@
-"""`python -m training train | calibrate | evaluate`: the steps that made the default model, in order."""
+"""`python -m training train | average | calibrate | evaluate`: the steps that made the default model, in order."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from training.calibrate import fit_decision, limits_markdown, measure_limits
 from training.data import read_manifest
 from training.evaluate import TIERS, markdown, score
 from training.train import TrainConfig
+from training.train import average as average_models
 from training.train import train as run_training
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -53,6 +54,14 @@ def train(
     size = config.sizes()[-1]
     model = ModelConfig(name, version, architecture, size, licence=licence, training_data=sources)
     click.echo(run_training(rows, model, config, backbone, out))
+
+
+@main.command()
+@click.argument("weights", nargs=-1, required=True, type=FILE)
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+def average(weights: tuple[Path, ...], out: Path) -> None:
+    """Average the WEIGHTS of runs that started from one another into a model in OUT."""
+    click.echo(average_models([load_model(path) for path in weights], out))
 
 
 @main.command()

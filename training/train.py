@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from facecheck.models import ModelConfig, build, save_model
+from facecheck.models import Model, ModelConfig, build, save_model
 from training.augment import Delivery
 from training.data import FaceFile, FaceStream
 
@@ -202,3 +203,18 @@ def train(
             trainer.save()
     trainer.save()
     return save_model(trainer.averaged(), model_config, folder)
+
+
+def average(models: Sequence[Model], folder: Path) -> Path:
+    """Average the weights of runs that started from one another, and save the result under the last one's config.
+
+    Uniform model soup (Wortsman et al. 2022): better than each run where they lie in one basin of the loss.
+    """
+    states = [model.network.state_dict() for model in models]
+    mixed = {
+        name: torch.stack([state[name] for state in states]).mean(dim=0) if last.is_floating_point() else last
+        for name, last in states[-1].items()
+    }
+    network = build(models[-1].config.architecture)
+    network.load_state_dict(mixed)
+    return save_model(network, models[-1].config, folder)

@@ -1,5 +1,6 @@
 """Training learns, resumes to the same numbers, and leaves a model that the library loads."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -107,3 +108,16 @@ def test_the_schedule_warms_up_and_ends_at_zero():
     assert max(rates) == 1.0
     assert rates[-1] < 0.01
     assert TrainConfig(steps=5, phases=((0.5, 1), (0.5, 2))).sizes() == [1, 1, 2, 2, 2]
+
+
+def test_an_average_lies_in_the_middle(rows, tmp_path):
+    from training.train import average
+
+    paths = [
+        train(rows, MODEL, replace(CONFIG, seed=seed, steps=2, save_every=9), None, tmp_path / str(seed))
+        for seed in (1, 2)
+    ]
+    mixed = tensors(average([load_model(path) for path in paths], tmp_path / "mixed"))
+    first, second = map(tensors, paths)
+    for name, tensor in mixed.items():
+        torch.testing.assert_close(tensor.double(), (first[name].double() + second[name]) / 2, atol=1e-3, rtol=1e-3)
