@@ -184,7 +184,7 @@ def _csv_row(prediction: Prediction) -> list[object]:
 
 def _sentence(prediction: Prediction) -> str:
     if prediction.verdict is None:
-        return f"could not be read: {_printable(prediction.error or '')}"
+        return f"could not be read: {_problem(prediction)}"
     words = f"{prediction.verdict} ({prediction.verdict.meaning})"
     if prediction.p_fake is not None:
         words += (
@@ -193,13 +193,17 @@ def _sentence(prediction: Prediction) -> str:
     return f"{words}, because {', '.join(prediction.reasons)}" if prediction.reasons else words
 
 
+def _problem(prediction: Prediction) -> str:
+    return _printable((prediction.error or "").removeprefix(f"{prediction.source}: "))
+
+
 def _print_table(predictions: Sequence[Prediction], stream: TextIO | None = None) -> None:
     width = min(max((len(_printable(p.source)) for p in predictions), default=0), 60)
     for prediction in predictions:
         name = _printable(prediction.source)
         name = name if len(name) <= width else f"...{name[3 - width :]}"
         score = "    " if prediction.p_fake is None else f"{prediction.p_fake:.2f}"
-        note = prediction.error or (prediction.verdict.meaning if prediction.verdict else "")
+        note = prediction.verdict.meaning if prediction.verdict else _problem(prediction)
         note += f" ({', '.join(prediction.reasons)})" if prediction.reasons else ""
         verdict = click.style(f"{prediction.verdict or 'unreadable':<10}", fg=COLOURS[prediction.verdict], bold=True)
         click.echo(

@@ -278,7 +278,8 @@ def _unnested(boxes: Floats, scores: Floats) -> list[int]:
     """Suppression by the overlap over the smaller box, so that a face inside a face goes; best scores stay."""
     kept: list[int] = []
     area = np.prod(boxes[:, 2:] - boxes[:, :2] + 1, axis=1)
-    for index in np.argsort(-scores, kind="stable"):
+    # Scores tie at 1 - 1e-7; the reference then takes the later box.
+    for index in np.argsort(scores, kind="stable")[::-1]:
         start, end = np.maximum(boxes[kept, :2], boxes[index, :2]), np.minimum(boxes[kept, 2:], boxes[index, 2:])
         shared = np.prod(np.maximum(end - start + 1, 0), axis=1)
         if not np.any(shared / np.minimum(area[kept], area[index]) > 0.7):

@@ -21,7 +21,7 @@ from training.data import FaceFile, read_rgb
 from training.evaluate import TIERS, score
 from training.metrics import Floats, balanced
 
-ACCEPTABLE = 0.85
+ACCEPTABLE = 0.9
 SMALLEST_BIN = 60
 Box = npt.NDArray[np.float64]
 Damage = Callable[[Picture, Box, float, np.random.Generator], tuple[Picture, Box]]
@@ -73,7 +73,11 @@ def _turned(box: Box, quarters: int, shape: tuple[int, ...]) -> Box:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One way of losing evidence: damage levels from harmless to hopeless, and the measurement that tells."""
+    """One way of losing evidence: damage levels from harmless to hopeless, and the measurement that tells.
+
+    Attributes:
+        enforced: False where the damage is measured and reported but makes no limit.
+    """
 
     limit: str
     damage: Damage
@@ -81,6 +85,7 @@ class Sweep:
     measurement: Callable[[Quality], float]
     more_is_better: bool
     bins: tuple[float, ...]
+    enforced: bool = True
 
 
 SWEEPS = (
@@ -90,8 +95,10 @@ SWEEPS = (
           (0, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 15)),
     Sweep("max_blockiness", _compressed, (90, 40, 25, 18, 12, 8, 5), lambda q: q.blockiness, False,
           (1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 6)),
+    # Portraits that were framed this tightly (two real sources, two generators) are judged as well as others; only a
+    # face that was cut afterwards is not, and the box alone cannot tell the two apart.
     Sweep("max_outside", _cut, (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), lambda q: q.outside, False,
-          (0, 0.05, 0.15, 0.25, 0.35, 0.45)),
+          (0, 0.05, 0.15, 0.25, 0.35, 0.45), enforced=False),
 )  # fmt: skip
 
 
@@ -109,7 +116,7 @@ def measure_limits(model: Model, rows: Sequence[FaceFile], device: str = "auto")
     """The limits for a calibrated model, and the table of measured errors that they were read from."""
     checker = FaceChecker(replace(model, config=replace(model.config, limits=Limits())), device)
     tables = {sweep.limit: _bins(sweep, *_damaged_scores(checker, sweep, rows)) for sweep in SWEEPS}
-    return Limits(**{sweep.limit: _limit(sweep, tables[sweep.limit]) for sweep in SWEEPS}), tables
+    return Limits(**{sweep.limit: _limit(sweep, tables[sweep.limit]) for sweep in SWEEPS if sweep.enforced}), tables
 
 
 def _damaged_scores(checker: FaceChecker, sweep: Sweep, rows: Sequence[FaceFile]) -> tuple[Floats, Floats, Floats]:
