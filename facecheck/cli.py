@@ -91,12 +91,13 @@ def info(name: str | None, as_json: bool) -> None:
     decision, limits = config.decision, config.limits
     size, margin = f"{config.input_size} px", f"margin {config.crop_margin}"
     band = f"uncertain in [{decision.uncertain_from}, {decision.uncertain_to})"
+    tightness = f", at most {limits.max_outside:.0%} outside the picture" if limits.max_outside < 1 else ""
     rows = {
         "model": f"{config.name} {config.version} ({config.architecture}, {size}, {margin})",
         "sha256": f"{config.sha256} (checked)",
         "threshold": f"p_fake {decision.threshold}, {band}, temperature {decision.temperature:.3f}",
         "judged": f"faces of at least {limits.min_face_px:g} px, sharpness {limits.min_sharpness:g} or more, "
-        f"blockiness {limits.max_blockiness:g} or less, at most {limits.max_outside:.0%} outside the picture",
+        f"blockiness {limits.max_blockiness:g} or less{tightness}",
         "licence": config.licence,
         "trained on": ", ".join(config.training_data),
     }
