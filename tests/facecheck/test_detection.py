@@ -45,8 +45,7 @@ def test_boxes_agree_with_facenet_pytorch(grace, astronaut, reference, same_sett
 
 
 def test_boxes_agree_with_facenet_pytorch_on_the_photo_set(shared_photos, reference, same_settings):
-    # All of them, but the largest phone photo: the reference needs most of the time for that one.
-    pictures = [image.load(path) for path in shared_photos if path.stem != "real-phone-a"]
+    pictures = [image.load(path) for path in shared_photos]
     assert len(pictures) > 100
     assert_parity(pictures, reference, same_settings)
 
