@@ -1,7 +1,5 @@
 """From logits to probabilities and verdicts, and how the numbers in between are chosen on validation data."""
 
-import dataclasses
-
 import numpy as np
 import numpy.typing as npt
 
@@ -68,8 +66,8 @@ def choose_decision(logits: npt.ArrayLike, targets: npt.ArrayLike, doubtful: flo
     threshold = float(np.median(candidates[balanced >= balanced.max() - 0.001]))
     rank = np.searchsorted(order, threshold) / len(order)
     low, high = np.quantile(order, [max(rank - doubtful / 2, 0), min(rank + doubtful / 2, 1)])
-    return dataclasses.replace(
-        Decision(temperature),
+    return Decision(
+        temperature,
         threshold=round(threshold, 4),
         uncertain_from=round(min(float(low), threshold), 4),
         uncertain_to=round(max(float(high), threshold), 4),

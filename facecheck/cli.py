@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -171,16 +171,19 @@ def _written(results: Iterable[Prediction], style: str) -> Iterator[Prediction]:
 
 def _csv_row(prediction: Prediction) -> list[object]:
     score = "" if prediction.p_fake is None else f"{prediction.p_fake:.4f}"
-    # A cell that starts like a formula would run in a spreadsheet.
-    source = f"'{prediction.source}" if prediction.source.startswith(("=", "+", "-", "@")) else prediction.source
     return [
-        _printable(source),
+        _cell(prediction.source),
         prediction.verdict or "",
         score,
         len(prediction.faces),
         " ".join(prediction.reasons),
-        _printable(prediction.error or ""),
+        _cell(prediction.error or ""),
     ]
+
+
+def _cell(text: str) -> str:
+    """A cell that starts like a formula would run in a spreadsheet."""
+    return _printable(f"'{text}" if text.startswith(("=", "+", "-", "@")) else text)
 
 
 def _sentence(prediction: Prediction) -> str:
@@ -198,7 +201,7 @@ def _problem(prediction: Prediction) -> str:
     return _printable((prediction.error or "").removeprefix(f"{prediction.source}: "))
 
 
-def _print_table(predictions: Sequence[Prediction], stream: TextIO | None = None) -> None:
+def _print_table(predictions: Sequence[Prediction]) -> None:
     width = min(max((len(_printable(p.source)) for p in predictions), default=0), 60)
     for prediction in predictions:
         name = _printable(prediction.source)
@@ -207,9 +210,7 @@ def _print_table(predictions: Sequence[Prediction], stream: TextIO | None = None
         note = prediction.verdict.meaning if prediction.verdict else _problem(prediction)
         note += f" ({', '.join(prediction.reasons)})" if prediction.reasons else ""
         verdict = click.style(f"{prediction.verdict or 'unreadable':<10}", fg=COLOURS[prediction.verdict], bold=True)
-        click.echo(
-            f"{name:<{width}}  {verdict}  {score}  {len(prediction.faces):>2} face(s)  {_printable(note)}", file=stream
-        )
+        click.echo(f"{name:<{width}}  {verdict}  {score}  {len(prediction.faces):>2} face(s)  {note}")
 
 
 def _printable(text: str) -> str:

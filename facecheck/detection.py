@@ -47,7 +47,7 @@ class Detections:
 class _Candidates:
     """Boxes of many pictures on their way through the cascade."""
 
-    boxes: Tensor  # (N, 4) xyxy pixels; (N, 8) in stage 1
+    boxes: Tensor  # (N, 4) xyxy pixels; (N, 8) within a picture's pyramid
     scores: Tensor  # (N,)
     owner: Tensor  # (N,) index of the picture
 
@@ -127,7 +127,7 @@ class FaceDetector:
         Returns:
             One `Detections` for each picture, in order; empty where there is no face.
         """
-        smallest = [max(self.min_face_px, self.min_face_share * max(picture.shape)) for picture in pictures]
+        smallest = [max(self.min_face_px, self.min_face_share * max(picture.shape[:2])) for picture in pictures]
         # Faces stay at least as large as the networks were made for; a 40-megapixel table would need half a gigabyte.
         shrink = [max(int(px // max(self.min_face_px, PNET_CELL)), 1) for px in smallest]
         tables = [_SummedArea(_shrunk(picture, factor)) for picture, factor in zip(pictures, shrink, strict=True)]
@@ -139,12 +139,12 @@ class FaceDetector:
 
     def _propose(self, tables: Sequence[_SummedArea], smallest: Sequence[float]) -> _Candidates:
         """Stage 1: PNet over a pyramid of each picture."""
-        found = [_empty_candidates()]
+        found = [_empty_candidates(columns=4)]
         for owner, (table, smallest_px) in enumerate(zip(tables, smallest, strict=True)):
             levels = [self._proposed_at(level, scale, owner) for scale, level in self._pyramid(table, smallest_px)]
-            found.append(_merged_levels([_empty_candidates(), *levels]))
+            found.append(_merged_levels([_empty_candidates(columns=8), *levels]))
         joined = _joined(found)
-        return _Candidates(_squared(joined.boxes[:, :4]), joined.scores, joined.owner)
+        return _Candidates(_squared(joined.boxes), joined.scores, joined.owner)
 
     def _pyramid(self, table: _SummedArea, smallest_px: float) -> Iterator[tuple[float, Tensor]]:
         whole, scale = (0, 0, table.width, table.height), PNET_CELL / max(smallest_px, 1.0)
@@ -212,8 +212,8 @@ def _networks() -> tuple[nn.Module, nn.Module, nn.Module]:
     return PNet(), RNet(), ONet()
 
 
-def _empty_candidates() -> _Candidates:
-    return _Candidates(torch.empty(0, 8), torch.empty(0), torch.empty(0, dtype=torch.long))
+def _empty_candidates(columns: int) -> _Candidates:
+    return _Candidates(torch.empty(0, columns), torch.empty(0), torch.empty(0, dtype=torch.long))
 
 
 def _no_faces() -> Detections:
@@ -252,8 +252,7 @@ def _merged_levels(levels: Sequence[_Candidates]) -> _Candidates:
     joined = _joined(levels)
     keep = batched_nms(joined.boxes[:, :4], joined.scores, joined.owner, 0.7)
     kept = joined.pick(keep)
-    moved = kept.boxes[:, :4] + kept.boxes[:, 4:]
-    return _Candidates(torch.cat([moved, torch.zeros_like(moved)], dim=1), kept.scores, kept.owner)
+    return _Candidates(kept.boxes[:, :4] + kept.boxes[:, 4:], kept.scores, kept.owner)
 
 
 def _regressed(boxes: Tensor, offsets: Tensor) -> Tensor:

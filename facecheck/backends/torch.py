@@ -1,5 +1,7 @@
 """The reference engine: PyTorch in float32 on the CPU or on CUDA."""
 
+import copy
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -33,7 +35,9 @@ class TorchBackend:
 
     def __init__(self, model: Model, device: torch.device) -> None:
         self.device = device
-        self._network = model.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Module.to moves in place: the caller's model, or another checker's, must stay where it is.
+        network = model.network if device.type == "cpu" else copy.deepcopy(model.network)
+        self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean = torch.tensor(model.config.mean, device=device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(model.config.std, device=device).view(1, 3, 1, 1) * 255
 

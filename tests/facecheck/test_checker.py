@@ -136,6 +136,12 @@ def test_an_empty_batch_has_no_logits(tiny_model):
     assert backend.logits(np.empty((0, 64, 64, 3), np.uint8)).shape == (0,)
 
 
+def test_a_model_can_be_shared_between_devices(tiny_model):
+    here = TorchBackend(tiny_model, torch.device("cpu"))
+    TorchBackend(tiny_model, torch.device("meta"))
+    assert np.isfinite(here.logits(np.zeros((1, 64, 64, 3), np.uint8))).all()
+
+
 def test_many_faces_are_scored_in_parts(tiny_model):
     backend = TorchBackend(tiny_model, torch.device("cpu"))
     faces = np.random.default_rng(0).integers(0, 256, (70, 64, 64, 3), np.uint8)

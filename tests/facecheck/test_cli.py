@@ -18,6 +18,7 @@ from PIL import Image
 from facecheck import __version__, cli
 from facecheck.checker import FaceChecker
 from facecheck.cli import main
+from facecheck.models import DEFAULT_MODEL
 from facecheck.result import Prediction
 from tests.facecheck.test_image import png_header
 
@@ -64,12 +65,12 @@ def test_json_lines_are_predictions(run, folder):
 
 
 def test_csv_has_a_header_and_no_formulas(run, folder):
-    (folder / "=cmd.jpg").write_bytes(b"junk")
     result = run("predict", "--csv", folder / "a.jpg", "--", "=missing.jpg")
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert rows[0]["verdict"] in ("real", "fake", "uncertain")
     assert rows[1]["source"] == "'=missing.jpg"
     assert rows[1]["error"]
+    assert not any(cell.startswith("=") for row in rows for cell in row.values())
 
 
 def test_standard_input(run, grace_path):
@@ -115,7 +116,9 @@ def test_an_unknown_model_or_device_is_one_line_not_a_traceback(grace_path):
 
 
 def test_the_default_checker_is_the_default_model():
-    assert isinstance(cli._checker(None, "cpu"), FaceChecker)
+    made = cli._checker(None, "cpu")
+    assert isinstance(made, FaceChecker)
+    assert made.config.name == DEFAULT_MODEL
 
 
 def command(*arguments: object, **options: object) -> subprocess.CompletedProcess:
