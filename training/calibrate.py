@@ -10,20 +10,18 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from facecheck import calibration, crop, quality
 from facecheck.checker import FaceChecker
 from facecheck.models import Decision, Limits, Model
 from facecheck.quality import Quality
-from training.augment import Picture, recompress
+from training.augment import Box, Picture, cut, recompress, reduced
 from training.data import FaceFile, read_rgb
 from training.evaluate import TIERS, score
 from training.metrics import Floats, balanced
 
 ACCEPTABLE = 0.9
 SMALLEST_BIN = 60
-Box = npt.NDArray[np.float64]
 Damage = Callable[[Picture, Box, float, np.random.Generator], tuple[Picture, Box]]
 
 
@@ -36,12 +34,7 @@ def fit_decision(model: Model, rows: Sequence[FaceFile], device: str = "auto") -
 
 
 def _reduced(image: Picture, box: Box, face_px: float, _: np.random.Generator) -> tuple[Picture, Box]:
-    scale = face_px / max(box[2:] - box[:2])
-    if scale >= 1:
-        return image, box
-    size = (max(round(image.shape[1] * scale), 4), max(round(image.shape[0] * scale), 4))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    return small, box * np.array([size[0] / image.shape[1], size[1] / image.shape[0]] * 2)
+    return reduced(image, box, face_px)
 
 
 def _blurred(image: Picture, box: Box, sigma: float, _: np.random.Generator) -> tuple[Picture, Box]:
@@ -53,22 +46,7 @@ def _compressed(image: Picture, box: Box, jpeg_quality: float, _: np.random.Gene
 
 
 def _cut(image: Picture, box: Box, share: float, rng: np.random.Generator) -> tuple[Picture, Box]:
-    """Take `share` of the face's width or height away at a random side of the picture."""
-    side = int(rng.integers(4))
-    image, box = np.rot90(image, side), _turned(box, side, image.shape)
-    start = round(box[0] + share * (box[2] - box[0]))
-    image, box = image[:, start:], box - np.array([start, 0, start, 0])
-    back = -side % 4
-    return np.ascontiguousarray(np.rot90(image, back)), _turned(box, back, image.shape)
-
-
-def _turned(box: Box, quarters: int, shape: tuple[int, ...]) -> Box:
-    """The box after `np.rot90(image, quarters)` of an image of this shape."""
-    height, width = shape[:2]
-    for _ in range(quarters % 4):
-        box = np.array([box[1], width - box[2], box[3], width - box[0]])
-        height, width = width, height
-    return box
+    return cut(image, box, share, int(rng.integers(4)))
 
 
 @dataclass(frozen=True)

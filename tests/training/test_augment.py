@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.augment import Delivery, recompress, training_face
+from training.augment import CODECS, Delivery, cut, recompress, reduced, training_face
 
 BOX = (180.0, 60.0, 330.0, 250.0)
-QUIET = dict.fromkeys(("rescale", "recode", "blur", "noise", "colour", "grey", "erase", "flip", "box_shift"), 0.0)
+STEPS = [
+    "rescale", "screenshot", "recode", "blur", "noise", "sharpen", "colour", "grey", "beauty", "cut", "turn", "zoom",
+    "erase", "shuffle",
+]  # fmt: skip
+QUIET = dict.fromkeys((*STEPS, "flip", "box_shift"), 0.0)
 
 
 def draw(picture: np.ndarray, seed: int, **settings: object) -> np.ndarray:
@@ -27,7 +31,7 @@ def test_the_same_generator_state_gives_the_same_pixels(astronaut):
         assert first.dtype == np.uint8
 
 
-@pytest.mark.parametrize("step", ["rescale", "recode", "blur", "noise", "colour", "grey", "erase"])
+@pytest.mark.parametrize("step", STEPS)
 def test_each_step_changes_the_face(astronaut, step):
     assert np.abs(draw(astronaut, 3, **{step: 1.0}).astype(int) - draw(astronaut, 3)).mean() > 0.2
 
@@ -50,10 +54,33 @@ def test_small_faces_are_not_enlarged(astronaut):
     np.testing.assert_array_equal(draw(astronaut, 0, rescale=1.0, face_px=(500.0, 600.0)), draw(astronaut, 0))
 
 
-@pytest.mark.parametrize(("extension", "kind"), [(".jpg", "JPEG"), (".webp", "WEBP")])
-def test_recompression_loses_about_what_pillow_loses(astronaut, extension, kind):
+@pytest.mark.parametrize("codec", CODECS)
+def test_recompression_loses_about_what_pillow_loses(astronaut, codec):
     stream = io.BytesIO()
-    Image.fromarray(astronaut).save(stream, kind, quality=40)
+    Image.fromarray(astronaut).save(stream, codec, quality=40)
     by_pillow = np.asarray(Image.open(stream).convert("RGB")).astype(int)
-    loss = np.abs(recompress(astronaut, 40, extension).astype(int) - astronaut).mean()
+    loss = np.abs(recompress(astronaut, 40, codec).astype(int) - astronaut).mean()
     assert loss == pytest.approx(np.abs(by_pillow - astronaut).mean(), rel=0.2)
+
+
+@pytest.mark.parametrize("side", range(4))
+def test_a_cut_takes_its_share_of_the_face_and_keeps_the_rest_in_place(astronaut, side):
+    box = np.array(BOX)
+    picture, moved = cut(astronaut, box, 0.4, side)
+    height, width = picture.shape[:2]
+    inside = np.clip(moved, 0, (width, height, width, height))
+    assert np.prod(inside[2:] - inside[:2]) / np.prod(box[2:] - box[:2]) == pytest.approx(0.6, abs=0.01)
+    x, y = inside[:2].astype(int)
+    shift = (box - moved)[:2].astype(int)
+    np.testing.assert_array_equal(picture[y, x], astronaut[y + shift[1], x + shift[0]])
+
+
+def test_a_reduced_face_has_the_size_asked_for(astronaut):
+    picture, box = reduced(astronaut, np.array(BOX), 48.0)
+    assert max(box[2:] - box[:2]) == pytest.approx(48, abs=1)
+    assert picture.shape[0] == pytest.approx(512 * 48 / 190, abs=1)
+
+
+def test_shuffling_keeps_every_pixel(astronaut):
+    shuffled, plain = draw(astronaut, 2, shuffle=1.0), draw(astronaut, 2)
+    np.testing.assert_array_equal(np.sort(shuffled.reshape(-1, 3), axis=0), np.sort(plain.reshape(-1, 3), axis=0))
