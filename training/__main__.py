@@ -10,7 +10,7 @@ def main() -> None:
     """Train, calibrate and evaluate a facecheck model."""
 
 
-for command in (fit.train, fit.average, judge.calibrate, judge.evaluate):
+for command in (fit.autoencoder, fit.train, fit.average, judge.calibrate, judge.evaluate):
     main.add_command(command)
 
 if __name__ == "__main__":

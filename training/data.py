@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from training.augment import Delivery, training_face
+from training.augment import Box, Delivery, Picture, training_face
+from training.pseudo import AUTOENCODER, KINDS, load_upsampler, self_blended
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class FaceFile:
         label: "real" or "fake".
         box: xyxy pixels inside the file.
         group: files of one group (near-duplicates, one identity, one prompt) stand in one split.
+        generator: what made a fake, as its publisher calls it; empty for a photograph.
     """
 
     path: Path
@@ -31,6 +33,7 @@ class FaceFile:
     split: str
     group: str
     box: tuple[float, float, float, float]
+    generator: str = ""
 
     @property
     def target(self) -> int:
@@ -49,6 +52,7 @@ def read_manifest(folder: Path) -> list[FaceFile]:
             FaceFile(
                 folder / row["file"], row["label"], row["source"], row["split"], row["group"],
                 (float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"])),
+                row.get("generator") or "",
             )
             for row in csv.DictReader(stream)
         ]  # fmt: skip
@@ -92,6 +96,8 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
 
     Attributes:
         sizes: side of the input at each step, pixels; all examples of a batch have one size.
+        share: (rank, world): the process `rank` gets its part of every batch of `batch` faces.
+        pseudo: share of the real examples that become fakes, by kind, see `training.pseudo`.
     """
 
     def __init__(
@@ -104,17 +110,42 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
         seed: int,
         start_step: int = 0,
         boost: Mapping[str, float] | None = None,
+        share: tuple[int, int] = (0, 1),
+        pseudo: Mapping[str, float] | None = None,
+        autoencoder: Path | None = None,
     ) -> None:
+        if unknown := set(pseudo or {}) - set(KINDS):
+            raise ValueError(f"no such pseudo-fakes: {sorted(unknown)}; there are {KINDS}")
+        if AUTOENCODER in (pseudo or {}) and autoencoder is None:
+            raise ValueError(f"pseudo-fakes of kind {AUTOENCODER!r} need the weights of an autoencoder")
         self.rows, self.sizes, self.batch, self.margin = rows, sizes, batch, margin
-        self.delivery, self.seed, self.start = delivery, seed, start_step * batch
+        self.delivery, self.seed, self.start_step, self.share = delivery, seed, start_step, share
+        self.pseudo = dict(pseudo or {})
+        self.upsampler = load_upsampler(autoencoder) if autoencoder else None
         self.cumulative = np.cumsum(sampling_weights(rows, boost))
 
     def __len__(self) -> int:
-        return len(self.sizes) * self.batch - self.start
+        return (len(self.sizes) - self.start_step) * (self.batch // self.share[1])
 
     def __getitem__(self, position: int) -> tuple[torch.Tensor, float]:
-        k = self.start + position
+        rank, world = self.share
+        step, place = divmod(position, self.batch // world)
+        k = (self.start_step + step) * self.batch + rank * (self.batch // world) + place
         rng = np.random.default_rng((self.seed, k))
         row = self.rows[min(int(np.searchsorted(self.cumulative, rng.random())), len(self.rows) - 1)]
-        face = training_face(read_rgb(row.path), row.box, self.sizes[k // self.batch], self.margin, self.delivery, rng)
-        return torch.from_numpy(face.transpose(2, 0, 1).copy()), float(row.target)
+        picture, target = read_rgb(row.path), row.target
+        if self.pseudo and row.label == "real":
+            picture, target = self._disguised(picture, np.array(row.box), rng)
+        face = training_face(picture, row.box, self.sizes[self.start_step + step], self.margin, self.delivery, rng)
+        return torch.from_numpy(face.transpose(2, 0, 1).copy()), float(target)
+
+    def _disguised(self, picture: Picture, box: Box, rng: np.random.Generator) -> tuple[Picture, int]:
+        """A photograph, or now and then a pseudo-fake made of it, and its target."""
+        drawn = rng.random()
+        for kind, share in self.pseudo.items():
+            if drawn < share:
+                if kind == AUTOENCODER and self.upsampler is not None:
+                    return self.upsampler.round_trip(picture), 1
+                return self_blended(picture, box, rng), 1
+            drawn -= share
+        return picture, 0

@@ -1,163 +1,33 @@
 """Fine-tune a classifier; killed at any moment, it goes on from the last checkpoint with the same examples."""
 
-import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from safetensors.torch import save as dump_tensors
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from facecheck.models import Model, ModelConfig, build, save_model
-from training.augment import Delivery
+from facecheck.models import Model, ModelConfig, build, save_model, write_atomically
 from training.data import FaceFile, FaceStream
+from training.distributed import Processes
+from training.journal import Journal
+from training.trainer import TrainConfig, Trainer
+from training.watch import Watch
+
+REPORT_EVERY = 20
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """A training run. Sizes are pixels.
+class Reporting:
+    """Where a run tells of itself besides the screen and its log; see `training.journal.Journal`."""
 
-    Attributes:
-        phases: (share of the steps, input side), in order.
-        lr, fresh_lr: for tensors that came with the backbone, and for those initialised at random.
-        boost: ("label/source", factor) on the share of hard sources, see `training.data.sampling_weights`.
-        frozen: top-level modules that keep the backbone's weights and batch-norm statistics.
-    """
-
-    steps: int = 2400
-    batch: int = 48
-    phases: tuple[tuple[float, int], ...] = ((0.55, 160), (0.45, 224))
-    lr: float = 3e-4
-    fresh_lr: float = 1e-3
-    weight_decay: float = 0.05
-    warmup: int = 60
-    ema: float = 0.998
-    seed: int = 0
-    workers: int = 2
-    frozen: tuple[str, ...] = ("conv1", "bn1", "layer1")
-    boost: tuple[tuple[str, float], ...] = ()
-    save_every: int = 100
-    delivery: Delivery = field(default_factory=Delivery)
-
-    def sizes(self) -> list[int]:
-        """Input side at every step."""
-        sizes = [side for share, side in self.phases for _ in range(round(share * self.steps))]
-        return (sizes + [self.phases[-1][1]] * self.steps)[: self.steps]
-
-    def rate(self, step: int) -> float:
-        """Factor on the learning rates: linear warm-up, then a cosine to zero."""
-        if step < self.warmup:
-            return (step + 1) / self.warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(self.steps - self.warmup, 1)))
-
-
-def load_backbone(network: nn.Module, path: Path) -> list[str]:
-    """Copy the tensors of `path` that fit; return the names of the network's that stay as initialised."""
-    tensors = {
-        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()
-    }
-    own = network.state_dict()
-    fitting = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
-    if not fitting:
-        raise ValueError(f"{path} has no tensor that fits the network")
-    network.load_state_dict(fitting, strict=False)
-    return sorted(set(own) - set(fitting))
-
-
-def _optimizer(network: nn.Module, fresh: set[str], config: TrainConfig) -> torch.optim.AdamW:
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        rate = config.fresh_lr if name in fresh else config.lr
-        decay = config.weight_decay if parameter.dim() > 1 else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": p, "lr": rate, "base_lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
-    )
-
-
-class Trainer:
-    """Network, moving average and optimizer of one run, and the checkpoint that holds them."""
-
-    def __init__(self, model_config: ModelConfig, config: TrainConfig, backbone: Path | None, folder: Path) -> None:
-        torch.manual_seed(config.seed)
-        self.model_config, self.config, self.folder = model_config, config, folder
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = build(model_config.architecture)
-        fresh = set(load_backbone(network, backbone)) if backbone else set()
-        for name in config.frozen:
-            network.get_submodule(name).requires_grad_(False)
-        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
-        self.ema = AveragedModel(self.network, multi_avg_fn=average, use_buffers=False)
-        self.optimizer = _optimizer(self.network, fresh, config)
-        self.step = 0
-        self.mean = torch.tensor(model_config.mean, device=self.device).view(1, 3, 1, 1) * 255
-        self.std = torch.tensor(model_config.std, device=self.device).view(1, 3, 1, 1) * 255
-
-    @property
-    def checkpoint(self) -> Path:
-        """Where the run resumes from."""
-        return self.folder / "checkpoint.pt"
-
-    def save(self) -> None:
-        """Write the checkpoint; a kill in between leaves the previous one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        state = {
-            "step": self.step,
-            "network": self.network.state_dict(),
-            "ema": self.ema.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
-
-    def resume(self) -> bool:
-        """Take up the checkpoint of the folder, if there is one."""
-        if not self.checkpoint.exists():
-            return False
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.ema.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
-        return True
-
-    def training_mode(self) -> None:
-        """Batch statistics everywhere but in the frozen modules."""
-        self.network.train()
-        for name in self.config.frozen:
-            self.network.get_submodule(name).eval()
-
-    def train_step(self, faces: Tensor, targets: Tensor) -> float:
-        """One update on (N, 3, S, S) uint8 faces and (N,) targets, 1 = fake; returns the loss."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * self.config.rate(self.step)
-        faces = ((faces.to(self.device).float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            logits = self.network(faces).squeeze(1)
-        loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), targets.to(self.device).float())
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimizer.step()
-        self.ema.update_parameters(self.network)
-        self.step += 1
-        return loss.item()
-
-    def averaged(self) -> nn.Module:
-        """The moving average with the batch-norm statistics of the trained network."""
-        network: nn.Module = self.ema.module
-        for own, trained in zip(network.buffers(), self.network.buffers(), strict=True):
-            own.copy_(trained)
-        return network.eval()
+    tensorboard: bool = False
+    wandb: str = ""
 
 
 def _quiet_worker(_: int) -> None:
@@ -165,44 +35,109 @@ def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def train(
-    rows: list[FaceFile], model_config: ModelConfig, config: TrainConfig, backbone: Path | None, folder: Path
-) -> Path:
-    """Train on these rows (pass the train split), resuming a run found in `folder`; returns the weights' path."""
-    trainer = Trainer(model_config, config, backbone, folder)
-    if trainer.resume():
-        print(f"resumed at step {trainer.step}", flush=True)
+def _loader(rows: list[FaceFile], trainer: Trainer, autoencoder: Path | None) -> "DataLoader[tuple[Tensor, float]]":
+    config, processes = trainer.config, trainer.processes
     stream = FaceStream(
-        rows,
-        config.sizes(),
-        config.batch,
-        model_config.crop_margin,
-        config.delivery,
-        config.seed,
-        trainer.step,
-        dict(config.boost),
-    )
-    loader = DataLoader(
+        rows, config.sizes(), config.batch, trainer.model_config.crop_margin, config.delivery, config.seed,
+        start_step=trainer.step, boost=dict(config.boost), share=(processes.rank, processes.world),
+        pseudo=dict(config.pseudo), autoencoder=autoencoder,
+    )  # fmt: skip
+    return DataLoader(
         stream,
-        config.batch,
+        config.batch // processes.world,
         num_workers=config.workers,
         worker_init_fn=_quiet_worker,
         prefetch_factor=4 if config.workers else None,
     )
+
+
+def train(
+    rows: list[FaceFile],
+    model_config: ModelConfig,
+    config: TrainConfig,
+    backbone: Path | None,
+    folder: Path,
+    watched: Sequence[FaceFile] = (),
+    autoencoder: Path | None = None,
+    reporting: Reporting | None = None,
+) -> Path:
+    """Train on these rows (pass the train split), resuming a run found in `folder`.
+
+    Args:
+        watched: rows of the val split, needed if `config.watch_every` is set.
+        autoencoder: weights for the pseudo-fakes of that kind.
+
+    Returns:
+        The path of the weights: the moving average at the end, or at its best on the web tier where it was watched.
+
+    Raises:
+        ValueError: the folder holds a run with other settings; there is nothing to watch; the processes cannot share
+            the batch.
+    """
+    processes = Processes.join()
+    if config.batch % processes.world:
+        raise ValueError(f"a batch of {config.batch} cannot be shared by {processes.world} processes")
+    trainer = Trainer(model_config, config, backbone, folder, processes)
+    if trainer.resume() and processes.leads:
+        print(f"resumed at step {trainer.step}", flush=True)
+    watch = Watch(watched, model_config, config.phases[-1][1]) if config.watch_every else None
+    try:
+        _run(trainer, _loader(rows, trainer, autoencoder), watch, reporting or Reporting())
+    finally:
+        processes.leave()
+    path = folder / f"{model_config.name}.safetensors"
+    return _saved(trainer, watch is not None) if processes.leads else path
+
+
+def _run(
+    trainer: Trainer, loader: "DataLoader[tuple[Tensor, float]]", watch: Watch | None, reporting: Reporting
+) -> None:
+    config, leads = trainer.config, trainer.processes.leads
+    journal = Journal(trainer.folder, trainer.step, reporting.tensorboard, reporting.wandb) if leads else None
     trainer.training_mode()
     smooth, began, first = 0.7, time.perf_counter(), trainer.step
     for faces, targets in loader:
+        if _gave_up(trainer):
+            break
         smooth += 0.03 * (trainer.train_step(faces, targets) - smooth)
-        if trainer.step % 20 == 0:
+        if journal and trainer.step % REPORT_EVERY == 0:
             speed = (trainer.step - first) * config.batch / (time.perf_counter() - began)
-            print(
-                f"step {trainer.step}/{config.steps}  {faces.shape[-1]} px  loss {smooth:.4f}  {speed:.1f} images/s",
-                flush=True,
-            )
-        if trainer.step % config.save_every == 0:
+            journal.report(trainer.step, loss=smooth, side=faces.shape[-1], images_per_s=speed)
+        if watch and (trainer.step % config.watch_every == 0 or trainer.step == config.steps):
+            _look(trainer, watch, journal)
+        if leads and trainer.step % config.save_every == 0:
             trainer.save()
-    trainer.save()
-    return save_model(trainer.averaged(), model_config, folder)
+    if leads:
+        trainer.save()
+    if journal:
+        journal.close()
+
+
+def _gave_up(trainer: Trainer) -> bool:
+    return bool(trainer.config.patience) and trainer.stale >= trainer.config.patience
+
+
+def _best(folder: Path) -> Path:
+    return folder / "best.weights"
+
+
+def _look(trainer: Trainer, watch: Watch, journal: Journal | None) -> None:
+    """Judge the moving average on the web tier, keep it if none was better, and tell the others."""
+    auc = trainer.processes.told(watch.auc(trainer.averaged(), trainer.device) if trainer.processes.leads else 0.0)
+    better = auc > trainer.best
+    trainer.best, trainer.stale = max(auc, trainer.best), 0 if better else trainer.stale + 1
+    if journal:
+        journal.report(trainer.step, web_auc=auc, best_web_auc=trainer.best)
+        if better:
+            state = {name: t.contiguous().cpu() for name, t in trainer.averaged().state_dict().items()}
+            write_atomically(_best(trainer.folder), dump_tensors(state))
+
+
+def _saved(trainer: Trainer, watched: bool) -> Path:
+    network = trainer.averaged()
+    if watched and _best(trainer.folder).exists():
+        network.load_state_dict(load_file(_best(trainer.folder)))
+    return save_model(network, trainer.model_config, trainer.folder)
 
 
 def average(models: Sequence[Model], folder: Path) -> Path:

@@ -6,6 +6,7 @@ from collections import Counter
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from training.augment import Delivery
 from training.data import FaceFile, FaceStream, read_manifest, read_rgb, sampling_weights
@@ -92,3 +93,21 @@ def test_a_resumed_stream_goes_on_where_it_was(rows):
 def test_the_stream_draws_by_the_weights(rows):
     stream = FaceStream(rows, [16] * 400, 1, 1.3, Delivery(), seed=0)
     assert np.mean([stream[i][1] for i in range(400)]) == pytest.approx(0.5, abs=0.08)
+
+
+def test_processes_share_every_batch(tmp_path, astronaut):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), astronaut[::4, ::4])
+    rows = [FaceFile(path, label, "s", "train", label, (40, 15, 85, 65)) for label in ("real", "fake")]
+
+    def faces(**where: object) -> list[torch.Tensor]:
+        stream = FaceStream(rows, [16] * 5, 6, 1.3, Delivery(), seed=1, **where)
+        return [stream[i][0] for i in range(len(stream))]
+
+    whole = faces(start_step=2)
+    parts = [faces(start_step=2, share=(rank, 2)) for rank in (0, 1)]
+    assert len(whole) == 18
+    for step in range(3):
+        together = parts[0][step * 3 : step * 3 + 3] + parts[1][step * 3 : step * 3 + 3]
+        for one, other in zip(together, whole[step * 6 : step * 6 + 6], strict=True):
+            assert torch.equal(one, other)

@@ -1,5 +1,10 @@
 """Training learns, resumes to the same numbers, and leaves a model that the library loads."""
 
+import csv
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +17,11 @@ from safetensors.torch import save_file
 from facecheck.models import ModelConfig, build, load_model
 from training.augment import Delivery
 from training.data import FaceFile
-from training.train import TrainConfig, Trainer, load_backbone, train
+from training.train import train
+from training.trainer import TrainConfig, Trainer, load_backbone
+from training.watch import Watch
 
+FROZEN_RESNET = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
 MODEL = ModelConfig("tiny", "0", "tiny", input_size=32)
 CONFIG = TrainConfig(steps=6, batch=4, phases=((0.5, 32), (0.5, 48)), warmup=2, workers=0, frozen=(), save_every=2)
 
@@ -121,3 +129,70 @@ def test_an_average_lies_in_the_middle(rows, tmp_path):
     first, second = map(tensors, paths)
     for name, tensor in mixed.items():
         torch.testing.assert_close(tensor.double(), (first[name].double() + second[name]) / 2, atol=1e-3, rtol=1e-3)
+
+
+def test_a_run_is_not_resumed_with_other_settings(rows, tmp_path):
+    train(rows, MODEL, CONFIG, None, tmp_path)
+    with pytest.raises(ValueError, match=r"lr: 0\.0003 then, 0\.1 now"):
+        train(rows, MODEL, replace(CONFIG, lr=0.1), None, tmp_path)
+    train(rows, MODEL, replace(CONFIG, workers=1, save_every=50), None, tmp_path)
+
+
+def test_the_best_network_on_the_web_tier_is_kept(rows, tmp_path, monkeypatch):
+    aucs = iter([0.6, 0.9, 0.8, 0.7, 0.95])
+    seen = []
+
+    def auc(self, network, device):
+        seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        return next(aucs)
+
+    monkeypatch.setattr(Watch, "auc", auc)
+    config = replace(CONFIG, steps=20, watch_every=2, patience=2, lr=0.05)
+    path = train(rows, MODEL, config, None, tmp_path, watched=rows)
+    # Looks after steps 2, 4 (the best), 6 and 8: then patience is over.
+    assert len(seen) == 4
+    for name, tensor in tensors(path).items():
+        torch.testing.assert_close(tensor, seen[1][name], atol=1e-3, rtol=1e-3)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["web_auc"] for line in log if "web_auc" in line] == [0.6, 0.9, 0.8, 0.7]
+
+
+def test_the_watch_measures_what_scikit_learn_measures(rows):
+    watch = Watch(rows, MODEL, 32)
+
+    class Brightness(torch.nn.Module):
+        def forward(self, faces):
+            return faces.mean(dim=(1, 2, 3))[:, None]
+
+    assert watch.auc(Brightness().eval(), torch.device("cpu")) == 1.0
+    with pytest.raises(ValueError, match="real and fake"):
+        Watch(rows[:1], MODEL, 32)
+
+
+def test_two_processes_train_like_one(rows, tmp_path):
+    """`torchrun` on this machine (gloo): every process takes its part of each batch, the losses are those of one."""
+    manifest = tmp_path / "manifest.csv"
+    with manifest.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["file", "label", "source", "split", "group", "x0", "y0", "x1", "y1"])
+        for row in rows:
+            writer.writerow([row.path.name, row.label, row.source, "train", row.group, *row.box])
+    freeze = [word for name in FROZEN_RESNET for word in ("--freeze", name)]
+    backbone = tmp_path / "b.safetensors"
+    save_file({"conv1.weight": torch.full((64, 3, 7, 7), 0.01)}, backbone)
+    common = [
+        "-m", "training", "train", str(tmp_path), "OUT", "--steps", "20", "--batch", "4", "--phase", "1", "32",
+        "--backbone", str(backbone), "--workers", "0", "--unaudited", *freeze,
+    ]  # fmt: skip
+    losses = []
+    for name, launcher in (("one", []), ("two", ["-m", "torch.distributed.run", "--nproc-per-node", "2"])):
+        words = [str(tmp_path / name) if word == "OUT" else word for word in common]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, *launcher, *words], capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        losses.append(json.loads((tmp_path / name / "log.jsonl").read_text().splitlines()[-1])["loss"])
+    assert losses[1] == pytest.approx(losses[0], abs=2e-3)
+    one, two = (load_model(tmp_path / name).network.state_dict()["fc.weight"] for name in ("one", "two"))
+    torch.testing.assert_close(one, two, atol=2e-3, rtol=0.05)

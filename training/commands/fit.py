@@ -1,15 +1,18 @@
 """Photos to weights: train, average."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from facecheck.models import ModelConfig, load_model
 from training.commands import FILE, FOLDER
 from training.data import read_manifest
-from training.train import TrainConfig
+from training.train import Reporting
 from training.train import average as average_models
 from training.train import train as run_training
+from training.trainer import TrainConfig
+from training.upsampler import train_upsampler
 
 
 @click.command(context_settings={"show_default": True})
@@ -28,20 +31,40 @@ from training.train import train as run_training
 @click.option("--freeze", multiple=True, default=TrainConfig.frozen, help="Modules that stay as the backbone has them.")
 @click.option("--train-all", is_flag=True, help="Freeze nothing.")
 @click.option("--seed", default=TrainConfig.seed)
+@click.option("--workers", default=TrainConfig.workers, help="Processes that prepare the faces.")
+@click.option("--pseudo", multiple=True, type=(str, float), help="KIND SHARE of the real faces that become fakes.")
+@click.option("--autoencoder", type=FILE, help="Weights for pseudo-fakes of that kind.")
+@click.option("--watch-every", default=0, help="Steps between two looks at the web tier; the best network is kept.")
+@click.option("--patience", default=0, help="Looks without progress before the run stops.")
+@click.option("--tensorboard", is_flag=True, help="Write event files into OUT/tensorboard.")
+@click.option("--wandb", default="", help="Weights & Biases project.")
+@click.option("--unaudited", is_flag=True, help="Train although the audit fails.")
 def train(
-    data: Path, out: Path, backbone: Path | None, name: str, version: str, architecture: str, licence: str, steps: int,
-    batch: int, lr: float, phases: tuple[tuple[float, int], ...], boost: tuple[tuple[str, float], ...],
-    freeze: tuple[str, ...], train_all: bool, seed: int,
+    data: Path, out: Path, backbone: Path | None, name: str, version: str, architecture: str, licence: str,
+    freeze: tuple[str, ...], train_all: bool, autoencoder: Path | None, tensorboard: bool, wandb: str,
+    unaudited: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Fine-tune on the train split of DATA/manifest.csv; run again with the same OUT to resume."""
-    rows = [row for row in read_manifest(data) if row.split == "train"]
+    rows = read_manifest(data)
     frozen = () if train_all or backbone is None else freeze
-    config = TrainConfig(steps=steps, batch=batch, lr=lr, phases=phases, boost=boost, frozen=frozen, seed=seed)
-    sources = tuple(sorted({f"{row.label}/{row.source}" for row in rows}))
-    click.echo(f"{len(rows)} faces, {config}")
-    size = config.sizes()[-1]
-    model = ModelConfig(name, version, architecture, size, licence=licence, training_data=sources)
-    click.echo(run_training(rows, model, config, backbone, out))
+    config = TrainConfig(frozen=frozen, **settings)
+    learned = [row for row in rows if row.split == "train"]
+    click.echo(f"{len(learned)} faces, {config}")
+    sources = tuple(sorted({f"{row.label}/{row.source}" for row in learned}))
+    model = ModelConfig(name, version, architecture, config.sizes()[-1], licence=licence, training_data=sources)
+    watched = [row for row in rows if row.split == "val"]
+    reporting = Reporting(tensorboard, wandb)
+    click.echo(run_training(learned, model, config, backbone, out, watched, autoencoder, reporting))
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("data", type=FOLDER)
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--steps", default=1500)
+def autoencoder(data: Path, out: Path, steps: int) -> None:
+    """Train the autoencoder of the pseudo-fakes on the real faces of DATA's train split, into the file OUT."""
+    error = train_upsampler([row for row in read_manifest(data) if row.split == "train"], out, steps)
+    click.echo(f"{out}: mean absolute error {error:.2f} grey levels of 255")
 
 
 @click.command(context_settings={"show_default": True})
