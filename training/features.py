@@ -4,7 +4,9 @@ A linear classifier on them takes seconds to fit where fine-tuning takes an hour
 (which generator is hard when unseen, which augmentation helps) can be asked on two processor cores.
 """
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +16,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 
-from facecheck import crop, image
-from facecheck.models import build
+from facecheck.models import build, write_atomically
 from training.augment import Delivery, training_face
 from training.data import FaceFile, read_rgb
-from training.evaluate import delivered
 from training.trainer import load_backbone
+from training.watch import arrived
 
 Features = npt.NDArray[np.float16]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -98,9 +100,7 @@ class _Faces(Dataset[Tensor]):
     def __getitem__(self, index: int) -> Tensor:
         row = self.rows[index]
         if self.delivery is None:
-            # The files are at most 256 px, so that no tier changes their size and the box holds.
-            pixels = image.load(delivered(row.path.read_bytes(), self.tier))
-            face = crop.face(pixels, row.box, self.size, self.margin)
+            face = arrived(row, self.tier, self.size, self.margin)
         else:
             rng = np.random.default_rng((self.seed, index))
             face = training_face(read_rgb(row.path), row.box, self.size, self.margin, self.delivery, rng)
@@ -115,18 +115,25 @@ def _quiet_worker(_: int) -> None:
 def extract(
     extractor: Extractor,
     rows: Sequence[FaceFile],
+    cache: Path,
     delivery: Delivery | None = None,
     tier: str = "web",
     margin: float = 1.3,
     seed: int = 0,
     workers: int = 1,
 ) -> Features:
-    """(N, D) features of all rows, each delivered once; see `_Faces`."""
+    """(N, D) features of all rows, each delivered once (see `_Faces`), kept in the folder `cache` for the next time."""
+    how = (extractor.name, extractor.stages, extractor.input_size, delivery, tier, margin, seed)
+    what = [(row.path.name, row.box, row.split) for row in rows]
+    kept = cache / f"{hashlib.sha256(repr((how, what)).encode()).hexdigest()[:24]}.npy"
+    if kept.exists():
+        return np.asarray(np.load(kept, allow_pickle=False), dtype=np.float16)
     faces = _Faces(rows, extractor.input_size, margin, delivery, tier, seed)
     loader = DataLoader(faces, 32, num_workers=workers, worker_init_fn=_quiet_worker)
-    return np.concatenate(list(_vectors(extractor, loader)))
-
-
-def _vectors(extractor: Extractor, loader: "DataLoader[Tensor]") -> Iterator[Features]:
-    for batch in loader:
-        yield extractor(batch)
+    batches = tqdm(loader, desc=f"{extractor.name}, {'training' if delivery else tier}", disable=None)
+    features = np.concatenate([extractor(batch) for batch in batches])
+    cache.mkdir(parents=True, exist_ok=True)
+    stream = io.BytesIO()
+    np.save(stream, features)
+    write_atomically(kept, stream.getvalue())
+    return features

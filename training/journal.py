@@ -43,12 +43,12 @@ class Journal:
         print(f"step {step}", *(f"{name} {value:g}" for name, value in rounded.items()), sep="  ", flush=True)
         if self.board is not None:
             for name, value in values.items():
-                self.board.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+                self.board.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Flush what is still in memory."""
         if self.board is not None:
-            self.board.close()  # type: ignore[no-untyped-call]
+            self.board.close()
 
 
 def _step_of(line: str) -> float:
@@ -61,4 +61,4 @@ def _step_of(line: str) -> float:
 def _board(folder: Path, step: int) -> "SummaryWriter":
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(folder, purge_step=step or None)  # type: ignore[no-untyped-call]
+    return SummaryWriter(folder, purge_step=step or None)

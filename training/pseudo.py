@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ LATENT = 16
 FACTOR = 4
 
 
-def _face_mask(shape: tuple[int, ...], box: Box, rng: np.random.Generator) -> np.ndarray:
+def _face_mask(shape: tuple[int, ...], box: Box, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """(H, W, 1) float32 in [0, 1]: a soft ellipse over the face, of random size and place."""
     mask = np.zeros(shape[:2], np.float32)
     centre = (box[:2] + box[2:]) / 2 + (box[2:] - box[:2]) * rng.uniform(-0.08, 0.08, 2)
@@ -29,7 +30,8 @@ def _face_mask(shape: tuple[int, ...], box: Box, rng: np.random.Generator) -> np
     to_int = tuple(int(v) for v in (*centre, *axes))
     cv2.ellipse(mask, to_int[:2], to_int[2:], rng.uniform(-15, 15), 0, 360, 1.0, -1)
     reach = max(float(axes.max()) * rng.uniform(0.05, 0.25), 0.5)
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), reach))[:, :, None] * rng.choice((0.5, 0.75, 1.0, 1.0))
+    strength = rng.choice((0.5, 0.75, 1.0, 1.0))
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), reach)[:, :, None] * strength, dtype=np.float32)
 
 
 def self_blended(image: Picture, box: Box, rng: np.random.Generator) -> Picture:
@@ -39,9 +41,11 @@ def self_blended(image: Picture, box: Box, rng: np.random.Generator) -> Picture:
         image: (H, W, 3) uint8 RGB of a photograph. box: (4,) xyxy pixels.
     """
     height, width = image.shape[:2]
-    pixels = image.astype(np.float32) * rng.uniform(0.9, 1.1, 3).astype(np.float32) + rng.uniform(-12, 12)
+    pixels: npt.NDArray[np.float32] = image.astype(np.float32) * rng.uniform(0.9, 1.1, 3).astype(
+        np.float32
+    ) + rng.uniform(-12, 12)
     if rng.random() < 0.5:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.5))
+        pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.5)), dtype=np.float32)
     scale, shift = rng.uniform(0.96, 1.05), rng.uniform(-0.03, 0.03, 2) * (box[2:] - box[:2])
     matrix = np.array([[scale, 0, shift[0] + (1 - scale) * width / 2], [0, scale, shift[1] + (1 - scale) * height / 2]])
     moved = cv2.warpAffine(pixels, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
@@ -79,7 +83,7 @@ class Upsampler(nn.Module):
         padded = np.pad(image, ((0, -height % FACTOR), (0, -width % FACTOR), (0, 0)), mode="symmetric")
         pixels = torch.from_numpy(padded.transpose(2, 0, 1)[None].copy()).float() / 127.5 - 1
         restored = (self(pixels)[0, :, :height, :width] + 1) * 127.5
-        return restored.clamp(0, 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        return np.asarray(restored.clamp(0, 255).round().byte().permute(1, 2, 0).contiguous().numpy(), dtype=np.uint8)
 
 
 def load_upsampler(path: Path) -> Upsampler:

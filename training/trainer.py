@@ -118,7 +118,7 @@ class Trainer:
         for name in config.frozen:
             network.get_submodule(name).requires_grad_(False)
         if self.processes.world > 1 and self.device.type == "cuda":
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.network: nn.Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.learner = DistributedDataParallel(self.network) if self.processes.world > 1 else self.network
         average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import save as dump_tensors
 from torch.nn.functional import l1_loss
@@ -15,7 +16,7 @@ from training.pseudo import Upsampler
 PATCH = 96
 
 
-def _patch(row: FaceFile, rng: np.random.Generator) -> np.ndarray:
+def _patch(row: FaceFile, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     picture = read_rgb(row.path)
     short = max(PATCH - picture.shape[0], 0), max(PATCH - picture.shape[1], 0)
     picture = np.pad(picture, ((0, short[0]), (0, short[1]), (0, 0)), mode="symmetric")
