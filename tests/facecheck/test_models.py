@@ -13,7 +13,6 @@ from facecheck.errors import ModelError
 from facecheck.models import Decision, Knot, Limits, ModelConfig, load_model, save_model
 from facecheck.result import Budget
 
-
 BUDGETS = (Budget(0.01, 0.9, 0.8, 0.7, 0.85), Budget(0.05, 0.4, 0.9, 0.8, 0.95))
 
 

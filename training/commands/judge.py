@@ -50,8 +50,12 @@ def calibrate(
     rows = [row for row in read_manifest(data) if row.split == "val"]
     model = load_model(weights)
     faces = validation(model, rows, scores)
-    model = replace(model, config=replace(model.config, decision=fit_decision(faces, wishes)))
-    click.echo(decision_markdown(faces, model.config.decision))
+    try:
+        decision = fit_decision(faces, wishes)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    model = replace(model, config=replace(model.config, decision=decision))
+    click.echo(decision_markdown(faces, decision))
     if sweep_faces:
         chosen = np.random.default_rng(seed).permutation(len(rows))[:sweep_faces]
         limits, tables = measure_limits(model, [rows[i] for i in chosen])
