@@ -102,8 +102,8 @@ class Decision:
             if math.isclose(budget.max_fpr, max_fpr):
                 return budget
         known = ", ".join(f"{budget.max_fpr:g}" for budget in self.budgets)
-        advice = f"use one of {known}" if known else "it has none; `python -m training calibrate` measures them"
-        raise ModelError(f"the model has no false-alarm budget {max_fpr!r}; {advice}")
+        advice = f"use one of {known}" if known else "it has none at all: `python -m training calibrate` measures them"
+        raise ModelError(f"no false-alarm budget {max_fpr!r} is stored with the model; {advice}")
 
     def within(self, budget: Budget) -> Self:
         """This decision under a false-alarm budget.

@@ -101,7 +101,9 @@ def test_a_budget_moves_the_threshold_and_doubts_what_it_no_longer_accuses():
 
 
 def test_only_measured_budgets_can_be_asked_for():
-    with pytest.raises(ModelError, match=r"no false-alarm budget 0\.02; use one of 0\.01, 0\.05"):
+    with pytest.raises(
+        ModelError, match=r"no false-alarm budget 0\.02 is stored with the model; use one of 0\.01, 0\.05"
+    ):
         Decision(budgets=BUDGETS).budget(0.02)
     with pytest.raises(ModelError, match="training calibrate"):
         Decision().budget(0.01)
