@@ -110,7 +110,7 @@ class Decision:
 
         The budget's threshold takes the place of the shipped one. What the shipped threshold or its band would have
         doubted or called fake, and the budget does not, is `uncertain`: an accusation withdrawn is no acquittal. Under
-        a budget looser than the shipped threshold the band is empty.
+        a budget so loose that its threshold is below the shipped band nothing is uncertain.
         """
         lower = min(self.uncertain_from, budget.threshold)
         return dataclasses.replace(
