@@ -1,12 +1,13 @@
 """FaceChecker: pictures -> detection -> crops -> scores -> Prediction."""
 
+import copy
 import functools
 import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast, overload
+from typing import Self, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,8 @@ from facecheck.backends.torch import TorchBackend, pick_device
 from facecheck.detection import Detections, FaceDetector
 from facecheck.errors import ImageError
 from facecheck.image import Pixels, Source
-from facecheck.models import DEFAULT_MODEL, Model, ModelConfig, load_model
-from facecheck.result import Face, ModelInfo, Prediction, Timing, Verdict
+from facecheck.models import DEFAULT_MODEL, Decision, Model, ModelConfig, load_model
+from facecheck.result import Budget, Face, ModelInfo, Prediction, Timing, Verdict
 
 BATCH_PICTURES = 16
 # A batch is closed early when its pictures are large, so that memory stays bounded.
@@ -42,9 +43,16 @@ class FaceChecker:
         model: a name, a path (see `load_model`), or a loaded `Model`.
         device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", ...
         detector: another `FaceDetector`, for other detection settings.
+        max_fpr: a false-accusation budget stored with the model, such as 0.01: a face is called fake only where at most
+            this share of photographed faces is; where the model's own threshold accuses or doubts and the budget does
+            not, it is `uncertain` ("borderline"). None: the model's own threshold.
+
+    Attributes:
+        config: what stands beside the weights.
+        decision: what turns scores into verdicts here: that of the config, or the same under `max_fpr`.
 
     Raises:
-        ModelError, DeviceError.
+        ModelError: also for a `max_fpr` that is not stored. DeviceError.
     """
 
     def __init__(
@@ -52,23 +60,31 @@ class FaceChecker:
         model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
         device: str = "auto",
         detector: FaceDetector | None = None,
+        max_fpr: float | None = None,
     ) -> None:
         loaded = model if isinstance(model, Model) else load_model(model)
         chosen = pick_device(device)
         self.config: ModelConfig = loaded.config
+        self.decision: Decision = loaded.config.decision
+        self._budget: Budget | None = None
+        if max_fpr is not None:
+            self._keep_to(max_fpr)
         self.detector = detector or FaceDetector(chosen)
         self._backend: Backend = TorchBackend(loaded, chosen)
         self._info = ModelInfo(self.config.name, self.config.version, self.config.sha256)
 
     @overload
-    def predict(self, source: Source) -> Prediction: ...  # type: ignore[overload-overlap]
+    def predict(self, source: Source, max_fpr: float | None = None) -> Prediction: ...  # type: ignore[overload-overlap]
     @overload
-    def predict(self, source: Iterable[Source]) -> list[Prediction]: ...
-    def predict(self, source: "Source | Iterable[Source]") -> Prediction | list[Prediction]:
+    def predict(self, source: Iterable[Source], max_fpr: float | None = None) -> list[Prediction]: ...
+    def predict(
+        self, source: "Source | Iterable[Source]", max_fpr: float | None = None
+    ) -> Prediction | list[Prediction]:
         """Judge one picture or many.
 
         Args:
             source: a picture in any form that `facecheck.image.load` reads, or a list or generator of them.
+            max_fpr: a false-accusation budget for this call, in place of the checker's own.
 
         Returns:
             One `Prediction` for a picture; a list in input order for several, where an unreadable input has its
@@ -76,7 +92,10 @@ class FaceChecker:
 
         Raises:
             ImageError: the one picture cannot be read.
+            ModelError: `max_fpr` is not stored with the model.
         """
+        if max_fpr is not None:
+            return copy.copy(self)._keep_to(max_fpr).predict(source)
         if not image.is_one(source) and isinstance(source, Iterable):
             return list(self.stream(cast(Iterable[Source], source)))
         opened = _open(cast(Source, source))
@@ -95,9 +114,17 @@ class FaceChecker:
                 batch = []
         yield from self._judge_batch(batch)
 
-    def p_fake(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-        """(N, S, S, 3) uint8 RGB faces, as `facecheck.crop.face` cuts them -> (N,) calibrated probabilities."""
-        return calibration.p_fake(self._backend.logits(faces), self.config.decision.temperature)
+    def p_fake(self, faces: npt.NDArray[np.uint8], face_px: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
+        """Score faces that were cut already.
+
+        Args:
+            faces: (N, S, S, 3) uint8 RGB, as `facecheck.crop.face` cuts them.
+            face_px: (N,) longer side of each face's box in its picture, pixels; None where that is not known.
+
+        Returns:
+            (N,) calibrated probabilities.
+        """
+        return calibration.p_fake(self._backend.logits(faces), self.decision, face_px)
 
     def judge(self, pictures: Sequence[Pixels], detections: Sequence[Detections]) -> list[tuple[Face, ...]]:
         """Score faces whose places are known already, from a tracker or another detector.
@@ -115,7 +142,7 @@ class FaceChecker:
             if places
             else np.empty((0, size, size, 3), np.uint8)
         )
-        scores = iter(self.p_fake(crops).tolist())
+        scores = iter(self.p_fake(crops, [float(max(box[2:] - box[:2])) for _, box in places]).tolist())
         cut = iter(crops)
         return [
             tuple(self._face(picture, found, index, next(cut), next(scores)) for index in range(len(found)))
@@ -125,7 +152,7 @@ class FaceChecker:
     def _face(self, picture: Pixels, found: Detections, index: int, face: Pixels, score: float) -> Face:
         box = found.boxes[index]
         reasons = quality.measure(picture, box, face).reasons(self.config.limits)
-        verdict = calibration.verdict(score, self.config.decision)
+        verdict = calibration.verdict(score, self.decision)
         if verdict == Verdict.UNCERTAIN:
             reasons += (calibration.BORDERLINE,)
         x0, y0, x1, y1 = box.tolist()
@@ -137,6 +164,11 @@ class FaceChecker:
             verdict=Verdict.UNCERTAIN if reasons else verdict,
             reasons=reasons,
         )
+
+    def _keep_to(self, max_fpr: float) -> Self:
+        self._budget = self.config.decision.budget(max_fpr)
+        self.decision = self.config.decision.within(self._budget)
+        return self
 
     def _judge_batch(self, batch: Sequence[_Opened]) -> list[Prediction]:
         pictures = [item.pixels for item in batch if item.pixels is not None]
@@ -150,13 +182,14 @@ class FaceChecker:
         results = []
         for item in batch:
             if item.pixels is None:
+                timing, error = Timing(item.decode_ms), str(item.error)
                 results.append(
-                    Prediction(item.name, model=self._info, timing_ms=Timing(item.decode_ms), error=str(item.error))
+                    Prediction(item.name, model=self._info, timing_ms=timing, error=error, budget=self._budget)
                 )
                 continue
             height, width = item.pixels.shape[:2]
             timing = Timing(item.decode_ms, detect_ms, classify_ms)
-            results.append(Prediction(item.name, (width, height), next(faces), self._info, timing))
+            results.append(Prediction(item.name, (width, height), next(faces), self._info, timing, budget=self._budget))
         return results
 
 
@@ -184,9 +217,9 @@ def shared_checker() -> FaceChecker:
 
 
 @overload
-def predict(source: Source) -> Prediction: ...  # type: ignore[overload-overlap]
+def predict(source: Source, max_fpr: float | None = None) -> Prediction: ...  # type: ignore[overload-overlap]
 @overload
-def predict(source: Iterable[Source]) -> list[Prediction]: ...
-def predict(source: "Source | Iterable[Source]") -> Prediction | list[Prediction]:
+def predict(source: Iterable[Source], max_fpr: float | None = None) -> list[Prediction]: ...
+def predict(source: "Source | Iterable[Source]", max_fpr: float | None = None) -> Prediction | list[Prediction]:
     """Judge one picture or many with the default model; see `FaceChecker.predict`."""
-    return shared_checker().predict(source)
+    return shared_checker().predict(source, max_fpr)

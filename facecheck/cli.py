@@ -49,21 +49,33 @@ def main() -> None:
 )
 @click.option("--model", default=None, help="Name or path of a model; the default ships with the package.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
-def predict(photos: Sequence[str], style: str | None, fail_on: Sequence[str], model: str | None, device: str) -> None:
+@click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
+def predict(
+    photos: Sequence[str],
+    style: str | None,
+    fail_on: Sequence[str],
+    model: str | None,
+    device: str,
+    max_fpr: float | None,
+) -> None:
     """Judge PHOTOS: files, folders (every file in them), or - for a picture on standard input.
 
     Exit code: 0 whatever the verdicts, 1 if an input could not be read, 2 for wrong usage, 3 if --fail-on matched.
     """
     inputs = list(_inputs(photos))
     try:
-        results = _checker(model, device).stream(_opened(inputs))
+        results = _checker(model, device, max_fpr).stream(_opened(inputs))
     except FacecheckError as error:
         raise click.ClickException(str(error)) from error
-    verdicts, unreadable = set(), False
+    verdicts, unreadable, budget = set(), False, None
     with _progress(results, len(inputs)) as shown:
         for prediction in _written(shown, style or ("table" if sys.stdout.isatty() else "lines")):
             verdicts.add(prediction.verdict)
             unreadable |= prediction.error is not None
+            budget = prediction.budget
+    if budget is not None:
+        # Not among the results: standard output may be a table that a program reads.
+        click.echo(budget.meaning, err=True)
     if verdicts & set(fail_on):
         sys.exit(FOUND)
     sys.exit(UNREADABLE if unreadable else 0)
@@ -90,12 +102,16 @@ def info(name: str | None, as_json: bool) -> None:
         return
     decision, limits = config.decision, config.limits
     size, margin = f"{config.input_size} px", f"margin {config.crop_margin}"
-    band = f"uncertain in [{decision.uncertain_from}, {decision.uncertain_to})"
+    band = f"uncertain in [{decision.uncertain_from:.4g}, {decision.uncertain_to:.4g})"
+    scale = f"temperature {decision.temperature:.3f}" + (
+        f" and {len(decision.knots)} by size" if decision.knots else ""
+    )
     tightness = f", at most {limits.max_outside:.0%} outside the picture" if limits.max_outside < 1 else ""
     rows = {
         "model": f"{config.name} {config.version} ({config.architecture}, {size}, {margin})",
         "sha256": f"{config.sha256} (checked)",
-        "threshold": f"p_fake {decision.threshold}, {band}, temperature {decision.temperature:.3f}",
+        "threshold": f"p_fake {decision.threshold:.4g}, {band}, {scale}",
+        "max-fpr": ", ".join(f"{b.max_fpr:g} (finds {b.recall:.1%})" for b in decision.budgets) or "none measured",
         "judged": f"faces of at least {limits.min_face_px:g} px, sharpness {limits.min_sharpness:g} or more, "
         f"blockiness {limits.max_blockiness:g} or less{tightness}",
         "licence": config.licence,
@@ -114,11 +130,11 @@ def list_models() -> None:
         click.echo(name)
 
 
-def _checker(model: str | None, device: str) -> "FaceChecker":
+def _checker(model: str | None, device: str, max_fpr: float | None = None) -> "FaceChecker":
     from facecheck.checker import FaceChecker
     from facecheck.models import DEFAULT_MODEL
 
-    return FaceChecker(model or DEFAULT_MODEL, device)
+    return FaceChecker(model or DEFAULT_MODEL, device, max_fpr=max_fpr)
 
 
 def _inputs(photos: Iterable[str]) -> Iterator[str]:

@@ -72,6 +72,31 @@ class Face:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """A false-accusation budget: the threshold that keeps it, and what it costs; measured on validation faces.
+
+    Attributes:
+        max_fpr: a photograph of a face is called fake at most this often, for photographs like those of validation.
+        threshold: a face is fake from this p_fake on.
+        recall: share of the generated faces that are then called fake; recall_low to recall_high: 95 % interval.
+    """
+
+    max_fpr: float
+    threshold: float
+    recall: float
+    recall_low: float
+    recall_high: float
+
+    @property
+    def meaning(self) -> str:
+        """The sentence that people read with a verdict under this budget."""
+        return (
+            f"at most {self.max_fpr:.1%} of photographed faces are called fake, {self.recall:.1%} of generated ones "
+            f"[95 %: {self.recall_low:.1%} to {self.recall_high:.1%}], on faces like those of validation"
+        )
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """Which weights gave the answer."""
 
@@ -98,6 +123,7 @@ class Prediction:
         size: (width, height) of the upright picture, pixels; None if it could not be read.
         faces: largest first; empty is a normal answer.
         error: in batches only: what was wrong with this input. Then `verdict` is None.
+        budget: the false-accusation budget that was asked for, with its expected recall; None without one.
     """
 
     source: str
@@ -106,6 +132,7 @@ class Prediction:
     model: ModelInfo | None = None
     timing_ms: Timing = field(default_factory=Timing)
     error: str | None = None
+    budget: Budget | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -154,6 +181,8 @@ class Prediction:
             model=ModelInfo(**values["model"]) if values["model"] is not None else None,
             timing_ms=Timing(**values["timing_ms"]),
             error=values["error"],
+            # 0.1.0 wrote none.
+            budget=Budget(**values["budget"]) if values.get("budget") is not None else None,
         )
 
 

@@ -1,53 +1,44 @@
-"""Against torch's optimiser and by hand."""
+"""Against torch and by hand."""
 
 import numpy as np
 import pytest
 import torch
 
 from facecheck import calibration
-from facecheck.models import Decision
+from facecheck.models import Decision, Knot
 from facecheck.result import Verdict
 
-RNG = np.random.default_rng(0)
-TARGETS = RNG.integers(0, 2, 4000)
-LOGITS = 3.0 * (RNG.normal(size=4000) + (2 * TARGETS - 1) * 1.2)
+LOGITS = np.random.default_rng(0).normal(0, 4, 4000)
+KNOTS = (Knot(32, 1.0, -0.5), Knot(128, 2.0, 0.5))
 
 
 def test_p_fake_is_the_sigmoid_and_never_overflows():
-    expected = torch.sigmoid(torch.tensor(LOGITS) / 1.7)
-    np.testing.assert_allclose(calibration.p_fake(LOGITS, 1.7), expected)
-    assert calibration.p_fake([-1e9, 0, 1e9], 1.0).round(6).tolist() == [0, 0.5, 1]
+    expected = torch.sigmoid((torch.tensor(LOGITS) - 0.3) / 1.7)
+    np.testing.assert_allclose(calibration.p_fake(LOGITS, Decision(1.7, bias=0.3)), expected)
+    assert calibration.p_fake([-1e9, 0, 1e9], Decision()).round(6).tolist() == [0, 0.5, 1]
 
 
-def test_the_temperature_is_the_one_torch_finds():
-    scale = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([scale], max_iter=200)
-    fake = torch.tensor(TARGETS == 1)
-    weight = torch.where(fake, 1 / fake.sum(), 1 / (~fake).sum())
-
-    def loss():
-        optimiser.zero_grad()
-        each = torch.nn.functional.binary_cross_entropy_with_logits(
-            torch.tensor(LOGITS) / scale.exp(), fake.double(), reduction="none"
-        )
-        total = (each * weight).sum()
-        total.backward()
-        return total
-
-    optimiser.step(loss)
-    assert calibration.fit_temperature(LOGITS, TARGETS) == pytest.approx(scale.exp().item(), rel=0.002)
+def test_without_knots_or_sizes_the_pooled_scaling_counts():
+    flat, knotted = Decision(1.7, bias=0.3), Decision(1.7, bias=0.3, knots=KNOTS)
+    expected = calibration.p_fake(LOGITS, flat)
+    np.testing.assert_array_equal(calibration.p_fake(LOGITS, flat, np.full(4000, 50.0)), expected)
+    np.testing.assert_array_equal(calibration.p_fake(LOGITS, knotted), expected)
 
 
-def test_the_decision_has_nearly_the_best_balanced_accuracy_and_the_band_asked_for():
-    decision = calibration.choose_decision(LOGITS, TARGETS, doubtful=0.1)
-    scores = calibration.p_fake(LOGITS, decision.temperature)
+@pytest.mark.parametrize(
+    ("face_px", "temperature", "bias"),
+    # Half the way from 32 to 128 in log size is 64. Beyond the knots nothing is extrapolated, not even for empty boxes.
+    [(32, 1.0, -0.5), (64, 1.5, 0.0), (128, 2.0, 0.5), (10, 1.0, -0.5), (0, 1.0, -0.5), (4000, 2.0, 0.5)],
+)
+def test_knots_are_interpolated_over_log_size(face_px, temperature, bias):
+    expected = torch.sigmoid(torch.tensor((1.2 - bias) / temperature)).item()
+    assert calibration.p_fake([1.2], Decision(9.0, knots=KNOTS), [face_px]) == pytest.approx(expected, abs=1e-6)
 
-    def accuracy(threshold: float) -> float:
-        return ((scores[TARGETS == 1] >= threshold).mean() + (scores[TARGETS == 0] < threshold).mean()) / 2
 
-    assert accuracy(decision.threshold) >= max(accuracy(t) for t in np.linspace(0, 1, 501)) - 0.002
-    doubtful = (scores >= decision.uncertain_from) & (scores < decision.uncertain_to)
-    assert doubtful.mean() == pytest.approx(0.1, abs=0.01)
+def test_p_fake_does_not_jump_with_the_size():
+    sizes = np.arange(8.0, 600.0)
+    scores = calibration.p_fake(np.full(len(sizes), 1.0), Decision(knots=KNOTS), sizes)
+    assert np.abs(np.diff(scores)).max() < 0.01
 
 
 @pytest.mark.parametrize(

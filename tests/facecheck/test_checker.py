@@ -14,8 +14,9 @@ import facecheck
 from facecheck import checker as checker_module
 from facecheck.backends.torch import TorchBackend, pick_device
 from facecheck.checker import FaceChecker
-from facecheck.errors import DeviceError, ImageError
-from facecheck.models import Limits
+from facecheck.errors import DeviceError, ImageError, ModelError
+from facecheck.models import Decision, Knot, Limits
+from facecheck.result import Budget
 
 
 def test_a_portrait_gives_one_complete_prediction(checker, grace_path):
@@ -115,6 +116,49 @@ def test_a_score_in_the_band_is_borderline(tiny_model, detector, grace):
     face = FaceChecker(replace(tiny_model, config=config), "cpu", detector).predict(grace).faces[0]
     assert face.verdict == "uncertain"
     assert face.reasons == ("borderline",)
+
+
+@pytest.fixture
+def budgeted(tiny_model, checker, grace):
+    """The tiny model, whose score of the portrait its own threshold calls fake; with a strict and a loose budget."""
+    score = checker.predict(grace).p_fake
+    budgets = Budget(0.01, score + 0.01, 0.8, 0.7, 0.9), Budget(0.05, score - 0.01, 0.9, 0.8, 1.0)
+    own = Decision(1.0, score - 0.02, score - 0.03, score - 0.02, budgets=budgets)
+    return replace(tiny_model, config=replace(tiny_model.config, decision=own))
+
+
+def test_a_budget_withdraws_accusations_that_it_cannot_afford(budgeted, detector, grace, cat):
+    assert FaceChecker(budgeted, "cpu", detector).predict(grace).verdict == "fake"
+    strict = FaceChecker(budgeted, "cpu", detector, max_fpr=0.01)
+    assert strict.predict(grace).verdict == "uncertain"
+    assert strict.predict(grace).reasons == ("borderline",)
+    assert strict.predict(cat).verdict == "no_face"
+    assert FaceChecker(budgeted, "cpu", detector, max_fpr=0.05).predict(grace).verdict == "fake"
+
+
+def test_a_call_may_have_its_own_budget(budgeted, detector, grace):
+    checker = FaceChecker(budgeted, "cpu", detector, max_fpr=0.05)
+    answers = checker.predict([grace, b"junk"], max_fpr=0.01)
+    assert answers[0].verdict == "uncertain"
+    assert [answer.budget.recall for answer in answers] == [0.8, 0.8]
+    assert checker.predict(grace).budget.recall == 0.9
+    assert FaceChecker(budgeted, "cpu", detector).predict(grace).budget is None
+
+
+def test_a_budget_that_was_not_measured_is_refused(budgeted, checker, detector, grace):
+    with pytest.raises(ModelError, match=r"use one of 0\.01, 0\.05"):
+        FaceChecker(budgeted, "cpu", detector, max_fpr=0.03)
+    with pytest.raises(ModelError, match="it has none"):
+        checker.predict(grace, max_fpr=0.01)
+
+
+def test_the_size_of_a_face_chooses_its_scaling(tiny_model, checker, detector, grace):
+    knots = Knot(100, 1.0, 0.0), Knot(400, 3.0, 1.0)
+    sized = replace(tiny_model, config=replace(tiny_model.config, decision=Decision(knots=knots)))
+    face, plain = FaceChecker(sized, "cpu", detector).predict(grace).faces[0], checker.predict(grace).faces[0]
+    way = np.log(face.size_px / 100) / np.log(4)
+    logit = np.log(plain.p_fake / (1 - plain.p_fake))
+    assert face.p_fake == pytest.approx(1 / (1 + np.exp(-(logit - way) / (1 + 2 * way))), abs=1e-5)
 
 
 def test_devices():

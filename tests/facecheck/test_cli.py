@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ from PIL import Image
 from facecheck import __version__, cli
 from facecheck.checker import FaceChecker
 from facecheck.cli import main
-from facecheck.models import DEFAULT_MODEL
-from facecheck.result import Prediction
+from facecheck.models import DEFAULT_MODEL, Decision, save_model
+from facecheck.result import Budget, Prediction
 from tests.facecheck.test_image import png_header
 
 MEMORY_LIMIT = int(1.5 * 2**30)
@@ -113,6 +114,19 @@ def test_an_unknown_model_or_device_is_one_line_not_a_traceback(grace_path):
         assert result.stderr.startswith("Error: no model at 'nonsense'")
     result = CliRunner().invoke(main, ["predict", "--device", "nonsense", str(grace_path)])
     assert result.stderr.startswith("Error: device 'nonsense'")
+
+
+def test_a_budget_is_named_beside_the_results(tiny_model, tmp_path, grace_path):
+    config = replace(tiny_model.config, decision=Decision(budgets=(Budget(0.01, 0.9, 0.8, 0.7, 0.85),)))
+    weights = save_model(tiny_model.network, config, tmp_path)
+    arguments = ["predict", "--json", "--model", str(weights), str(grace_path), "--max-fpr"]
+    result = CliRunner().invoke(main, [*arguments, "0.01"])
+    assert json.loads(result.stdout)["budget"]["recall"] == 0.8
+    assert "80.0%" in result.stderr
+    refused = CliRunner().invoke(main, [*arguments, "0.02"])
+    assert refused.exit_code == 1
+    assert "use one of 0.01" in refused.stderr
+    assert "0.01 (finds 80.0%)" in CliRunner().invoke(main, ["model", "info", str(weights)]).stdout
 
 
 def test_the_default_checker_is_the_default_model():

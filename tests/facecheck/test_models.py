@@ -10,7 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from facecheck import models
 from facecheck.errors import ModelError
-from facecheck.models import Decision, Limits, ModelConfig, load_model, save_model
+from facecheck.models import Decision, Knot, Limits, ModelConfig, load_model, save_model
+from facecheck.result import Budget
+
+BUDGETS = (Budget(0.01, 0.9, 0.8, 0.7, 0.85), Budget(0.05, 0.4, 0.9, 0.8, 0.95))
 
 
 @pytest.fixture
@@ -34,10 +37,15 @@ def test_kernels_are_stored_in_half_and_used_in_single_precision(saved):
 
 
 def test_the_config_survives_json():
-    config = ModelConfig(
-        "n", "1", decision=Decision(1.5, 0.4, 0.3, 0.6), limits=Limits(40, 2.0, 2.5, 0.3), training_data=("a", "b")
-    )
+    decision = Decision(1.5, 0.4, 0.3, 0.6, 0.2, (Knot(32, 1.2, 0.1), Knot(64, 1.4, -0.1)), BUDGETS)
+    config = ModelConfig("n", "1", decision=decision, limits=Limits(40, 2.0, 2.5, 0.3), training_data=("a", "b"))
     assert ModelConfig.from_json(config.to_json()) == config
+
+
+def test_a_config_of_0_1_0_still_loads():
+    values = {"temperature": 1.5, "threshold": 0.4, "uncertain_from": 0.3, "uncertain_to": 0.6}
+    config = ModelConfig.from_json(json.dumps({"name": "n", "version": "0.1.0", "decision": values}))
+    assert config.decision == Decision(1.5, 0.4, 0.3, 0.6, bias=0.0, knots=(), budgets=())
 
 
 @pytest.mark.parametrize(
@@ -49,6 +57,10 @@ def test_the_config_survives_json():
         "{}",
         '{"name": 1, "version": 2, "surprise": 3}',
         '{"name": "a", "version": "b", "decision": 7}',
+        '{"name": "a", "version": "b", "decision": {"knots": [{"face_px": 3}]}}',
+        '{"name": "a", "version": "b", "decision": {"knots": 3}}',
+        '{"name": "a", "version": "b", "decision": {"budgets": [[0.01]]}}',
+        '{"name": "a", "version": "b", "decision": {"bias": "high"}}',
     ],
 )
 def test_a_foreign_config_is_refused(text):
@@ -56,11 +68,45 @@ def test_a_foreign_config_is_refused(text):
         ModelConfig.from_json(text)
 
 
-def test_impossible_decisions_are_refused():
-    with pytest.raises(ModelError, match="temperature"):
-        Decision(temperature=0)
-    with pytest.raises(ModelError, match="uncertain_from"):
-        Decision(threshold=0.5, uncertain_from=0.6, uncertain_to=0.7)
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"temperature": 0}, "temperature"),
+        ({"bias": float("nan")}, "bias"),
+        ({"uncertain_from": 0.6, "uncertain_to": 0.7}, "uncertain_from"),
+        ({"knots": (Knot(64, 1, 0), Knot(32, 1, 0))}, "must rise"),
+        ({"knots": (Knot(64, 1, 0), Knot(64, 1, 0))}, "must rise"),
+        ({"budgets": BUDGETS[::-1]}, "must rise"),
+        ({"budgets": (Budget(0.01, 1.1, 0, 0, 0),)}, "threshold in"),
+        ({"budgets": (Budget(1.0, 0.9, 0, 0, 0),)}, "max_fpr in"),
+    ],
+)
+def test_impossible_decisions_are_refused(values, message):
+    with pytest.raises(ModelError, match=message):
+        Decision(**values)
+
+
+@pytest.mark.parametrize("values", [(0, 1, 0), (32, 0, 0), (32, 1, float("inf"))])
+def test_impossible_knots_are_refused(values):
+    with pytest.raises(ModelError, match="face_px > 0"):
+        Knot(*values)
+
+
+def test_a_budget_moves_the_threshold_and_doubts_what_it_no_longer_accuses():
+    decision = Decision(1.5, 0.6, 0.5, 0.7, budgets=BUDGETS)
+    strict, loose = decision.within(decision.budget(0.01)), decision.within(decision.budget(0.05))
+    assert (strict.uncertain_from, strict.threshold, strict.uncertain_to) == (0.5, 0.9, 0.9)
+    assert (loose.uncertain_from, loose.threshold, loose.uncertain_to) == (0.4, 0.4, 0.4)
+    assert strict.temperature == 1.5
+
+
+def test_only_measured_budgets_can_be_asked_for():
+    with pytest.raises(
+        ModelError, match=r"no false-alarm budget 0\.02 is stored with the model; use one of 0\.01, 0\.05"
+    ):
+        Decision(budgets=BUDGETS).budget(0.02)
+    with pytest.raises(ModelError, match="training calibrate"):
+        Decision().budget(0.01)
 
 
 def test_a_damaged_file_is_refused(saved):

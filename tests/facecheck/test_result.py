@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from facecheck.result import Face, ModelInfo, Prediction, Timing, Verdict
+from facecheck.result import Budget, Face, ModelInfo, Prediction, Timing, Verdict
 
 
 def face(verdict: str, p_fake: float, size: float = 100.0, reasons: tuple[str, ...] = ()) -> Face:
@@ -44,6 +44,21 @@ def test_a_prediction_survives_json():
     assert values["verdict"] == "uncertain"
     assert values["reasons"] == ["blurred", "borderline"]
     assert Prediction.from_dict(values) == prediction
+
+
+def test_a_budget_travels_with_the_answer():
+    prediction = Prediction("a.jpg", budget=Budget(0.01, 0.9, 0.8, 0.7, 0.85))
+    values = json.loads(json.dumps(prediction.to_dict()))
+    assert values["budget"]["max_fpr"] == 0.01
+    assert Prediction.from_dict(values) == prediction
+    assert "1.0%" in prediction.budget.meaning
+    assert "80.0%" in prediction.budget.meaning
+
+
+def test_an_answer_of_0_1_0_still_loads():
+    values = Prediction("a.jpg").to_dict()
+    del values["budget"]
+    assert Prediction.from_dict(values) == Prediction("a.jpg")
 
 
 def test_reasons_are_those_of_the_deciding_faces_once_each():

@@ -8,32 +8,60 @@ import numpy as np
 
 from facecheck.checker import FaceChecker
 from facecheck.models import load_model, write_atomically
-from training.calibrate import fit_decision, limits_markdown, measure_limits
-from training.commands import FILE, FOLDER
+from training.calibrate import Wishes, fit_decision
+from training.calibration_table import decision_markdown
+from training.commands import FILE, FOLDER, NEW_FILE
 from training.data import read_manifest
 from training.evaluate import TIERS, markdown, score
+from training.limits import limits_markdown, measure_limits
+from training.validation import validation
 
 
 @click.command(context_settings={"show_default": True})
 @click.argument("weights", type=FILE)
 @click.argument("data", type=FOLDER)
 @click.option(
-    "--sweep-faces", default=300, help="Validation faces that are damaged step by step to measure the limits."
+    "--sweep-faces",
+    default=300,
+    help="Validation faces that are damaged step by step to measure the limits; 0 keeps those of the config.",
 )
 @click.option("--seed", default=0)
-def calibrate(weights: Path, data: Path, sweep_faces: int, seed: int) -> None:
-    """Choose temperature, threshold, band and limits on the val split, and write them into the config of WEIGHTS."""
+@click.option(
+    "--scores", type=NEW_FILE, help="Keep the logits in this .npz file; they are reused for the same weights."
+)
+@click.option("--doubtful", default=Wishes.doubtful, help="Share of all faces that may be answered `uncertain`.")
+@click.option("--source-cap", type=float, help="Highest false-alarm rate on any one source of photographs, as 0.02.")
+@click.option("--max-fpr", type=float, help="Ship the threshold of this false-alarm rate, as 0.01.")
+def calibrate(
+    weights: Path,
+    data: Path,
+    sweep_faces: int,
+    seed: int,
+    scores: Path | None,
+    doubtful: float,
+    source_cap: float | None,
+    max_fpr: float | None,
+) -> None:
+    """Choose the decision and the limits on the val split, and write them into the config of WEIGHTS."""
+    try:
+        wishes = Wishes(doubtful, source_cap, max_fpr)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     rows = [row for row in read_manifest(data) if row.split == "val"]
     model = load_model(weights)
-    decision = fit_decision(model, rows)
-    click.echo(decision)
+    faces = validation(model, rows, scores)
+    try:
+        decision = fit_decision(faces, wishes)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     model = replace(model, config=replace(model.config, decision=decision))
-    chosen = np.random.default_rng(seed).permutation(len(rows))[:sweep_faces]
-    limits, tables = measure_limits(model, [rows[i] for i in chosen])
-    click.echo(limits_markdown(tables))
-    config = replace(model.config, limits=limits)
-    write_atomically(weights.with_suffix(".json"), config.to_json().encode())
-    click.echo(limits)
+    click.echo(decision_markdown(faces, decision))
+    if sweep_faces:
+        chosen = np.random.default_rng(seed).permutation(len(rows))[:sweep_faces]
+        limits, tables = measure_limits(model, [rows[i] for i in chosen])
+        click.echo(f"{limits_markdown(tables)}\n\n{limits}")
+        model = replace(model, config=replace(model.config, limits=limits))
+    write_atomically(weights.with_suffix(".json"), model.config.to_json().encode())
 
 
 @click.command(context_settings={"show_default": True})
