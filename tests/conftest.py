@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from facecheck import models
+from facecheck.architectures import ARCHITECTURES, Architecture
 from facecheck.checker import FaceChecker
 from facecheck.detection import FaceDetector
 from facecheck.models import Model, ModelConfig
@@ -73,9 +73,9 @@ class TinyNetwork(nn.Module):
 
 @pytest.fixture(scope="session", autouse=True)
 def tiny_architecture() -> Iterator[None]:
-    models.ARCHITECTURES["tiny"] = TinyNetwork
+    ARCHITECTURES["tiny"] = Architecture(TinyNetwork, head="fc", input_size=64)
     yield
-    del models.ARCHITECTURES["tiny"]
+    del ARCHITECTURES["tiny"]
 
 
 @pytest.fixture(scope="session")
