@@ -10,7 +10,6 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -21,13 +20,27 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor, nn
 
+from facecheck.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD, Channels, build
 from facecheck.errors import ModelError
 from facecheck.result import Budget
+
+__all__ = [
+    "ARCHITECTURES",
+    "DEFAULT_MODEL",
+    "Decision",
+    "Limits",
+    "Model",
+    "ModelConfig",
+    "available",
+    "build",
+    "load_model",
+    "save_model",
+    "write_atomically",
+]
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "facecheck-resnet50"
 LARGEST_CONFIG_BYTES = 1 << 20
-RESNET50_FEATURES = 2048
 
 
 @dataclass(frozen=True)
@@ -150,8 +163,8 @@ class ModelConfig:
     architecture: str = "resnet50"
     input_size: int = 224
     crop_margin: float = 1.3
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: Channels = IMAGENET_MEAN
+    std: Channels = IMAGENET_STD
     classes: tuple[str, str] = ("real", "fake")
     decision: Decision = field(default_factory=Decision)
     limits: Limits = field(default_factory=Limits)
@@ -182,29 +195,6 @@ class ModelConfig:
             raise ModelError(
                 f"not a facecheck model config: {error}; expected the JSON that ModelConfig.to_json writes"
             ) from error
-
-
-def _resnet50() -> nn.Module:
-    from torchvision.models import resnet50
-
-    network: nn.Module = resnet50(weights=None)
-    network.fc = nn.Linear(RESNET50_FEATURES, 1)
-    return network
-
-
-ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {"resnet50": _resnet50}
-"""Name -> builder of the network with random weights: (N, 3, S, S) float -> (N, 1) logits, positive = fake."""
-
-
-def build(architecture: str) -> nn.Module:
-    """A network of a registered architecture, random weights.
-
-    Raises:
-        ModelError: the name is not in `ARCHITECTURES`.
-    """
-    if architecture not in ARCHITECTURES:
-        raise ModelError(f"unknown architecture {architecture!r}; known: {', '.join(sorted(ARCHITECTURES))}")
-    return ARCHITECTURES[architecture]()
 
 
 @dataclass(frozen=True)
@@ -268,13 +258,21 @@ def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
         tensors = load_tensors(data)
     except SafetensorError as error:
         raise ModelError(f"{weights_path} is not a readable safetensors file: {error}") from error
-    with torch.device("meta"):  # No time and memory for random weights that are replaced at once.
-        network = build(config.architecture)
     try:
-        network.load_state_dict({name: _widened(tensor) for name, tensor in tensors.items()}, assign=True)
+        network = _filled(config.architecture, {name: _widened(tensor) for name, tensor in tensors.items()})
     except RuntimeError as error:
         raise ModelError(f"{weights_path} does not fit architecture {config.architecture!r}: {error}") from error
     return Model(network.eval(), config)
+
+
+def _filled(architecture: str, tensors: dict[str, Tensor]) -> nn.Module:
+    with torch.device("meta"):  # No time and memory for random weights that are replaced at once.
+        network = build(architecture)
+    network.load_state_dict(tensors, assign=True)
+    if any(buffer.is_meta for buffer in network.buffers()):  # Computed when built, and in no file.
+        network = build(architecture)
+        network.load_state_dict(tensors, assign=True)
+    return network
 
 
 def save_model(network: nn.Module, config: ModelConfig, folder: str | os.PathLike[str]) -> Path:

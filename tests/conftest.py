@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from facecheck import models
+from facecheck.architectures import ARCHITECTURES, Architecture
 from facecheck.checker import FaceChecker
 from facecheck.detection import FaceDetector
 from facecheck.models import Model, ModelConfig
@@ -73,9 +73,26 @@ class TinyNetwork(nn.Module):
 
 @pytest.fixture(scope="session", autouse=True)
 def tiny_architecture() -> Iterator[None]:
-    models.ARCHITECTURES["tiny"] = TinyNetwork
+    ARCHITECTURES["tiny"] = Architecture(TinyNetwork, head="fc", input_size=64)
     yield
-    del models.ARCHITECTURES["tiny"]
+    del ARCHITECTURES["tiny"]
+
+
+def _tiny_fusion() -> nn.Module:
+    from torchvision.models import ConvNeXt, SwinTransformer
+    from torchvision.models.convnext import CNBlockConfig
+
+    from facecheck.networks import ConvNextSwin
+
+    convnext = ConvNeXt([CNBlockConfig(8, 16, 1), CNBlockConfig(16, None, 1)])
+    return ConvNextSwin(convnext, SwinTransformer([4, 4], 8, [2, 2], [1, 2], [7, 7]))
+
+
+@pytest.fixture
+def tiny_fusion(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of the fusion of a ConvNeXt and a Swin transformer."""
+    monkeypatch.setitem(ARCHITECTURES, "tiny_fusion", Architecture(_tiny_fusion, head="fc", input_size=64))
+    return "tiny_fusion"
 
 
 @pytest.fixture(scope="session")

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from facecheck.models import build, write_atomically
+from facecheck.architectures import IMAGENET_MEAN, IMAGENET_STD, build
+from facecheck.models import write_atomically
 from training.augment import Delivery, training_face
 from training.data import FaceFile, read_rgb
 from training.trainer import load_backbone
 from training.watch import arrived
 
 Features = npt.NDArray[np.float16]
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)

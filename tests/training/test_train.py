@@ -21,7 +21,6 @@ from training.train import train
 from training.trainer import TrainConfig, Trainer, load_backbone
 from training.watch import Watch
 
-FROZEN_RESNET = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
 MODEL = ModelConfig("tiny", "0", "tiny", input_size=32)
 CONFIG = TrainConfig(steps=6, batch=4, phases=((0.5, 32), (0.5, 48)), warmup=2, workers=0, frozen=(), save_every=2)
 
@@ -177,12 +176,11 @@ def test_two_processes_train_like_one(rows, tmp_path):
         writer.writerow(["file", "label", "source", "split", "group", "x0", "y0", "x1", "y1"])
         for row in rows:
             writer.writerow([row.path.name, row.label, row.source, "train", row.group, *row.box])
-    freeze = [word for name in FROZEN_RESNET for word in ("--freeze", name)]
     backbone = tmp_path / "b.safetensors"
     save_file({"conv1.weight": torch.full((64, 3, 7, 7), 0.01)}, backbone)
     common = [
         "-m", "training", "train", str(tmp_path), "OUT", "--steps", "20", "--batch", "4", "--phase", "1", "32",
-        "--backbone", str(backbone), "--workers", "0", "--unaudited", *freeze,
+        "--backbone", str(backbone), "--workers", "0", "--unaudited", "--preset", "resnet50-frozen",
     ]  # fmt: skip
     losses = []
     for name, launcher in (("one", []), ("two", ["-m", "torch.distributed.run", "--nproc-per-node", "2"])):

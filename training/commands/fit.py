@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
-from facecheck.models import ModelConfig, load_model
+from facecheck.models import load_model
 from training.commands import FILE, FOLDER
 from training.data import read_manifest
+from training.presets import PRESETS
 from training.train import Reporting
 from training.train import average as average_models
 from training.train import train as run_training
@@ -21,14 +22,14 @@ from training.upsampler import train_upsampler
 @click.option("--backbone", type=FILE, help="Safetensors to start from; without it the weights are random.")
 @click.option("--name", default="facecheck-resnet50", help="Name of the model and of its files.")
 @click.option("--version", default="0.1.0", help="Version written into the config.")
-@click.option("--architecture", default="resnet50")
+@click.option("--preset", default="resnet50", type=click.Choice(list(PRESETS)), help="Network and recipe.")
 @click.option("--licence", default="CC BY-NC-SA 4.0", help="Of the weights, written into the config.")
-@click.option("--steps", default=TrainConfig.steps)
-@click.option("--batch", default=TrainConfig.batch)
-@click.option("--lr", default=TrainConfig.lr, help="Of what came with the backbone; random layers learn faster.")
-@click.option("--phase", "phases", multiple=True, type=(float, int), default=TrainConfig.phases, help="SHARE SIDE.")
+@click.option("--steps", type=int)
+@click.option("--batch", type=int, help="Faces a step, of all processes together.")
+@click.option("--lr", type=float, help="Of what came with the backbone; random layers learn faster.")
+@click.option("--phase", "phases", multiple=True, type=(float, int), help="SHARE SIDE.")
 @click.option("--boost", multiple=True, type=(str, float), help="LABEL/SOURCE FACTOR: show a hard source more often.")
-@click.option("--freeze", multiple=True, default=TrainConfig.frozen, help="Modules that stay as the backbone has them.")
+@click.option("--freeze", "frozen", multiple=True, help="Modules that stay as the backbone has them.")
 @click.option("--train-all", is_flag=True, help="Freeze nothing.")
 @click.option("--seed", default=TrainConfig.seed)
 @click.option("--workers", default=TrainConfig.workers, help="Processes that prepare the faces.")
@@ -40,18 +41,22 @@ from training.upsampler import train_upsampler
 @click.option("--wandb", default="", help="Weights & Biases project.")
 @click.option("--unaudited", is_flag=True, help="Train although the audit fails.")
 def train(
-    data: Path, out: Path, backbone: Path | None, name: str, version: str, architecture: str, licence: str,
-    freeze: tuple[str, ...], train_all: bool, autoencoder: Path | None, tensorboard: bool, wandb: str,
-    unaudited: bool, **settings: Any,
+    data: Path, out: Path, backbone: Path | None, name: str, version: str, preset: str, licence: str, train_all: bool,
+    autoencoder: Path | None, tensorboard: bool, wandb: str, unaudited: bool, **settings: Any,
 ) -> None:  # fmt: skip
-    """Fine-tune on the train split of DATA/manifest.csv; run again with the same OUT to resume."""
-    rows = read_manifest(data)
-    frozen = () if train_all or backbone is None else freeze
-    config = TrainConfig(frozen=frozen, **settings)
+    """Fine-tune on the train split of DATA/manifest.csv; run again with the same OUT to resume.
+
+    Settings that are not given are those of the preset.
+    """
+    rows, recipe = read_manifest(data), PRESETS[preset]
+    given = {key: value for key, value in settings.items() if value not in (None, ())}
+    if train_all:
+        given["frozen"] = ()
+    config = recipe.train_config(backbone is not None, **given)
     learned = [row for row in rows if row.split == "train"]
     click.echo(f"{len(learned)} faces, {config}")
     sources = tuple(sorted({f"{row.label}/{row.source}" for row in learned}))
-    model = ModelConfig(name, version, architecture, config.sizes()[-1], licence=licence, training_data=sources)
+    model = recipe.model_config(name, version, config, licence=licence, training_data=sources)
     watched = [row for row in rows if row.split == "val"]
     reporting = Reporting(tensorboard, wandb)
     click.echo(run_training(learned, model, config, backbone, out, watched, autoencoder, reporting))
