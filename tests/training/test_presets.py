@@ -13,7 +13,8 @@ from facecheck.models import load_model
 from facecheck.networks import AnySizeViT
 from training.data import FaceFile
 from training.presets import PRESETS, Preset, preset
-from training.train import TrainConfig, load_backbone, train
+from training.train import train
+from training.trainer import TrainConfig, load_backbone
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "weights"
 SMALL = {"steps": 2, "batch": 4, "phases": ((1.0, 64),), "warmup": 1, "workers": 0, "save_every": 9}

@@ -52,7 +52,10 @@ def train(
     given = {key: value for key, value in settings.items() if value not in (None, ())}
     if train_all:
         given["frozen"] = ()
-    config = recipe.train_config(backbone is not None, **given)
+    try:
+        config = recipe.train_config(backbone is not None, **given)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     learned = [row for row in rows if row.split == "train"]
     click.echo(f"{len(learned)} faces, {config}")
     sources = tuple(sorted({f"{row.label}/{row.source}" for row in learned}))
