@@ -2,7 +2,7 @@
 
 import click
 
-from training.commands import fit, judge
+from training.commands import fit, judge, measure
 
 
 @click.group(context_settings={"show_default": True})
@@ -10,7 +10,7 @@ def main() -> None:
     """Train, calibrate and evaluate a facecheck model."""
 
 
-for command in (fit.train, fit.average, judge.calibrate, judge.evaluate):
+for command in (fit.train, fit.average, judge.calibrate, measure.evaluate, measure.compare):
     main.add_command(command)
 
 if __name__ == "__main__":
