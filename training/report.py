@@ -86,7 +86,8 @@ def write_card(card: Path, evaluation: Evaluation) -> None:
     _, end, after = rest.partition(CARD_END)
     if not begin or not end or CARD_BEGIN in rest or CARD_END in after:
         raise ValueError(f"{card} must have one {CARD_BEGIN} and, after it, one {CARD_END}")
-    middle = f"Made by `{evaluation.command}`.\n\n{evaluation.markdown()}"
+    tables_below = evaluation.markdown().replace("## ", "### ")  # The card has a heading above them.
+    middle = f"Made by `{evaluation.command}`.\n\n{tables_below}"
     write_atomically(card, f"{before}{begin}\n{middle}\n{end}{after}".encode())
 
 

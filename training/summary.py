@@ -62,7 +62,8 @@ class TierSummary:
     Attributes:
         intervals: 95 % bootstrap intervals over sources, of the metrics in `Report.named`.
         aurc: area under the coverage-risk curve. missed: faces that the detector did not find.
-        worst_source, worst_slice: the highest error among groups of at least `SMALLEST_GROUP` faces.
+        worst_real, worst_fake, worst_slice: the highest error among sources and attributes of at least
+            `SMALLEST_GROUP` faces.
     """
 
     tier: str
@@ -74,25 +75,27 @@ class TierSummary:
     generators: tuple[Generator, ...]
     sizes: tuple[Rate, ...]
     fairness: tuple[Slice, ...]
-    worst_source: Rate | None
+    worst_real: Rate | None
+    worst_fake: Rate | None
     worst_slice: Rate | None
 
 
 def summarise(tier: str, part: Scores, rounds: int = 500) -> TierSummary:
     """All numbers of one tier; `rounds` of the bootstrap."""
-    found_sources, slices = sources(part), fairness(part)
+    found, slices = sources(part), fairness(part)
     return TierSummary(
-        tier,
-        report_of(part),
-        intervals(part, rounds),
-        float(coverage_risk(part.confidence, part.forced)[1].mean()),
-        int((~part.detected).sum()),
-        found_sources,
-        generators(part),
-        sizes(part),
-        slices,
-        worst([source.error for source in found_sources]),
-        worst([item.error for item in slices]),
+        tier=tier,
+        report=report_of(part),
+        intervals=intervals(part, rounds),
+        aurc=float(coverage_risk(part.confidence, part.forced)[1].mean()),
+        missed=int((~part.detected).sum()),
+        sources=found,
+        generators=generators(part),
+        sizes=sizes(part),
+        fairness=slices,
+        worst_real=worst([source.error for source in found if source.name.startswith("real/")]),
+        worst_fake=worst([source.error for source in found if source.name.startswith("fake/")]),
+        worst_slice=worst([item.error for item in slices]),
     )
 
 

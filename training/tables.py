@@ -7,6 +7,9 @@ from training.metrics import FALSE_ALARM_RATES, Rate
 from training.robustness import CurvePoint
 from training.summary import POOLED_FALSE_ALARMS, SMALLEST_GROUP, TierSummary
 
+Cells = dict[tuple[str, ...], str]
+"""One column of a table: the words that begin a line -> what stands there."""
+
 
 def overall(tiers: Sequence[TierSummary]) -> str:
     """The table of tiers, and the intervals of every metric."""
@@ -16,13 +19,13 @@ def overall(tiers: Sequence[TierSummary]) -> str:
     names = list(tiers[0].report.named())
     intervals = _table(["tier", *names], ([t.tier, *(_span(t.intervals[name]) for name in names)] for t in tiers))
     worst = _table(
-        ["tier", "worst source", "its error", "worst attribute", "its error"],
-        ([t.tier, *_worst(t.worst_source), *_worst(t.worst_slice)] for t in tiers),
+        ["tier", "photographs", "accused", "fakes", "missed", "attribute", "error"],
+        ([t.tier, *_worst(t.worst_real), *_worst(t.worst_fake), *_worst(t.worst_slice)] for t in tiers),
     )
     return "\n\n".join((
         "## Tiers", _table(head, (_tier_cells(tier) for tier in tiers)),
         "95 % intervals, bootstrap over whole sources:", intervals,
-        f"Worst group of at least {SMALLEST_GROUP} faces, error of forced answers:", worst,
+        f"Worst sources and worst attribute, of those with at least {SMALLEST_GROUP} faces, forced answers:", worst,
     ))  # fmt: skip
 
 
@@ -37,49 +40,47 @@ def _tier_cells(tier: TierSummary) -> list[str]:
 
 def sources(tiers: Sequence[TierSummary]) -> str:
     """Verdicts and forced errors of every source in every tier."""
-    found = [{source.name: source for source in tier.sources} for tier in tiers]
-    head = ["source", "faces"]
-    head += [f"{tier.tier}: right / uncertain" for tier in tiers] + [f"{tier.tier}: forced error" for tier in tiers]
-    lines = (
-        [name, str(source.faces)]
-        + [f"{t[name].right:.1%} / {t[name].uncertain:.1%}" if name in t else "" for t in found]
-        + [_rate(t[name].error) if name in t else "" for t in found]
-        for name, source in found[0].items()
-    )
     note = "The forced error of a real source is its false-alarm rate at the threshold. Intervals: Wilson, 95 %."
-    return f"## Sources\n\n{note}\n\n{_table(head, lines)}"
+    right: list[Cells] = [
+        {(x.name, str(x.faces)): f"{x.right:.1%} / {x.uncertain:.1%}" for x in t.sources} for t in tiers
+    ]
+    error: list[Cells] = [{(x.name, str(x.faces)): _rate(x.error) for x in t.sources} for t in tiers]
+    heads = [f"{t.tier}: right / uncertain" for t in tiers] + [f"{t.tier}: forced error" for t in tiers]
+    return _across("## Sources", note, ["source", "faces"], heads, right + error)
 
 
 def generators(tiers: Sequence[TierSummary]) -> str:
     """Every generator's fakes against all photographs."""
-    lines = (
-        [tier.tier, g.name, str(g.caught.faces), f"{g.auc:.4f}", f"{g.tpr:.3f}", _rate(g.caught)]
-        for tier in tiers
-        for g in tier.generators
-    )
     at = f"{POOLED_FALSE_ALARMS:.0%}"
-    head = ["tier", "generator", "faces", "AUC", f"TPR@{at} FPR", "caught at the threshold"]
-    note = f"Each generator against all photographs; TPR where {at} of all of them are accused."
-    return f"## Generators\n\n{note}\n\n{_table(head, lines)}"
+    note = (
+        f"Each generator against all photographs; TPR where {at} of all of them are accused; caught at the threshold."
+    )
+    cells: list[Cells] = [
+        {(g.name, str(g.caught.faces)): f"{g.auc:.4f} / {g.tpr:.3f} / {_rate(g.caught)}" for g in t.generators}
+        for t in tiers
+    ]
+    heads = [f"{t.tier}: AUC / TPR@{at} FPR / caught" for t in tiers]
+    return _across("## Generators", note, ["generator", "faces"], heads, cells)
 
 
 def sizes(tiers: Sequence[TierSummary]) -> str:
     """Error of forced answers by face size."""
-    lines = [[t.tier, item.name, str(item.faces), _rate(item)] for t in tiers for item in t.sizes]
-    return _section("## Face sizes", "", ["tier", "face, px", "faces", "forced error"], lines)
+    note = "Error of forced answers by the longer side of the face box after delivery."
+    cells: list[Cells] = [{(item.name,): f"{_rate(item)} of {item.faces}" for item in t.sizes} for t in tiers]
+    return _across("## Face sizes", note, ["face, px"], [t.tier for t in tiers], cells)
 
 
 def fairness(tiers: Sequence[TierSummary]) -> str:
     """False alarms and misses by attribute."""
-    lines = [
-        [t.tier, s.attribute, s.error.name, "accused photographs" if s.label == "real" else "missed fakes",
-         str(s.error.faces), _rate(s.error)]
-        for t in tiers for s in t.fairness
-    ]  # fmt: skip
     note = (
         "Forced answers, where the source says who is in the picture. Few faces make wide intervals: read those first."
     )
-    return _section("## Fairness", note, ["tier", "attribute", "group", "error", "faces", "rate"], lines)
+    errors = {"real": "accused photographs", "fake": "missed fakes"}
+    cells: list[Cells] = [
+        {(s.attribute, s.error.name, errors[s.label], str(s.error.faces)): _rate(s.error) for s in t.fairness}
+        for t in tiers
+    ]
+    return _across("## Fairness", note, ["attribute", "group", "error", "faces"], [t.tier for t in tiers], cells)
 
 
 def robustness(points: Sequence[CurvePoint]) -> str:
@@ -104,6 +105,14 @@ def differences(compared: Sequence[Difference], first: str, second: str) -> str:
     ]  # fmt: skip
     note = "Paired bootstrap over groups. Lower is better for eer, ece and brier."
     return _section("## Comparison", note, head, lines)
+
+
+def _across(heading: str, note: str, keys: Sequence[str], heads: Sequence[str], columns: Sequence[Cells]) -> str:
+    """One line for each key that occurs in a column; a column without it stays empty there."""
+    lines = [
+        [*key, *(column.get(key, "") for column in columns)] for key in dict.fromkeys(k for c in columns for k in c)
+    ]
+    return _section(heading, note, [*keys, *heads], lines)
 
 
 def _section(heading: str, note: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

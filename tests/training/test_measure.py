@@ -145,7 +145,7 @@ def test_the_card_is_rewritten_between_its_markers_only(data, tmp_path):
         assert text.startswith(f"# Card\n\n{CARD_BEGIN}\nMade by `python -m training evaluate good.csv DATA`.\n")
         assert text.endswith(f"\n{CARD_END}\n\n## Limits\n")
         assert "old numbers" not in text
-        assert text.count("## Tiers") == 1
+        assert text.count("\n### Tiers\n") == 1
     card.write_text("# Card")
     assert CARD_BEGIN in run("evaluate", good, data, "--out", tmp_path / "x", "--rounds", 5, "--card", card, code=1)
 

@@ -57,7 +57,8 @@ def test_the_error_of_a_real_source_is_its_false_alarm_rate():
     press = next(source for source in sources(part) if source.name == "real/press")
     assert (press.faces, press.error.rate, press.uncertain) == (30, 0.1, pytest.approx(2 / 30))
     assert worst([source.error for source in sources(part)]).name == "real/press"  # five faces are too few
-    assert summarise("clean", part, rounds=20).worst_source.rate == 0.1
+    assert summarise("clean", part, rounds=20).worst_real.rate == 0.1
+    assert summarise("clean", part, rounds=20).worst_fake is None
     assert worst([]) is None
 
 
