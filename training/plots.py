@@ -38,7 +38,7 @@ def reliability(tiers: Mapping[str, Scores]) -> Figure:
         mean, share = (np.array([values[bins == b].mean() for b in used]) for values in (part.p_fake, part.targets))
         above.plot(mean, share, marker="o", markersize=4, label=tier)
     below.hist([part.p_fake for part in tiers.values()], bins=np.linspace(0, 1, ECE_BINS + 1).tolist())
-    below.set_yscale("log")
+    below.set(yscale="log", ylim=(0.7, None))
     _words(above, "Reliability", "", "share of generated faces")
     _words(below, "", "p_fake", "faces")
     above.legend(loc="upper left")

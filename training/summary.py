@@ -162,9 +162,10 @@ def fairness(part: Scores) -> tuple[Slice, ...]:
     for label in ("real", "fake"):
         mine = part.where(part.label == label)
         wrong = mine.forced == 0
-        ages = np.array([float(text) if text else np.nan for text in mine.age.tolist()])
+        ages = np.array([_years(text) for text in mine.age.tolist()])
         found += [Slice("age", label, item) for item in _binned(ages, AGE_EDGES, wrong)]
-        for attribute, values in (("gender", mine.gender), ("ethnicity", mine.ethnicity)):
+        words = np.where(np.isnan(ages), mine.age, "")
+        for attribute, values in (("age", words), ("gender", mine.gender), ("ethnicity", mine.ethnicity)):
             known = ((name, inside) for name, inside in _groups(values) if name)
             found += [Slice(attribute, label, rate(name, wrong[inside])) for name, inside in known]
     return tuple(found)
@@ -174,6 +175,14 @@ def worst(rates: Sequence[Rate]) -> Rate | None:
     """The highest rate among those of at least `SMALLEST_GROUP` faces."""
     large = [item for item in rates if item.faces >= SMALLEST_GROUP]
     return max(large, key=lambda item: item.rate, default=None)
+
+
+def _years(text: str) -> float:
+    """Age as a number; nan for none, and for words such as "adult", which make groups of their own."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 def _groups(names: Words) -> list[tuple[str, Bools]]:

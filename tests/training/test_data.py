@@ -92,3 +92,14 @@ def test_a_resumed_stream_goes_on_where_it_was(rows):
 def test_the_stream_draws_by_the_weights(rows):
     stream = FaceStream(rows, [16] * 400, 1, 1.3, Delivery(), seed=0)
     assert np.mean([stream[i][1] for i in range(400)]) == pytest.approx(0.5, abs=0.08)
+
+
+def test_what_a_manifest_says_of_people_and_generators_is_kept(tmp_path):
+    head = "file,label,source,split,group,x0,y0,x1,y1"
+    (tmp_path / "manifest.csv").write_text(
+        f"{head},generator,age,gender,ethnicity\na.jpg,fake,s,test,1,0,0,1,1,GAN,30,,x"
+    )
+    (row,) = read_manifest(tmp_path)
+    assert (row.generator, row.age, row.gender, row.ethnicity) == ("GAN", "30", "", "x")
+    (tmp_path / "manifest.csv").write_text(f"{head}\na.jpg,fake,s,test,1,0,0,1,1")
+    assert read_manifest(tmp_path)[0].generator == ""

@@ -4,7 +4,6 @@ import csv
 import json
 import math
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,11 @@ from PIL import Image
 from facecheck.errors import ModelError
 from facecheck.models import load_model, save_model
 from training.__main__ import main
-from training.data import FaceFile, read_manifest
+from training.data import read_manifest
 from training.evaluate import score_tiers
 from training.onnx_model import load_onnx
 from training.report import CARD_BEGIN, CARD_END
-from training.robustness import CURVES, stratified
+from training.robustness import CURVES
 from training.subject import load_checker
 
 CARD = Path(__file__).parents[2] / "facecheck" / "weights" / "MODEL_CARD.md"
@@ -166,15 +165,3 @@ def test_json_has_null_where_there_is_no_number(data, tmp_path):
     from training.report import _finite
 
     assert _finite({"a": (1.5, math.nan), "b": [math.inf, "x"]}) == {"a": [1.5, None], "b": [None, "x"]}
-
-
-def test_the_chosen_faces_are_even_over_sources_and_always_the_same(tmp_path):
-    row = FaceFile(tmp_path / "0", "real", "big", "test", "0", (0, 0, 1, 1))
-    rows = [replace(row, path=tmp_path / str(k), source="big" if k >= 5 else "small") for k in range(100)]
-    rows += [replace(row, path=tmp_path / f"f{k}", label="fake") for k in range(8)]
-    chosen = stratified(rows, 40)
-    assert chosen == stratified(rows, 40)
-    assert len(set(chosen)) == len(chosen)
-    counts = [sum(r.label == "real" and r.source == name for r in chosen) for name in ("small", "big")]
-    assert counts == [5, 15]
-    assert sum(r.label == "fake" for r in chosen) == 8

@@ -11,22 +11,7 @@ from training.summary import fairness, generators, intervals, report_of, sizes, 
 RNG = np.random.default_rng(0)
 
 
-def row(k, label, p_fake, **other):
-    facts = {"source": "s", "generator": "", "group": str(k), "tier": "clean", "threshold": 0.5, "verdict": label}
-    people = {"detected": True, "face_px": 100.0, "age": "", "gender": "", "ethnicity": ""}
-    return facts | people | {"file": f"{k}.jpg", "label": label, "p_fake": p_fake} | other
-
-
-def made_up(count=600, shift=0.2, seed=1):
-    rng = np.random.default_rng(seed)
-    return Scores.from_rows(
-        row(k, label, float(np.clip(0.5 + (shift if label == "fake" else -shift) + rng.normal(0, 0.2), 0, 1)),
-            source=f"s{k % 3}", generator=("GAN", "diffusion")[k % 2] if label == "fake" else "", group=str(k // 4))
-        for k, label in enumerate(["real", "real", "fake", "fake"] * (count // 4))
-    )  # fmt: skip
-
-
-def test_every_generator_stands_against_all_photographs():
+def test_every_generator_stands_against_all_photographs(made_up):
     part = made_up()
     found = {g.name: g for g in generators(part)}
     assert set(found) == {"GAN", "diffusion"}
@@ -47,7 +32,7 @@ def test_no_more_false_alarms_than_asked():
     assert (scores > threshold_at(scores, 0.03)).mean() == 0.03
 
 
-def test_the_error_of_a_real_source_is_its_false_alarm_rate():
+def test_the_error_of_a_real_source_is_its_false_alarm_rate(row):
     rows = [
         row(k, "real", 0.9 if k < 3 else 0.1, source="press", verdict="uncertain" if k < 2 else "real")
         for k in range(30)
@@ -62,7 +47,7 @@ def test_the_error_of_a_real_source_is_its_false_alarm_rate():
     assert worst([]) is None
 
 
-def test_size_bins_hold_their_low_edge():
+def test_size_bins_hold_their_low_edge(row):
     pixels = [31.9, 32, 47, 48, 300, float("nan")]
     part = Scores.from_rows(row(k, "real", 0.9 if k == 2 else 0.1, face_px=px) for k, px in enumerate(pixels))
     assert [(s.name, s.faces, s.rate) for s in sizes(part)] == [
@@ -70,7 +55,7 @@ def test_size_bins_hold_their_low_edge():
     ]  # fmt: skip
 
 
-def test_fairness_slices_only_what_is_known():
+def test_fairness_slices_only_what_is_known(row):
     people = [
         ("1", "female", "Asian", 0.9),
         ("25", "female", "", 0.1),
@@ -78,18 +63,18 @@ def test_fairness_slices_only_what_is_known():
         ("60", "", "Black", 0.1),
     ]
     rows = [row(k, "real", p, age=a, gender=g, ethnicity=e) for k, (a, g, e, p) in enumerate(people)]
-    part = Scores.from_rows([*rows, row(9, "fake", 0.1, gender="male")])
+    part = Scores.from_rows([*rows, row(9, "fake", 0.1, gender="male", age="adult")])
     found = {(s.attribute, s.label, s.error.name): (s.error.faces, s.error.rate) for s in fairness(part)}
     assert found == {
         ("age", "real", "0 to 3"): (1, 1.0), ("age", "real", "20 to 40"): (1, 0.0),
         ("age", "real", "from 60"): (1, 0.0),
         ("gender", "real", "female"): (2, 0.5), ("gender", "real", "male"): (1, 0.0),
         ("ethnicity", "real", "Asian"): (1, 1.0), ("ethnicity", "real", "Black"): (2, 0.0),
-        ("gender", "fake", "male"): (1, 1.0),
+        ("gender", "fake", "male"): (1, 1.0), ("age", "fake", "adult"): (1, 1.0),
     }  # fmt: skip
 
 
-def test_intervals_hold_the_metrics_they_belong_to():
+def test_intervals_hold_the_metrics_they_belong_to(made_up):
     part = made_up()
     values, found = report_of(part).named(), intervals(part, rounds=60)
     assert list(found) == list(values)
@@ -98,13 +83,13 @@ def test_intervals_hold_the_metrics_they_belong_to():
     )
 
 
-def test_a_model_does_not_differ_from_itself():
+def test_a_model_does_not_differ_from_itself(made_up):
     part = made_up(200)
     for item in compare(part, part.where(RNG.permutation(200)), rounds=40):
         assert (item.difference, item.low, item.high, item.p_value) == (0, 0, 0, 1)
 
 
-def test_a_clearly_better_model_is_found_and_noise_is_not():
+def test_a_clearly_better_model_is_found_and_noise_is_not(made_up):
     weak, strong, other = made_up(shift=0.1), made_up(shift=0.25), made_up(shift=0.1, seed=7)
     found = {item.metric: item for item in compare(weak, strong, rounds=100)}
     for metric in ("auc", "ap", "forced", "tpr@5.0%"):
@@ -117,7 +102,7 @@ def test_a_clearly_better_model_is_found_and_noise_is_not():
     assert same.p_value > 0.05
 
 
-def test_only_the_same_files_can_be_compared():
+def test_only_the_same_files_can_be_compared(row, made_up):
     part = made_up(40)
     with pytest.raises(ValueError, match="same files"):
         compare(part, part.where(np.arange(39)))
