@@ -76,19 +76,24 @@ def write_report(folder: Path, evaluation: Evaluation, scores: Scores) -> None:
 
 
 def write_card(card: Path, evaluation: Evaluation) -> None:
-    """Replace what stands between `CARD_BEGIN` and `CARD_END` in a model card by the tables and their command.
+    """Replace what stands between `CARD_BEGIN` and `CARD_END` in a model card by the tables and their command."""
+    before, after = around_markers(card)
+    tables_below = evaluation.markdown().replace("## ", "### ")  # The card has a heading above them.
+    middle = f"Made by `{evaluation.command}`.\n\n{tables_below}"
+    write_atomically(card, f"{before}{CARD_BEGIN}\n{middle}\n{CARD_END}{after}".encode())
+
+
+def around_markers(card: Path) -> tuple[str, str]:
+    """What stands before and after the part of a model card that `write_card` replaces.
 
     Raises:
         ValueError: the card does not have each marker once, in this order.
     """
-    text = card.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(CARD_BEGIN)
+    before, begin, rest = card.read_text(encoding="utf-8").partition(CARD_BEGIN)
     _, end, after = rest.partition(CARD_END)
     if not begin or not end or CARD_BEGIN in rest or CARD_END in after:
         raise ValueError(f"{card} must have one {CARD_BEGIN} and, after it, one {CARD_END}")
-    tables_below = evaluation.markdown().replace("## ", "### ")  # The card has a heading above them.
-    middle = f"Made by `{evaluation.command}`.\n\n{tables_below}"
-    write_atomically(card, f"{before}{begin}\n{middle}\n{end}{after}".encode())
+    return before, after
 
 
 def _draw(evaluation: Evaluation, scores: Scores) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from facecheck.models import DEFAULT_MODEL, load_model
 from training.data import FaceFile
 from training.evaluate import score_tiers
 from training.onnx_model import load_onnx
+from training.robustness import CurvePoint
 from training.scores import Scores, is_scores, read_scores
 
 
@@ -34,11 +35,16 @@ class Subject:
 
 @dataclass(frozen=True)
 class Judged:
-    """A subject and its scores; `checker` is None where there is no model, only scores."""
+    """A subject and its scores.
+
+    Attributes:
+        checker: None where there is no model, only scores. curves: of an earlier report.
+    """
 
     subject: Subject
     scores: Scores
     checker: FaceChecker | None = None
+    curves: tuple[CurvePoint, ...] = ()
 
 
 def judge(
@@ -49,7 +55,7 @@ def judge(
     threshold: float | None,
     device: str = "auto",
 ) -> Judged:
-    """Score `rows` with whatever `model` names; see `load_checker` and `training.scores.read_scores`.
+    """Score `rows` with whatever `model` names; see `load_checker` and `read_judged`.
 
     Args:
         root: folder of the manifest. tiers: for models; scores keep the tiers that they have.
@@ -59,19 +65,27 @@ def judge(
         ModelError, DeviceError: the model. ValueError: the scores.
     """
     if is_scores(Path(model)):
-        return Judged(scored_subject(Path(model)), read_scores(Path(model), rows, root, threshold))
+        return read_judged(Path(model), rows, root, threshold)
     checker = load_checker(model, threshold, device)
     config = checker.config
     return Judged(Subject(config.name, config.version, config.sha256), score_tiers(checker, rows, root, tiers), checker)
 
 
-def scored_subject(path: Path) -> Subject:
-    """Whose scores they are: as the report beside them says, else after the file or its folder."""
+def read_judged(
+    path: Path, rows: Sequence[FaceFile] | None = None, root: Path = Path(), threshold: float | None = None
+) -> Judged:
+    """Scores from files, as `training.scores.read_scores`; an earlier report also has its subject and its curves.
+
+    Other scores are named after their file or folder.
+    """
     folder = path if path.is_dir() else path.parent
     report = folder / "report.json"
+    scores = read_scores(path, rows, root, threshold)
     if report.is_file() and path in (folder, folder / "scores.csv"):
-        return Subject(**json.loads(report.read_text(encoding="utf-8"))["subject"])
-    return Subject(folder.resolve().name if path.is_dir() or path.stem == "scores" else path.stem)
+        earlier = json.loads(report.read_text(encoding="utf-8"))
+        curves = tuple(CurvePoint(**point) for point in earlier["curves"]) if threshold is None else ()
+        return Judged(Subject(**earlier["subject"]), scores, curves=curves)
+    return Judged(Subject(folder.resolve().name if path.is_dir() or path.stem == "scores" else path.stem), scores)
 
 
 def load_checker(model: str, threshold: float | None = None, device: str = "auto") -> FaceChecker:

@@ -22,7 +22,9 @@ from training.report import CARD_BEGIN, CARD_END
 from training.robustness import CURVES
 from training.subject import load_checker
 
-CARD = Path(__file__).parents[2] / "facecheck" / "weights" / "MODEL_CARD.md"
+ROOT = Path(__file__).parents[2]
+CARD = ROOT / "facecheck" / "weights" / "MODEL_CARD.md"
+DOCS = (ROOT / "docs" / "evaluation.md").read_text()
 
 
 @pytest.fixture
@@ -77,6 +79,9 @@ def test_a_model_becomes_a_folder_that_can_be_read_back(data, weights, tmp_path)
     assert [cell.strip() for cell in line.split("|")][2] == f"{clean['report']['balanced_accuracy']:.3f}"
     assert "## Robustness" in page
     assert "## Comparison" not in page
+    # The folder of a report is itself a subject: nothing is scored, everything stays.
+    again, _ = evaluated(tmp_path / "again", out, data)
+    assert all(again[key] == report[key] for key in ("subject", "tiers", "curves"))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's exporter without onnxscript.
@@ -123,10 +128,6 @@ def test_somebody_elses_scores_are_measured_and_compared(data, tmp_path):
     text = run("compare", tmp_path / "good", tmp_path / "bad" / "scores.csv", "--rounds", 20)
     assert "| tier | metric | good | bad |" in text
     assert "| clean | auc | 1.0000 | 0.0000 | -1.0000 [-1.0000, -1.0000] | 0.095 |" in text
-    # The folder of a report is itself a subject, with its own name and tiers.
-    again, _ = evaluated(tmp_path / "again", tmp_path / "good", data)
-    assert again["subject"] == report["subject"]
-    assert again["tiers"] == report["tiers"]
 
 
 def test_a_threshold_replaces_the_shipped_one(weights):
@@ -159,6 +160,15 @@ def test_mistakes_are_messages(data, tmp_path):
     assert "no model at 'nothing'" in run("evaluate", "nothing", data, code=1)
     assert "there are clean, web, hard" in run("evaluate", "default", data, "--tiers", "clean,worse", code=2)
     assert "both classes" in run("evaluate", "default", data, "--split", "other", code=1)
+
+
+def test_the_documentation_names_every_option_and_no_other():
+    for name in ("evaluate", "compare"):
+        options = {option for item in main.commands[name].params for option in item.opts if option.startswith("--")}
+        lines = [line for line in DOCS.splitlines() if line.startswith(f"    python -m training {name} ")]
+        assert lines
+        assert {word for line in lines for word in line.split() if word.startswith("--")} <= options
+        assert [option for option in options if option not in DOCS] == []
 
 
 def test_json_has_null_where_there_is_no_number(data, tmp_path):

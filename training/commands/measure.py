@@ -1,6 +1,6 @@
 """Weights, or anybody's scores, to numbers: evaluate, compare."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,10 +12,9 @@ from training.commands import FILE, FOLDER
 from training.compare import compare as compare_scores
 from training.data import read_manifest
 from training.evaluate import TIERS
-from training.report import Evaluation, write_card, write_report, write_scores
-from training.robustness import measure_curves, stratified
-from training.scores import read_scores
-from training.subject import Judged, judge, scored_subject
+from training.report import Evaluation, around_markers, write_card, write_report, write_scores
+from training.robustness import CurvePoint, measure_curves, stratified
+from training.subject import judge, read_judged
 from training.summary import summarise
 
 SCORES = click.Path(exists=True, path_type=Path)
@@ -55,11 +54,15 @@ def evaluate(
         rows = [row for row in read_manifest(data) if row.split == split]
         if {row.label for row in rows} != {"real", "fake"}:
             raise ValueError(f"split {split!r} of {data} has {len(rows)} files; both classes are needed")
+        if card:
+            around_markers(card)  # Before the work, not after it.
         judged = judge(model, rows, data, tiers, threshold, device)
         folder = out or Path("evaluation") / judged.subject.slug
         write_scores(folder, judged.scores)
         second = judge(other, rows, data, tiers, threshold, device) if other else None
-        points = measure_curves(judged.checker, stratified(rows, curve_faces)) if curves and judged.checker else []
+        points: Sequence[CurvePoint] = judged.curves
+        if curves and judged.checker:
+            points = measure_curves(judged.checker, stratified(rows, curve_faces))
         evaluation = Evaluation(
             judged.subject,
             split,
@@ -82,7 +85,7 @@ def evaluate(
 def compare(first: Path, second: Path, rounds: int) -> None:
     """Print how SECOND differs from FIRST, with intervals: report folders, or .csv files with labels."""
     with _plain_errors():
-        pair = [Judged(scored_subject(path), read_scores(path)) for path in (first, second)]
+        pair = [read_judged(path) for path in (first, second)]
         found = compare_scores(pair[0].scores, pair[1].scores, rounds)
     click.echo(tables.differences(found, pair[0].subject.title, pair[1].subject.title))
 
