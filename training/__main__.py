@@ -2,7 +2,7 @@
 
 import click
 
-from training.commands import fit, judge, unseen
+from training.commands import fit, judge, measure, unseen
 
 
 @click.group(context_settings={"show_default": True})
@@ -10,7 +10,9 @@ def main() -> None:
     """Train, calibrate and evaluate a facecheck model."""
 
 
-for command in (fit.autoencoder, fit.train, fit.average, judge.calibrate, judge.evaluate, unseen.logo):
+for command in (
+    fit.autoencoder, fit.train, fit.average, fit.update, judge.calibrate, measure.evaluate, measure.compare, unseen.logo,
+):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

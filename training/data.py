@@ -24,7 +24,8 @@ class FaceFile:
         label: "real" or "fake".
         box: xyxy pixels inside the file.
         group: files of one group (near-duplicates, one identity, one prompt) stand in one split.
-        generator: what made a fake, as its publisher calls it; empty for a photograph.
+        generator: what made a fake, as its publisher calls it; empty for photographs.
+        age (years), gender, ethnicity: as the source says, or empty.
     """
 
     path: Path
@@ -34,6 +35,9 @@ class FaceFile:
     group: str
     box: tuple[float, float, float, float]
     generator: str = ""
+    age: str = ""
+    gender: str = ""
+    ethnicity: str = ""
 
     @property
     def target(self) -> int:
@@ -42,7 +46,9 @@ class FaceFile:
 
 
 def read_manifest(folder: Path) -> list[FaceFile]:
-    """Rows of `folder`/manifest.csv: columns file, label, source, split, group, x0, y0, x1, y1 (others are ignored).
+    """Rows of `folder`/manifest.csv: columns file, label, source, split, group, x0, y0, x1, y1.
+
+    The columns generator, age, gender and ethnicity may be missing or empty; others are ignored.
 
     Raises:
         ValueError: a group stands in more than one split, or a label is neither real nor fake.
@@ -52,7 +58,7 @@ def read_manifest(folder: Path) -> list[FaceFile]:
             FaceFile(
                 folder / row["file"], row["label"], row["source"], row["split"], row["group"],
                 (float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"])),
-                row.get("generator") or "",
+                **{name: row.get(name) or "" for name in ("generator", "age", "gender", "ethnicity")},
             )
             for row in csv.DictReader(stream)
         ]  # fmt: skip

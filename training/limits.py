@@ -8,36 +8,18 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from facecheck import crop, quality
 from facecheck.checker import FaceChecker
 from facecheck.models import Limits, Model
 from facecheck.quality import Quality
-from training.augment import Box, Picture, cut, recompress, reduced
+from training.damage import Damage, blurred, compressed, cut_off, shrunk
 from training.data import FaceFile, read_rgb
 from training.metrics import Floats, balanced
 
 ACCEPTABLE = 0.9
 SMALLEST_BIN = 60
-Damage = Callable[[Picture, Box, float, np.random.Generator], tuple[Picture, Box]]
-
-
-def _reduced(image: Picture, box: Box, face_px: float, _: np.random.Generator) -> tuple[Picture, Box]:
-    return reduced(image, box, face_px)
-
-
-def _blurred(image: Picture, box: Box, sigma: float, _: np.random.Generator) -> tuple[Picture, Box]:
-    return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8), box
-
-
-def _compressed(image: Picture, box: Box, jpeg_quality: float, _: np.random.Generator) -> tuple[Picture, Box]:
-    return recompress(image, int(jpeg_quality)), box
-
-
-def _cut(image: Picture, box: Box, share: float, rng: np.random.Generator) -> tuple[Picture, Box]:
-    return cut(image, box, share, int(rng.integers(4)))
 
 
 @dataclass(frozen=True)
@@ -58,15 +40,15 @@ class Sweep:
 
 
 SWEEPS = (
-    Sweep("min_face_px", _reduced, (224, 96, 72, 56, 44, 36, 28, 20), lambda q: q.face_px, True,
+    Sweep("min_face_px", shrunk, (224, 96, 72, 56, 44, 36, 28, 20), lambda q: q.face_px, True,
           (16, 24, 32, 40, 48, 64, 80, 112)),
-    Sweep("min_sharpness", _blurred, (0.1, 0.7, 1.0, 1.5, 2.0, 3.0, 4.5), lambda q: q.sharpness, True,
+    Sweep("min_sharpness", blurred, (0.1, 0.7, 1.0, 1.5, 2.0, 3.0, 4.5), lambda q: q.sharpness, True,
           (0, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 15)),
-    Sweep("max_blockiness", _compressed, (90, 40, 25, 18, 12, 8, 5), lambda q: q.blockiness, False,
+    Sweep("max_blockiness", compressed, (90, 40, 25, 18, 12, 8, 5), lambda q: q.blockiness, False,
           (1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 6)),
     # Portraits that were framed this tightly (two real sources, two generators) are judged as well as others; only a
     # face that was cut afterwards is not, and the box alone cannot tell the two apart.
-    Sweep("max_outside", _cut, (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), lambda q: q.outside, False,
+    Sweep("max_outside", cut_off, (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), lambda q: q.outside, False,
           (0, 0.05, 0.15, 0.25, 0.35, 0.45), enforced=False),
 )  # fmt: skip
 

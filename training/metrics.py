@@ -1,16 +1,19 @@
 """How good a set of scores is. All arrays are (N,); targets: 1 = fake; scores: p_fake in [0, 1]."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score, roc_curve
+from sklearn.metrics import auc, average_precision_score, roc_curve
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
 FALSE_ALARM_RATES = (0.005, 0.01, 0.05)
 ECE_BINS = 15
+NORMAL_97_5 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Report:
         forced: the same at the threshold, with no uncertain answers.
         coverage: share of the answers that are not uncertain.
         tpr_at: TPR at each of `FALSE_ALARM_RATES`.
+        eer: equal error rate, where as many photographs are accused as fakes are missed.
         ece: expected calibration error, 15 equal bins (Naeini et al. 2015).
     """
 
@@ -32,8 +36,16 @@ class Report:
     forced: float
     coverage: float
     tpr_at: tuple[float, ...]
+    eer: float
     ece: float
     brier: float
+
+    def named(self) -> dict[str, float]:
+        """Every metric by name, without the number of faces; the TPRs as "tpr@0.5%" and so on."""
+        values = asdict(self)
+        del values["faces"]
+        rates = zip(FALSE_ALARM_RATES, values.pop("tpr_at"), strict=True)
+        return values | {f"tpr@{rate:.1%}": value for rate, value in rates}
 
 
 def report(scores: Floats, targets: Ints, credit: Floats, forced: Floats) -> Report:
@@ -42,24 +54,40 @@ def report(scores: Floats, targets: Ints, credit: Floats, forced: Floats) -> Rep
     Args:
         credit: 1 for a right verdict, 0.5 for an uncertain one, 0 for a wrong one.
         forced: 1 or 0, right or wrong at the threshold.
+
+    Raises:
+        ValueError: one of the classes is absent.
     """
-    false_alarms, caught, _ = roc_curve(targets, scores)
+    if not 0 < targets.sum() < len(targets):
+        raise ValueError(f"metrics need both classes; {targets.sum()} of {len(targets)} faces are fake")
+    false_alarms, caught, _ = roc_curve(targets, scores, drop_intermediate=False)
     return Report(
         faces=len(scores),
-        auc=float(roc_auc_score(targets, scores)),
+        auc=float(auc(false_alarms, caught)),
         ap=float(average_precision_score(targets, scores)),
         balanced_accuracy=balanced(credit, targets),
         forced=balanced(forced, targets),
         coverage=float((credit != 0.5).mean()),
         tpr_at=tuple(float(caught[false_alarms <= rate].max()) for rate in FALSE_ALARM_RATES),
+        eer=equal_error_rate(false_alarms, caught),
         ece=expected_calibration_error(scores, targets),
-        brier=float(brier_score_loss(targets, scores)),
+        brier=float(((scores - targets) ** 2).mean()),
     )
 
 
 def balanced(credit: Floats, targets: Ints) -> float:
     """Mean over the two classes of the mean credit."""
     return float((credit[targets == 1].mean() + credit[targets == 0].mean()) / 2)
+
+
+def equal_error_rate(false_alarms: Floats, caught: Floats) -> float:
+    """Where the ROC curve, straight between its points, crosses FPR = 1 - TPR."""
+    gap = false_alarms + caught - 1
+    after = int(np.argmax(gap >= 0))
+    before = max(after - 1, 0)
+    step = gap[after] - gap[before]
+    share = -gap[before] / step if step > 0 else 0.0
+    return float(false_alarms[before] + share * (false_alarms[after] - false_alarms[before]))
 
 
 def expected_calibration_error(scores: Floats, targets: Ints) -> float:
@@ -69,18 +97,75 @@ def expected_calibration_error(scores: Floats, targets: Ints) -> float:
     return sum(gaps) / len(scores)
 
 
+def coverage_risk(confidence: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """The error of the answers that remain when only the most confident are given (Geifman and El-Yaniv 2017).
+
+    Args:
+        confidence: in any unit. right: 1 or 0. Equal confidences share their errors evenly.
+
+    Returns:
+        coverage, risk: (N,) each, coverage rising from 1/N to 1. The mean of the risk is the AURC.
+    """
+    _, level, count = np.unique(confidence, return_inverse=True, return_counts=True)
+    wrong = np.bincount(level, weights=1 - right) / count
+    shared = np.repeat(wrong[::-1], count[::-1])
+    answered = np.arange(1, len(right) + 1)
+    return answered / len(right), np.cumsum(shared) / answered
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of `faces` with its 95 % Wilson interval."""
+
+    name: str
+    faces: int
+    rate: float
+    low: float
+    high: float
+
+
+def rate(name: str, hits: Bools) -> Rate:
+    """The share of True, which must not be asked of nothing.
+
+    Raises:
+        ValueError: `hits` is empty.
+    """
+    if not len(hits):
+        raise ValueError(f"{name}: no faces, no rate")
+    return Rate(name, len(hits), float(hits.mean()), *wilson(int(hits.sum()), len(hits)))
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """95 % score interval of a share (Wilson 1927): honest for small counts and for shares near 0 and 1."""
+    share, z2 = hits / count, NORMAL_97_5**2
+    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
+    reach = NORMAL_97_5 * ((share * (1 - share) + z2 / (4 * count)) / count) ** 0.5 / (1 + z2 / count)
+    return max(centre - reach, 0.0), min(centre + reach, 1.0)
+
+
+def clustered_draws(
+    clusters: npt.NDArray[np.str_], targets: Ints, rounds: int = 500, seed: int = 0
+) -> Iterator[Indices]:
+    """Bootstrap samples as indices: whole clusters drawn anew within each class, so that both always occur."""
+    rng = np.random.default_rng(seed)
+    members = [_members(clusters, np.flatnonzero(targets == label)) for label in (0, 1)]
+    for _ in range(rounds):
+        drawn = [groups[i] for groups in members for i in rng.integers(0, len(groups), len(groups))]
+        yield np.concatenate(drawn)
+
+
+def _members(clusters: npt.NDArray[np.str_], indices: Indices) -> list[Indices]:
+    """Those of `indices` that share a cluster, cluster by cluster in the order of their names."""
+    order = indices[np.argsort(clusters[indices], kind="stable")]
+    _, starts = np.unique(clusters[order], return_index=True)
+    return np.split(order, starts[1:])
+
+
 def clustered_interval(
     metric: Callable[[Ints], float], clusters: npt.NDArray[np.str_], targets: Ints, rounds: int = 500, seed: int = 0
 ) -> tuple[float, float]:
     """95 % bootstrap interval of `metric(indices)`, whole clusters (sources) drawn anew within each class."""
-    rng = np.random.default_rng(seed)
-    members = [
-        [np.flatnonzero((clusters == name) & (targets == label)) for name in np.unique(clusters[targets == label])]
-        for label in (0, 1)
-    ]
-    values = []
-    for _ in range(rounds):
-        drawn = [groups[i] for groups in members for i in rng.integers(0, len(groups), len(groups))]
-        values.append(metric(np.concatenate(drawn)))
-    low, high = np.quantile(values, [0.025, 0.975])
+    low, high = np.quantile(
+        [metric(drawn) for drawn in clustered_draws(clusters, targets, rounds, seed)], [0.025, 0.975]
+    )
     return float(low), float(high)

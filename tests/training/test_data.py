@@ -111,3 +111,14 @@ def test_processes_share_every_batch(tmp_path, astronaut):
         together = parts[0][step * 3 : step * 3 + 3] + parts[1][step * 3 : step * 3 + 3]
         for one, other in zip(together, whole[step * 6 : step * 6 + 6], strict=True):
             assert torch.equal(one, other)
+
+
+def test_what_a_manifest_says_of_people_and_generators_is_kept(tmp_path):
+    head = "file,label,source,split,group,x0,y0,x1,y1"
+    (tmp_path / "manifest.csv").write_text(
+        f"{head},generator,age,gender,ethnicity\na.jpg,fake,s,test,1,0,0,1,1,GAN,30,,x"
+    )
+    (row,) = read_manifest(tmp_path)
+    assert (row.generator, row.age, row.gender, row.ethnicity) == ("GAN", "30", "", "x")
+    (tmp_path / "manifest.csv").write_text(f"{head}\na.jpg,fake,s,test,1,0,0,1,1")
+    assert read_manifest(tmp_path)[0].generator == ""

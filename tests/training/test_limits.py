@@ -6,7 +6,7 @@ from PIL import Image
 
 from facecheck.models import Limits
 from training.data import FaceFile
-from training.limits import SWEEPS, Bin, _cut, _limit, measure_limits
+from training.limits import SWEEPS, Bin, _limit, measure_limits
 
 
 def test_limits_end_where_the_measured_accuracy_falls():
@@ -35,17 +35,3 @@ def test_every_damage_moves_its_measurement(tiny_model, astronaut, tmp_path):
     ] * 40
     _, tables = measure_limits(tiny_model, rows, "cpu")
     assert all(len(bins) >= 3 for bins in tables.values()), tables
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_cutting_takes_the_share_it_says_from_one_side(seed):
-    picture = np.random.default_rng(0).integers(0, 256, (200, 240, 3), np.uint8)
-    box = np.array([60.0, 50.0, 160.0, 150.0])
-    cut, moved = _cut(picture, box, 0.3, np.random.default_rng(seed))
-    inside = np.clip(moved, 0, (cut.shape[1], cut.shape[0]) * 2)
-    assert np.prod(moved[2:] - moved[:2]) == pytest.approx(100 * 100)
-    assert np.prod(inside[2:] - inside[:2]) == pytest.approx(100 * 70)
-    x0, y0, x1, y1 = inside.astype(int)
-    # What is left of the face is the same pixels as before.
-    windows = np.lib.stride_tricks.sliding_window_view(picture[50:150, 60:160], (y1 - y0, x1 - x0, 3))
-    assert (windows == cut[y0:y1, x0:x1]).all(axis=(3, 4, 5)).any()

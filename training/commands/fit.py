@@ -1,18 +1,21 @@
-"""Photos to weights: train, average."""
+"""Photos to weights: autoencoder, train, average, update."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from facecheck.models import load_model
-from training.commands import FILE, FOLDER
+from facecheck.models import load_model, write_atomically
+from training.commands import FILE, FOLDER, NEW_FILE
 from training.data import read_manifest
+from training.evaluate import TIERS
 from training.presets import PRESETS
 from training.train import Reporting
 from training.train import average as average_models
 from training.train import train as run_training
 from training.trainer import TrainConfig
+from training.update import Dataset, read_cases, write_cases
+from training.update import update as update_model
 from training.upsampler import train_upsampler
 
 
@@ -81,3 +84,33 @@ def autoencoder(data: Path, out: Path, steps: int) -> None:
 def average(weights: tuple[Path, ...], out: Path) -> None:
     """Average the WEIGHTS of runs that started from one another into a model in OUT."""
     click.echo(average_models([load_model(path) for path in weights], out))
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("weights", type=FILE)
+@click.argument("new_data", type=FOLDER)
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--replay", type=FOLDER, required=True, help="The data that WEIGHTS was trained and tested on.")
+@click.option("--cases", type=NEW_FILE, help="CSV of mistakes that must not come back; new ones are added to it.")
+@click.option("--share", default=0.3, help="Of the examples of a class that are new.")
+@click.option("--version", default="", help="Of the candidate.")
+@click.option("--steps", default=400)
+@click.option("--batch", default=TrainConfig.batch)
+@click.option("--lr", default=5e-5)
+@click.option("--side", default=224, help="Input side, pixels.")
+@click.option("--tier", "tiers", multiple=True, default=tuple(TIERS), help="Deliveries that the gate looks at.")
+def update(
+    weights: Path, new_data: Path, out: Path, replay: Path, cases: Path | None, share: float, version: str, steps: int,
+    batch: int, lr: float, side: int, tiers: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Teach WEIGHTS the faces of NEW_DATA into OUT; exit 1 if the result must not replace it."""
+    old, new = (Dataset(folder, tuple(read_manifest(folder))) for folder in (replay, new_data))
+    config = TrainConfig(steps=steps, batch=batch, lr=lr, phases=((1.0, side),), frozen=())
+    known = read_cases(cases) if cases else []
+    outcome = update_model(weights, old, new, config, out, known, share, version, tiers)
+    if cases:
+        write_cases(cases, [*outcome.cases, *known])
+    write_atomically(out / "update.md", outcome.to_markdown().encode())
+    click.echo(outcome.to_markdown())
+    if outcome.refusals:
+        raise click.exceptions.Exit(1)

@@ -1,4 +1,4 @@
-"""Weights to numbers: calibrate, evaluate."""
+"""Weights to numbers: calibrate."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,13 +6,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from facecheck.checker import FaceChecker
 from facecheck.models import load_model, write_atomically
 from training.calibrate import Wishes, fit_decision
 from training.calibration_table import decision_markdown
 from training.commands import FILE, FOLDER, NEW_FILE
 from training.data import read_manifest
-from training.evaluate import TIERS, markdown, score
 from training.limits import limits_markdown, measure_limits
 from training.validation import validation
 
@@ -62,15 +60,3 @@ def calibrate(
         click.echo(f"{limits_markdown(tables)}\n\n{limits}")
         model = replace(model, config=replace(model.config, limits=limits))
     write_atomically(weights.with_suffix(".json"), model.config.to_json().encode())
-
-
-@click.command(context_settings={"show_default": True})
-@click.argument("data", type=FOLDER)
-@click.option("--model", default="facecheck-resnet50", help="Name or path.")
-@click.option("--split", default="test")
-def evaluate(data: Path, model: str, split: str) -> None:
-    """Print, as markdown, how good a model is on a split of DATA/manifest.csv: whole pipeline, three delivery tiers."""
-    rows = [row for row in read_manifest(data) if row.split == split]
-    checker = FaceChecker(model)
-    tiers = {tier: list(score(checker, rows, tier)) for tier in TIERS}
-    click.echo(markdown(tiers, checker.config.decision.threshold))

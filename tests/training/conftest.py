@@ -1,0 +1,57 @@
+"""A data folder of a few pictures, with a manifest."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.scores import Scores
+
+
+@pytest.fixture
+def data(tmp_path, astronaut, grace, cat) -> Path:
+    """Six files: two faces in both roles, and a cat on which MTCNN finds nothing."""
+    pictures = {
+        "real/a": astronaut[:300, 80:380],
+        "real/b": grace,
+        "fake/c": np.flipud(cat)[:280],
+        "fake/d": grace[:, ::-1],
+    }
+    lines = ["file,label,source,split,group,x0,y0,x1,y1"]
+    for group, (name, picture) in enumerate(pictures.items()):
+        for split in ("train", "val", "test"):
+            path = tmp_path / f"{name}-{split}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(np.ascontiguousarray(picture)).save(path, quality=92)
+            box = "190,120,330,300" if name[-1] in "bd" else "100,40,230,190"
+            lines.append(f"{name}-{split}.jpg,{name[:4]},s{name[-1]},{split},{split}{group},{box}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    return tmp_path
+
+
+def _row(k, label, p_fake, **other):
+    facts = {"source": "s", "generator": "", "group": str(k), "tier": "clean", "threshold": 0.5, "verdict": label}
+    people = {"detected": True, "face_px": 100.0, "age": "", "gender": "", "ethnicity": ""}
+    return facts | people | {"file": f"{k}.jpg", "label": label, "p_fake": p_fake} | other
+
+
+def _made_up(count=600, shift=0.2, seed=1):
+    rng = np.random.default_rng(seed)
+    return Scores.from_rows(
+        _row(k, label, float(np.clip(0.5 + (shift if label == "fake" else -shift) + rng.normal(0, 0.2), 0, 1)),
+            source=f"s{k % 3}", generator=("GAN", "diffusion")[k % 2] if label == "fake" else "", group=str(k // 4))
+        for k, label in enumerate(["real", "real", "fake", "fake"] * (count // 4))
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def row():
+    """Makes one row of a score table, of number, label, p_fake and whatever other columns matter."""
+    return _row
+
+
+@pytest.fixture(scope="session")
+def made_up():
+    """Makes a score table of count, shift and seed; a larger shift is a better detector."""
+    return _made_up
