@@ -11,7 +11,8 @@ def main() -> None:
 
 
 for command in (
-    fit.autoencoder, fit.train, fit.average, fit.update, judge.calibrate, measure.evaluate, measure.compare, unseen.logo,
+    fit.autoencoder, fit.train, fit.average, judge.calibrate, measure.evaluate, measure.compare, unseen.logo,
+    fit.update,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -1,4 +1,4 @@
-"""Learn from new faces without forgetting the old ones: fine-tune with replay, and keep the result only if it is better.
+"""Learn from new faces without forgetting the old ones: fine-tune with replay, keep the result only if it is better.
 
 The gate is a paired bootstrap on the test splits: nothing may be worse on the old data beyond noise, the new data must
 not be worse, and no mistake that was once reported and mended (a regression case) may come back.
@@ -104,7 +104,7 @@ def mixed(old: Sequence[FaceFile], new: Sequence[FaceFile], share: float) -> tup
     rows = [*old, *marked]
     weights = sampling_weights(rows)
     is_new = np.array([row.source.startswith(NEW) for row in rows])
-    boost = {}
+    boost: dict[str, float] = {}
     for target in (0, 1):
         of_class = np.array([row.target == target for row in rows])
         fresh, known = weights[of_class & is_new].sum(), weights[of_class & ~is_new].sum()
