@@ -66,8 +66,9 @@ def test_a_model_becomes_a_folder_that_can_be_read_back(data, weights, tmp_path)
     assert [(row["tier"], row["file"][:4]) for row in table] == [
         (tier, name) for tier in ("clean", "hard") for name in ("real", "real", "fake", "fake")
     ]
-    expected = score_tiers(load_checker(str(weights)), [r for r in read_manifest(data) if r.split == "test"], data)
-    assert [float(row["p_fake"]) for row in table[:4]] == pytest.approx(expected.p_fake[:4].tolist())
+    rows = [row for row in read_manifest(data) if row.split == "test"]
+    expected = score_tiers(load_checker(str(weights)), rows, data, ["clean"])
+    assert [float(row["p_fake"]) for row in table[:4]] == pytest.approx(expected.p_fake.tolist())
     assert [(p["curve"], p["level"]) for p in report["curves"]] == [(c.name, v) for c in CURVES for v in c.levels]
     page = (out / "report.md").read_text()
     pictures = re.findall(r"!\[.*\]\((.*)\)", page)
