@@ -12,7 +12,7 @@ def main() -> None:
 
 for command in (
     fit.autoencoder, fit.train, fit.average, judge.calibrate, measure.evaluate, measure.compare, unseen.logo,
-    fit.update,
+    unseen.ablate, fit.update,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -22,6 +22,7 @@ from facecheck.architectures import IMAGENET_MEAN, IMAGENET_STD, build
 from facecheck.models import write_atomically
 from training.augment import Delivery, training_face
 from training.data import FaceFile, read_rgb
+from training.pseudo import SELF_BLEND, load_upsampler, self_blended
 from training.trainer import load_backbone
 from training.watch import arrived
 
@@ -85,25 +86,44 @@ class Extractor:
         return torch.cat(pooled, dim=1).half().numpy()
 
 
-class _Faces(Dataset[Tensor]):
-    """Every row once: as training sees it, or (without `delivery`) as it arrives through a tier."""
+@dataclass(frozen=True)
+class View:
+    """How the faces are shown: as training sees them, or (without `delivery`) as they arrive through a tier.
 
-    def __init__(
-        self, rows: Sequence[FaceFile], size: int, margin: float, delivery: Delivery | None, tier: str, seed: int
-    ) -> None:
-        self.rows, self.size, self.margin = rows, size, margin
-        self.delivery, self.tier, self.seed = delivery, tier, seed
+    Attributes:
+        pseudo: turn every face into a pseudo-fake of this kind first, see `training.pseudo`.
+        autoencoder: weights for that kind.
+    """
+
+    delivery: Delivery | None = None
+    tier: str = "web"
+    seed: int = 0
+    pseudo: str = ""
+    autoencoder: Path | None = None
+
+
+class _Faces(Dataset[Tensor]):
+    """Every row once, in a view."""
+
+    def __init__(self, rows: Sequence[FaceFile], size: int, margin: float, view: View) -> None:
+        self.rows, self.size, self.margin, self.view = rows, size, margin, view
+        self.upsampler = load_upsampler(view.autoencoder) if view.autoencoder else None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Tensor:
-        row = self.rows[index]
-        if self.delivery is None:
-            face = arrived(row, self.tier, self.size, self.margin)
+        row, view = self.rows[index], self.view
+        if view.delivery is None:
+            face = arrived(row, view.tier, self.size, self.margin)
         else:
-            rng = np.random.default_rng((self.seed, index))
-            face = training_face(read_rgb(row.path), row.box, self.size, self.margin, self.delivery, rng)
+            rng = np.random.default_rng((view.seed, index))
+            picture = read_rgb(row.path)
+            if view.pseudo == SELF_BLEND:
+                picture = self_blended(picture, np.array(row.box), rng)
+            elif self.upsampler is not None:
+                picture = self.upsampler.round_trip(picture)
+            face = training_face(picture, row.box, self.size, self.margin, view.delivery, rng)
         return torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1)))
 
 
@@ -113,24 +133,17 @@ def _quiet_worker(_: int) -> None:
 
 
 def extract(
-    extractor: Extractor,
-    rows: Sequence[FaceFile],
-    cache: Path,
-    delivery: Delivery | None = None,
-    tier: str = "web",
-    margin: float = 1.3,
-    seed: int = 0,
-    workers: int = 1,
+    extractor: Extractor, rows: Sequence[FaceFile], view: View, cache: Path, margin: float = 1.3, workers: int = 1
 ) -> Features:
-    """(N, D) features of all rows, each delivered once (see `_Faces`), kept in the folder `cache` for the next time."""
-    how = (extractor.name, extractor.stages, extractor.input_size, delivery, tier, margin, seed)
+    """(N, D) features of all rows in a view, kept in the folder `cache` for the next time."""
+    how = (extractor.name, extractor.stages, extractor.input_size, margin, view)
     what = [(row.path.name, row.box, row.split) for row in rows]
     kept = cache / f"{hashlib.sha256(repr((how, what)).encode()).hexdigest()[:24]}.npy"
     if kept.exists():
         return np.asarray(np.load(kept, allow_pickle=False), dtype=np.float16)
-    faces = _Faces(rows, extractor.input_size, margin, delivery, tier, seed)
+    faces = _Faces(rows, extractor.input_size, margin, view)
     loader = DataLoader(faces, 32, num_workers=workers, worker_init_fn=_quiet_worker)
-    batches = tqdm(loader, desc=f"{extractor.name}, {'training' if delivery else tier}", disable=None)
+    batches = tqdm(loader, desc=f"{extractor.name}, {'training' if view.delivery else view.tier}", disable=None)
     features = np.concatenate([extractor(batch) for batch in batches])
     cache.mkdir(parents=True, exist_ok=True)
     stream = io.BytesIO()

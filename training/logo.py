@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from facecheck.models import ModelConfig, load_model
 from training.data import FaceFile, sampling_weights
+from training.features import Features
 from training.metrics import Floats, Ints, clustered_interval
 from training.train import train
 from training.trainer import TrainConfig
@@ -57,29 +58,38 @@ class LinearProbe:
     Args:
         views: (V, N, D) features of all rows as training sees them.
         arrived: (N, D) features of all rows as they arrive.
+        pseudo: (N, D) features of all rows as pseudo-fakes; those of photographs are learned as fakes, and weigh
+            `pseudo_share` of what the real fakes weigh.
         strength: inverse of the L2 penalty, for standardised features.
     """
 
     def __init__(
-        self, rows: Sequence[FaceFile], views: Sequence[npt.NDArray[np.float16]], arrived: npt.NDArray[np.float16],
-        strength: float = 0.002,
+        self, rows: Sequence[FaceFile], views: Sequence[Features], arrived: Features, pseudo: Features | None = None,
+        pseudo_share: float = 0.2, strength: float = 0.002,
     ) -> None:  # fmt: skip
         self.rows, self.views, self.arrived, self.strength = list(rows), views, arrived, strength
+        self.pseudo, self.pseudo_share = pseudo, pseudo_share
 
     def __call__(self, train: Mask, test: Mask) -> Floats:
         """Fit on the rows of `train`, score those of `test`."""
         learned = [row for row, is_in in zip(self.rows, train, strict=True) if is_in]
-        weights = np.tile(sampling_weights(learned) * len(learned), len(self.views))
-        features = np.concatenate([view[train] for view in self.views]).astype(np.float32)
+        features = np.concatenate([view[train] for view in self.views])
+        weights = np.tile(sampling_weights(learned), len(self.views)) / len(self.views)
         targets = np.tile([row.target for row in learned], len(self.views))
-        scaler = StandardScaler().fit(features)
+        if self.pseudo is not None:
+            photographs = train & np.array([row.target == 0 for row in self.rows])
+            features = np.concatenate([features, self.pseudo[photographs]])
+            each = weights[targets == 1].sum() * self.pseudo_share / photographs.sum()
+            weights = np.concatenate([weights, np.full(photographs.sum(), each)])
+            targets = np.concatenate([targets, np.ones(photographs.sum(), dtype=targets.dtype)])
+        scaler = StandardScaler().fit(features.astype(np.float32))
         probe = LogisticRegression(C=self.strength, max_iter=200)
-        probe.fit(self._scaled(scaler, features), targets, sample_weight=weights)
-        return np.asarray(probe.decision_function(self._scaled(scaler, self.arrived[test].astype(np.float32))))
+        probe.fit(self._scaled(scaler, features), targets, sample_weight=weights * len(features))
+        return np.asarray(probe.decision_function(self._scaled(scaler, self.arrived[test])))
 
     @staticmethod
-    def _scaled(scaler: StandardScaler, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return np.asarray(np.clip(scaler.transform(features), -CLIP, CLIP), dtype=np.float32)
+    def _scaled(scaler: StandardScaler, features: Features) -> npt.NDArray[np.float32]:
+        return np.asarray(np.clip(scaler.transform(features.astype(np.float32)), -CLIP, CLIP), dtype=np.float32)
 
 
 class FineTuned:

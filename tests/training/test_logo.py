@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from facecheck.models import ModelConfig
 from training.augment import Delivery
 from training.data import FaceFile
-from training.features import Extractor, extract
+from training.features import Extractor, View, extract
 from training.logo import GENERATOR, REAL_SOURCE, FineTuned, LinearProbe, leave_one_out, markdown
 from training.trainer import TrainConfig
 
@@ -123,10 +123,10 @@ def test_features_are_the_pooled_outputs_of_the_stages_and_are_cached(pictured, 
     torch.testing.assert_close(found[:, 3:6], pixels.std(dim=(2, 3)), atol=1e-2, rtol=1e-2)
     assert found.shape == (2, 6 + 8)
 
-    first = extract(extractor, pictured, tmp_path / "cache", workers=0)
+    first = extract(extractor, pictured, View(), tmp_path / "cache", workers=0)
     assert first.shape == (len(pictured), 14)
     network[1].weight.data.zero_()
-    np.testing.assert_array_equal(extract(extractor, pictured, tmp_path / "cache", workers=0), first)
-    other = extract(extractor, pictured, tmp_path / "cache", delivery=Delivery(), workers=0)
+    np.testing.assert_array_equal(extract(extractor, pictured, View(), tmp_path / "cache", workers=0), first)
+    other = extract(extractor, pictured, View(Delivery()), tmp_path / "cache", workers=0)
     assert np.abs(other[:, :3].astype(float) - first[:, :3]).max() > 0
     assert len(list((tmp_path / "cache").iterdir())) == 2

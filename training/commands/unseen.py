@@ -1,20 +1,36 @@
-"""What training never saw: logo."""
+"""What training never saw: logo, ablate."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+from tqdm import tqdm
 
 from facecheck.models import ModelConfig
+from training.ablation import augmentations
+from training.ablation import learning_curve as measure_curve
+from training.ablation import markdown as ablation_markdown
 from training.augment import Delivery
 from training.commands import FILE, FOLDER
 from training.data import FaceFile, read_manifest
-from training.features import Extractor, extract
+from training.features import Extractor, Features, View, extract
 from training.logo import GENERATOR, REAL_SOURCE, FineTuned, LinearProbe, Score, leave_one_out, markdown
 from training.trainer import TrainConfig
 
 EXTRACTORS = {"resnet50": Extractor.resnet50, "inception_resnet": Extractor.inception_resnet}
+WORK = click.option(
+    "--work", type=click.Path(file_okay=False, path_type=Path), default=Path("unseen"), help="Cache and runs."
+)
+BACKBONES = click.option(
+    "--backbone",
+    "backbones",
+    multiple=True,
+    type=(click.Choice(sorted(EXTRACTORS)), FILE),
+    required=True,
+    help="KIND FILE of pretrained weights; the features of several are joined.",
+)
 
 
 @click.command(context_settings={"show_default": True})
@@ -49,13 +65,38 @@ def logo(
     click.echo(markdown(results))
 
 
-def _probe(
-    rows: list[FaceFile], backbones: tuple[tuple[str, Path], ...], work: Path, views: int, tier: str
-) -> LinearProbe:
+def _drawing(rows: Sequence[FaceFile], backbones: Sequence[tuple[str, Path]], work: Path) -> Callable[[View], Features]:
+    """A view -> the features of all backbones side by side."""
     extractors = [EXTRACTORS[kind](path) for kind, path in backbones]
-    cache = work / "features"
+    return lambda view: np.concatenate([extract(each, rows, view, work / "features") for each in extractors], axis=1)
 
-    def joined(**how: Any) -> np.ndarray[Any, Any]:
-        return np.concatenate([extract(extractor, rows, cache, tier=tier, **how) for extractor in extractors], axis=1)
 
-    return LinearProbe(rows, [joined(delivery=Delivery(), seed=seed) for seed in range(views)], joined())
+def _probe(
+    rows: Sequence[FaceFile], backbones: Sequence[tuple[str, Path]], work: Path, views: int, tier: str
+) -> LinearProbe:
+    draw = _drawing(rows, backbones, work)
+    return LinearProbe(rows, [draw(View(Delivery(), seed=seed)) for seed in range(views)], draw(View(tier=tier)))
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("data", type=FOLDER)
+@WORK
+@BACKBONES
+@click.option("--tier", default="web", help="Delivery of the faces that are judged.")
+@click.option("--faces", default=4000, help="Draw so many files, the same for every variant; 0 = all.")
+@click.option("--autoencoder", type=FILE, help="Also try pseudo-fakes of this autoencoder.")
+@click.option("--learning-curve", is_flag=True, help="Take data away instead of augmentations.")
+def ablate(
+    data: Path, backbones: tuple[tuple[str, Path], ...], work: Path, tier: str, faces: int, autoencoder: Path | None,
+    learning_curve: bool,
+) -> None:  # fmt: skip
+    """Which augmentations, pseudo-fakes and amounts of data help, in domain and on unseen generators."""
+    rows = read_manifest(data)
+    if faces:
+        chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:faces])
+        rows = [rows[i] for i in chosen]
+    if learning_curve:
+        findings = measure_curve(rows, _probe(rows, backbones, work, 1, tier))
+    else:
+        findings = augmentations(rows, _drawing(rows, backbones, work), tier, autoencoder)
+    click.echo(ablation_markdown(list(tqdm(findings, disable=None))))
