@@ -2,15 +2,15 @@
 
 import click
 
-from training.commands import fit, judge
+from training.commands import data, fit, judge
 
 
 @click.group(context_settings={"show_default": True})
 def main() -> None:
-    """Train, calibrate and evaluate a facecheck model."""
+    """Prepare and audit photos; train, calibrate and evaluate a facecheck model."""
 
 
-for command in (fit.train, fit.average, judge.calibrate, judge.evaluate):
+for command in (data.prepare, data.audit, fit.train, fit.average, judge.calibrate, judge.evaluate):
     main.add_command(command)
 
 if __name__ == "__main__":
