@@ -23,29 +23,19 @@ group), `accepted` (the gate's answer; a line without `"accepted": true` is skip
 import csv
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from training.names import SPLITS, label_in, origin, slug, tree_label, tree_split
+
 Row = Mapping[str, Any]
 Box = tuple[float, float, float, float]
 
-SUFFIXES = frozenset(".jpg .jpeg .jfif .png .webp .avif .bmp .tif .tiff .gif .jp2 .ppm".split())
-STRONG = {
-    "real": frozenset({"real", "reals", "authentic", "genuine", "pristine", "nature"}),
-    "fake": frozenset(
-        "fake fakes generated ai aigenerated synthetic synthesized artificial gan deepfake deepfakes".split()
-    ),
-}
-# These name a class only beside a folder that surely names one: "photos" may hold anything.
-WEAK = {"real": frozenset({"photo", "photos", "photograph", "photographs", "human", "humans", "original", "originals"})}
-UNDECIDED = frozenset({"or", "vs", "versus", "and", "not"})
-SPLITS = {
-    "train": "train", "training": "train", "valid": "val", "validation": "val", "val": "val", "dev": "val",
-    "test": "test", "testing": "test", "eval": "test",
-}  # fmt: skip
+SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".ppm",
+})  # fmt: skip
 FILE_COLUMNS = ("file", "file_name", "filename", "filepath", "image_path", "path", "image")
 LABEL_COLUMNS = ("label_str", "label", "labels", "class", "target")
 GROUP_COLUMNS = ("group", "prompt_id", "prompt")
@@ -148,15 +138,6 @@ def recognise(place: Path, told: Told | None = None) -> Found:
     return found
 
 
-def label_in(text: str, words: Mapping[str, frozenset[str]] = STRONG) -> str:
-    """ "real", "fake", or "" where a name says neither or both: "AI-Generated Images" is fake, "real-vs-fake" nothing."""
-    tokens = set(re.findall(r"[a-z]+", text.lower()))
-    if tokens & UNDECIDED:
-        return ""
-    named = [label for label, synonyms in words.items() if tokens & synonyms]
-    return named[0] if len(named) == 1 else ""
-
-
 def _tables(root: Path) -> list[Path]:
     for name in TABLES:
         if (root / name).is_file():
@@ -197,10 +178,8 @@ def _first(row: Row, columns: tuple[str, ...]) -> str:
 def _add_table(reading: _Reading, table: Path) -> None:
     by_id = _by_id(table.parent / table.stem) if table.name in SPLIT_TABLES else {}
     for row in _rows(table):
-        name = _first(row, FILE_COLUMNS)
-        is_aiornot = not name and bool(by_id)
-        path = by_id.get(_first(row, ("id",)), table.parent / _first(row, ("id",))) if is_aiornot else None
-        path = path or _inside(table, name)
+        is_aiornot = bool(by_id) and not _first(row, FILE_COLUMNS)
+        path = _path(table, row, by_id if is_aiornot else {})
         if "accepted" in row and str(row["accepted"]).lower() not in ("true", "1"):
             reading.skipped.append((path, "not_accepted"))
             continue
@@ -216,22 +195,29 @@ def _row_label(row: Row, reading: _Reading, path: Path, fake_is: str) -> str:
     """Words, then folders, then numbers whose meaning is known, then what the caller said."""
     said = [str(row[column]) for column in LABEL_COLUMNS if row.get(column) not in (None, "")]
     words = next(filter(None, map(label_in, said)), "")
+    folder, is_sure = tree_label(path, reading.root)
     numbers = [value for value in said if value in ("0", "1", "0.0", "1.0")]
     by_number = ("fake" if numbers[0][0] == fake_is else "real") if numbers and fake_is else ""
-    return words or _tree_label(path, reading.root)[0] or by_number or reading.told.label
+    return words or (folder if is_sure else "") or by_number or reading.told.label
 
 
 def _from_row(row: Row, reading: _Reading, path: Path, label: str, split: str) -> Photo:
-    told, source, generator = reading.told, *_known(path, reading, label)
-    group = _first(row, GROUP_COLUMNS)
+    source, generator = _origin(path, reading, label)
+    group, own_source = _first(row, GROUP_COLUMNS), _first(row, ("source",))
     return Photo(
-        path, label, _slug(_first(row, ("source",)) or source),
+        path, label, slug(own_source) if own_source else source,
         (_first(row, ("generator", "model")) or generator) if label == "fake" else "",
-        _first(row, ("licence", "license")) or told.licence,
-        SPLITS.get((split or _tree_split(path, reading.root)).lower(), ""),
+        _first(row, ("licence", "license")) or reading.told.licence,
+        SPLITS.get(split.lower(), "") or tree_split(path, reading.root),
         f"{reading.root.name}:{group}" if group else "",
         _box(row), *(_first(row, (column,)) for column in ("age", "gender", "ethnicity")),
     )  # fmt: skip
+
+
+def _origin(path: Path, reading: _Reading, label: str) -> tuple[str, str]:
+    """(source, generator): what the caller says, else what the layout tells; photographs have no generator."""
+    (source, generator), told = origin(path, reading.root), reading.told
+    return slug(told.source) if told.source else source, (told.generator or generator) if label == "fake" else ""
 
 
 def _box(row: Row) -> Box | None:
@@ -247,13 +233,17 @@ def _by_id(folder: Path) -> dict[str, Path]:
     return {key: path for path in files for key in (path.name, path.stem)}
 
 
-def _inside(table: Path, name: str) -> Path:
-    folder = table.parent
-    if not name:
+def _path(table: Path, row: Row, by_id: Mapping[str, Path]) -> Path:
+    """The file that a row speaks of; it need not exist, but it must not lie outside the folder of its table."""
+    folder, name = table.parent, _first(row, FILE_COLUMNS)
+    if not name and not (name := _first(row, ("id",))):
         raise LayoutError(f"{table}: a row names no file; expected one of the columns {', '.join(FILE_COLUMNS)}")
-    candidates = [(base / name).resolve() for base in (folder, folder / KAGGLE_140K)]
+    if name in by_id:
+        return by_id[name]
+    # Not resolved: downloads of hubs are links into a store elsewhere.
+    candidates = [Path(os.path.normpath(base / name)) for base in (folder, folder / KAGGLE_140K)]
     path = next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
-    if not path.is_relative_to(folder.resolve()):
+    if not path.is_relative_to(folder):
         raise LayoutError(f"{table}: {name!r} lies outside its folder; only files below {folder} are used")
     return path
 
@@ -268,64 +258,15 @@ def _pictures(root: Path) -> list[Path]:
 
 
 def _add_tree(reading: _Reading, paths: list[Path]) -> None:
-    labels = [_tree_label(path, reading.root) for path in paths]
+    labels = [tree_label(path, reading.root) for path in paths]
     sure = any(is_strong for label, is_strong in labels if label)
     for path, (named, is_strong) in zip(paths, labels, strict=True):
         label = (named if is_strong or sure else "") or reading.told.label
         if not label:
             reading.unlabelled.append(str(path))
             continue
-        source, generator = _known(path, reading, label)
-        split = SPLITS.get(_tree_split(path, reading.root), "")
-        reading.photos.append(Photo(path, label, source, generator, reading.told.licence, split))
-
-
-def _folders(path: Path, root: Path) -> tuple[str, ...]:
-    return path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
-
-
-def _tree_label(path: Path, root: Path) -> tuple[str, bool]:
-    """The label that the deepest telling folder gives, and whether its name leaves no doubt.
-
-    The root's own name counts when it is one word, such as `fake`: a folder "faces ai or real" is no label.
-    """
-    folders = [root.name if " " not in root.name else "", *_folders(path, root)]
-    for words, is_strong in ((STRONG, True), (WEAK, False)):
-        told = [label_in(name, words) for name in (folders if is_strong else folders[1:])]
-        if any(told):
-            return next(label for label in reversed(told) if label), is_strong
-    return "", False
-
-
-def _tree_split(path: Path, root: Path) -> str:
-    return next((name.lower() for name in _folders(path, root) if name.lower() in SPLITS), "")
-
-
-def _known(path: Path, reading: _Reading, label: str) -> tuple[str, str]:
-    """Source and generator of a picture, as far as well-known layouts and folder names tell.
-
-    A folder right below that of the class names a source, and a generator among the fakes: `fake/sdxl/1.png`.
-    """
-    folders, told = _folders(path, reading.root), reading.told
-    source, generator = _slug(reading.root.name), ""
-    if any(label_in(name) == label and name.isupper() for name in folders) and "cifake" in source + str(path).lower():
-        source, generator = "cifake", "Stable Diffusion 1.4"
-    elif any(re.fullmatch("real[_-]vs[_-]fake", name) for name in (reading.root.name, *folders)):
-        source, generator = "140k", "StyleGAN"
-    elif (below := _below_class(folders)) and not told.source:
-        source, generator = _slug(below), below
-    return _slug(told.source) or source, (told.generator or generator) if label == "fake" else ""
-
-
-def _below_class(folders: tuple[str, ...]) -> str:
-    for name, following in zip(folders, folders[1:], strict=False):
-        if label_in(name) and not label_in(following) and following.lower() not in SPLITS and not following.isdigit():
-            return following
-    return ""
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+        split = tree_split(path, reading.root)
+        reading.photos.append(Photo(path, label, *_origin(path, reading, label), reading.told.licence, split))
 
 
 def _unlabelled_message(root: Path, names: list[str]) -> str:

@@ -1,8 +1,8 @@
 """Photos -> one face a file and a manifest: surveyed, cut, grouped, split.
 
-Every finished file is noted in OUT/.prepare at once; a run that was killed goes on from there. The survey (hash, format,
-quality) comes first, because exact copies are then never cut, and because lossless pictures are compressed with the
-qualities of the real JPEGs that were seen, so that "was once a PNG" gives no class away.
+Every finished file is noted in OUT/.prepare at once; a run that was killed goes on from there. The survey (hash,
+format, quality) comes first, because exact copies are then never cut, and because lossless pictures are compressed with
+the qualities of the real JPEGs that were seen, so that "was once a PNG" gives no class away.
 """
 
 import base64

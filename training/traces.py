@@ -23,6 +23,7 @@ GEOMETRY = frozenset({"rescale", "screenshot", "cut", "turn", "turn_degrees", "z
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "TGA", "ICO")
 FIXED_QUALITY = 90
 NEARLY_CONSTANT = 2.0
+MAP_STEP = 4
 DARK, BRIGHT = 8, 247
 
 
@@ -138,9 +139,10 @@ def _coordinates(width: int, height: int) -> Picture:
 
 def _located(crop: Picture, box: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """(4, 2) places in the crop, pixels, of the corners of a box given in coordinate-map values."""
-    rows, columns = np.mgrid[0 : crop.shape[0], 0 : crop.shape[1]].reshape(2, -1) + 0.5
+    rows, columns = np.mgrid[0 : crop.shape[0] : MAP_STEP, 0 : crop.shape[1] : MAP_STEP].reshape(2, -1) + 0.5
     plane = np.column_stack([columns, rows, np.ones_like(rows)])
-    fit, *_ = np.linalg.lstsq(plane, crop[:, :, :2].reshape(-1, 2).astype(np.float64), rcond=None)
+    values = crop[::MAP_STEP, ::MAP_STEP, :2].reshape(-1, 2).astype(np.float64)
+    fit, *_ = np.linalg.lstsq(plane, values, rcond=None)
     corners = np.array([(x, y) for x in box[::2] for y in box[1::2]])
     return np.asarray(np.linalg.solve(fit[:2].T, (corners - fit[2]).T).T)
 

@@ -1,7 +1,6 @@
 """Photos to faces: prepare, audit."""
 
 import json
-import json
 from pathlib import Path
 
 import click
