@@ -56,6 +56,9 @@ class AuditSettings:
     seed: int = 0
 
 
+GATE = AuditSettings(faces=500)
+
+
 @dataclass(frozen=True)
 class AuditReport:
     """The verdict and what it rests on.
@@ -117,7 +120,7 @@ def audit(folder: Path, settings: AuditSettings | None = None, split: str = "tra
     )
 
 
-def gate(rows: Sequence[FaceFile], settings: AuditSettings | None = None) -> list[str]:
+def gate(rows: Sequence[FaceFile], settings: AuditSettings = GATE) -> list[str]:
     """The failures that a minute shows, for `training train`: leaks on 500 faces, exact copies; empty = may train.
 
     Args:
@@ -127,7 +130,7 @@ def gate(rows: Sequence[FaceFile], settings: AuditSettings | None = None) -> lis
         ValueError: there are too few faces to tell.
     """
     learned = [row for row in rows if row.split == "train"]
-    leaks = measure_leaks(learned, settings or AuditSettings(faces=500), stored_too=False)
+    leaks = measure_leaks(learned, settings, stored_too=False)
     return _judged(leaks)[0] + _judged_copies(rows, exact_copies(rows))
 
 

@@ -126,14 +126,12 @@ class FaceCutter:
 
 def face_square(picture: Pixels, box: npt.ArrayLike, method: Image.Resampling) -> tuple[Pixels, Box]:
     """The square of `MARGIN` times a box, inside the picture, at most `LONGEST_SIDE` px; and the box inside it."""
-    x0, y0, x1, y1 = (round(v) for v in crop.square(box, picture.shape[1], picture.shape[0], MARGIN))
-    square = Image.fromarray(np.ascontiguousarray(picture[y0:y1, x0:x1]))
-    scale = min(LONGEST_SIDE / max(square.size), 1.0)
-    if scale < 1:
-        size = (max(round(square.width * scale), 1), max(round(square.height * scale), 1))
-        square = square.resize(size, method)
-    ratio = np.array([square.width / (x1 - x0), square.height / (y1 - y0)] * 2)
-    inside = (np.asarray(box, dtype=np.float64) - (x0, y0, x0, y0)) * ratio
+    left, top, right, _ = crop.square(box, picture.shape[1], picture.shape[0], MARGIN)
+    x0, y0, side = int(left), int(top), max(int(right - left), 1)
+    square = Image.fromarray(np.ascontiguousarray(picture[y0 : y0 + side, x0 : x0 + side]))
+    if side > LONGEST_SIDE:
+        square = square.resize((LONGEST_SIDE, LONGEST_SIDE), method)
+    inside = (np.asarray(box, dtype=np.float64) - (x0, y0, x0, y0)) * (square.width / side)
     a, b, c, d = (round(float(value), 1) for value in inside)
     return np.asarray(square), (a, b, c, d)
 
