@@ -69,7 +69,7 @@ def _out_of_fold(table: Floats, truth: Ints, folds: Folds, seed: int) -> Floats:
     if varying.any():
         for train, test in folds:
             model = HistGradientBoostingClassifier(
-                max_iter=60, max_leaf_nodes=8, min_samples_leaf=10, l2_regularization=1.0, random_state=seed
+                max_iter=40, max_leaf_nodes=8, min_samples_leaf=10, l2_regularization=1.0, random_state=seed
             )
             model.fit(table[train][:, varying], truth[train])
             scores[test] = model.predict_proba(table[test][:, varying])[:, 1]

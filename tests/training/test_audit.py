@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import fields, replace
 
 import cv2
@@ -17,23 +18,23 @@ from training.augment import Delivery
 from training.data import FaceFile, read_manifest, read_rgb
 
 COLUMNS = ("file", "label", "source", "split", "group", "x0", "y0", "x1", "y1")
-FACES = 160
+FACES = 120
 QUICK = AuditSettings(faces=FACES, size=64)
 
 
-def write_set(folder, astronaut, save, seed=0):
+def write_set(folder, astronaut, save, held_out=False):
     """Crops of one portrait, each another cut and another light, their classes drawn by a coin.
 
     `save(image, folder, name, label)` makes the file and returns its name and the shift of the box.
     """
-    rng, rows = np.random.default_rng(seed), []
+    rng, rows = np.random.default_rng(0), []
     for number in range(FACES):
         label = ("real", "fake")[int(rng.integers(2))]
         x, y = rng.integers(-12, 13, 2)
         image = np.clip(astronaut[40 + y : 200 + y, 140 + x : 300 + x] * rng.uniform(0.7, 1.1), 0, 255).astype(np.uint8)
         name, shift = save(image, folder, f"{number}", label)
         box = (45 - x, 25 - y + shift, 125 - x, 125 - y + shift)
-        split = "train" if number % 8 else "test"
+        split = "test" if held_out and number % 8 == 0 else "train"
         rows.append((name, label, f"{label}-camera", split, str(number), *box))
     with (folder / "manifest.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([COLUMNS, *rows])
@@ -74,6 +75,9 @@ def test_an_aligned_set_passes(tmp_path, astronaut):
     assert report.leaks["container"].auc == 0.5
     assert "# Audit: passed" in report.to_markdown()
     assert gate(read_manifest(tmp_path), QUICK) == []
+    warnings = " ".join(report.warnings)
+    assert "fake/fake-camera is 100% of the fake faces" in warnings
+    assert "2 of 2 sources hold one class only" in warnings
 
 
 @pytest.mark.parametrize(
@@ -82,7 +86,7 @@ def test_an_aligned_set_passes(tmp_path, astronaut):
         (fakes_are_png, "container", "format"),
         (fakes_have_another_quality, "container", "quality"),
         (fakes_sit_higher, "framing as seen", "face_y"),
-        (fakes_are_blurred, "pixels as seen", ""),
+        (fakes_are_blurred, "pixels as seen", "(sharpness|high_frequencies|bytes_at_fixed_quality)"),
     ],
 )
 def test_a_planted_leak_is_named(tmp_path, astronaut, save, table, feature):
@@ -91,13 +95,7 @@ def test_a_planted_leak_is_named(tmp_path, astronaut, save, table, feature):
     failures = gate(rows, QUICK)
     named = [failure for failure in failures if failure.startswith(table)]
     assert len(named) == 1, failures
-    assert f"by {feature}" in named[0]
-
-
-def test_a_blur_is_named_by_what_measures_detail(tmp_path, astronaut):
-    write_set(tmp_path, astronaut, fakes_are_blurred)
-    leak = measure_leaks(read_manifest(tmp_path), QUICK)["pixels as seen"]
-    assert leak.features[0][0] in ("sharpness", "high_frequencies", "bytes_at_fixed_quality")
+    assert re.search(f"by {feature}", named[0])
 
 
 def test_the_command_fails_loudly_and_writes_json(tmp_path, astronaut):
@@ -118,7 +116,7 @@ def test_too_few_faces_are_no_verdict(tmp_path, astronaut):
 
 
 def test_copies_across_splits_and_labels_are_found(tmp_path, astronaut):
-    write_set(tmp_path, astronaut, same_for_both)
+    write_set(tmp_path, astronaut, same_for_both, held_out=True)
     rows = read_manifest(tmp_path)
     train = next(row for row in rows if row.split == "train")
     test = next(row for row in rows if row.split == "test" and row.label != train.label)
@@ -129,7 +127,7 @@ def test_copies_across_splits_and_labels_are_found(tmp_path, astronaut):
     assert all(train.path.name in failure and test.path.name in failure for failure in failures)
 
 
-def test_a_near_duplicate_across_splits_is_found(tmp_path, astronaut, grace, cat):
+def test_a_near_duplicate_across_splits_is_found(tmp_path, astronaut, grace):
     write_set(tmp_path, astronaut, same_for_both)
     manifest = tmp_path / "manifest.csv"
     with manifest.open("a", newline="") as stream:
@@ -141,14 +139,7 @@ def test_a_near_duplicate_across_splits_is_found(tmp_path, astronaut, grace, cat
     face.resize((120, 120)).save(tmp_path / "test.jpg", quality=60)
     report = audit(tmp_path, QUICK)
     (failure,) = (failure for failure in report.failures if "near-duplicates cross a split" in failure)
-    assert "of 21 held-out faces" in failure
-
-
-def test_a_dominant_source_and_pure_sources_are_warned_of(tmp_path, astronaut):
-    write_set(tmp_path, astronaut, same_for_both)
-    warnings = " ".join(audit(tmp_path, QUICK).warnings)
-    assert "fake/fake-camera is 100% of the fake faces" in warnings
-    assert "2 of 2 sources hold one class only" in warnings
+    assert "1 of 1 held-out faces" in failure
 
 
 def test_the_coordinate_map_finds_the_face_where_the_crop_puts_it(astronaut):

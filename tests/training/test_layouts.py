@@ -42,7 +42,11 @@ def test_a_slug_is_a_safe_folder_name():
     assert slug("写真") == "unnamed"
 
 
-KAGGLE_ROWS = ",original_path,id,label,label_str,path\n0,/k/1.jpg,31355,1,real,train/real/1.jpg\n1,/k/2.jpg,2,0,fake,train/fake/2.jpg\n"
+KAGGLE_ROWS = """\
+,original_path,id,label,label_str,path
+0,/k/1.jpg,31355,1,real,train/real/1.jpg
+1,/k/2.jpg,2,0,fake,train/fake/2.jpg
+"""
 
 
 @pytest.mark.parametrize("with_table", [True, False])
