@@ -38,7 +38,7 @@ MAX_METADATA_AUC = 0.60
 MAX_PIXEL_AUC = 0.75
 LIMITS = {"container": MAX_METADATA_AUC, "framing as seen": MAX_METADATA_AUC, "pixels as seen": MAX_PIXEL_AUC}
 WARNINGS = {"framing as stored": MAX_METADATA_AUC, "pixels as stored": MAX_PIXEL_AUC}
-# At this distance every pair in 12,000 portraits was one photograph; at 6 the first two strangers met.
+# In 12,000 portraits the pairs across a split at this distance showed one face; at 6 the first two strangers met.
 SURE_DISTANCE = 5
 MAX_SEEN_SHARE = 0.005
 SOURCE_CAP = 0.40
@@ -47,13 +47,19 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """What is looked at. `size` and `margin` are those of the model's input; `faces` is the size of the sample."""
+    """What is looked at; `size`, `margin`, `delivery` and `boost` are those of the training it is meant for.
+
+    Attributes:
+        faces: size of the sample.
+        boost: ("label/source", factor), see `training.data.sampling_weights`.
+    """
 
     faces: int = 1500
     size: int = ModelConfig.input_size
     margin: float = ModelConfig.crop_margin
     delivery: Delivery = field(default_factory=Delivery)
     seed: int = 0
+    boost: tuple[tuple[str, float], ...] = ()
 
 
 GATE = AuditSettings(faces=500)
@@ -159,7 +165,7 @@ def exact_copies(rows: Sequence[FaceFile]) -> list[tuple[int, int]]:
 
 
 def _sample(rows: Sequence[FaceFile], settings: AuditSettings) -> list[FaceFile]:
-    weights = sampling_weights(list(rows))
+    weights = sampling_weights(list(rows), dict(settings.boost))
     count = min(settings.faces, len(rows))
     drawn = np.random.default_rng(settings.seed).choice(len(rows), count, replace=False, p=weights)
     return [rows[index] for index in sorted(drawn)]

@@ -97,7 +97,8 @@ def assign_splits(
     Returns:
         Group -> "train", "val" or "test"; the same for the same faces and seed, whatever their order.
     """
-    sizes, owners = Counter(groups), defaultdict(Counter[str])
+    sizes = Counter(groups)
+    owners: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for group, source in zip(groups, sources, strict=True):
         owners[group][source] += 1
     queues: defaultdict[str, list[str]] = defaultdict(list)

@@ -78,7 +78,8 @@ def _out_of_fold(table: Floats, truth: Ints, folds: Folds, seed: int) -> Floats:
 
 def _alone(values: Floats, truth: Ints, folds: Folds) -> Floats:
     """Out-of-fold share of fakes in the bin of a value, which finds leaks that are not monotone too."""
-    edges = np.unique(np.nanquantile(values, np.linspace(0, 1, BINS + 1)[1:-1])) if not np.isnan(values).all() else []
+    known = values[~np.isnan(values)]
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if len(known) else known
     # The last bin is for what is not known.
     bins = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values))
     scores = np.empty(len(truth))

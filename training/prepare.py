@@ -10,7 +10,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -107,7 +106,7 @@ def prepare(found: Sequence[Found], out: Path, config: PrepareConfig) -> str:
     _remove_strays(out, {row["file"] for row in rows}, entries)
     report = prepare_report.markdown([place.layout for place in found], rows, dropped, moved)
     write_atomically(out / "dropped.csv", prepare_report.dropped_csv(dropped))
-    write_atomically(out / "report.md", report.encode())
+    write_atomically(out / "report.md", report.encode(errors="backslashreplace"))
     write_atomically(out / "manifest.csv", _csv(rows))
     write_atomically(finished, fingerprint.encode())
     return report
@@ -124,7 +123,7 @@ def _check_settings(work: Path, config: PrepareConfig) -> None:
 def _fingerprint(photos: Sequence[Photo], config: PrepareConfig) -> str:
     settings = {**asdict(config), "workers": None, "identity_weights": str(config.identity_weights)}
     told = [repr(settings), *(f"{photo!r} {_stamp(photo.path)}" for photo in photos)]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+    return hashlib.sha256("\n".join(told).encode(errors="backslashreplace")).hexdigest()
 
 
 def _stamp(path: Path) -> str:
@@ -275,7 +274,7 @@ def _remove_strays(out: Path, kept: set[str], entries: dict[str, Entry]) -> None
 
 def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
     stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, COLUMNS, lineterminator=os.linesep)
+    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return stream.getvalue().encode()

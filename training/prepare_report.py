@@ -66,4 +66,5 @@ def dropped_csv(dropped: Sequence[Dropped]) -> bytes:
     writer = csv.writer(stream)
     writer.writerow(("file", "reason", "detail"))
     writer.writerows((item.path, item.reason, item.detail) for item in dropped)
-    return stream.getvalue().encode()
+    # The names of files need not be valid text.
+    return stream.getvalue().encode(errors="backslashreplace")

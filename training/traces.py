@@ -6,6 +6,7 @@ Each function turns one face into a dict of named numbers; NaN where something i
 import io
 from dataclasses import fields, replace
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -69,7 +70,9 @@ def framing_as_seen(
     only pixels. Read back from the crop, it tells where the corners of the face's box came to lie.
     """
     height, width = image.shape[:2]
-    still = {f.name: 0.0 for f in fields(Delivery) if isinstance(f.default, float) and f.name not in GEOMETRY}
+    still: dict[str, Any] = {
+        f.name: 0.0 for f in fields(Delivery) if isinstance(f.default, float) and f.name not in GEOMETRY
+    }
     crop = training_face(_coordinates(width, height), row.box, size, margin, replace(delivery, **still), rng)
     corners = _located(crop, np.asarray(row.box) / (width, height, width, height) * 255)
     stream = _saved(crop)

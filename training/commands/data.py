@@ -55,15 +55,16 @@ def prepare(
 @click.option("--margin", default=AuditSettings.margin, help="Of the model's crop, multiple of the face box.")
 @click.option("--split", default="train", help="Where the leaks are measured; duplicates are sought everywhere.")
 @click.option("--seed", default=AuditSettings.seed)
+@click.option("--boost", multiple=True, type=(str, float), help="LABEL/SOURCE FACTOR, as in train.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the report here too.")
 @click.pass_context
 def audit(
     context: click.Context, data: Path, faces: int, size: int, margin: float, split: str, seed: int,
-    json_file: Path | None,
+    boost: tuple[tuple[str, float], ...], json_file: Path | None,
 ) -> None:  # fmt: skip
     """Fail, with exit code 1, if anything but the faces tells the classes of DATA/manifest.csv apart."""
     try:
-        report = run_audit(data, AuditSettings(faces, size, margin, seed=seed), split)
+        report = run_audit(data, AuditSettings(faces, size, margin, seed=seed, boost=boost), split)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(report.to_markdown())
