@@ -106,7 +106,7 @@ def prepare(found: Sequence[Found], out: Path, config: PrepareConfig) -> str:
     _remove_strays(out, {row["file"] for row in rows}, entries)
     report = prepare_report.markdown([place.layout for place in found], rows, dropped, moved)
     write_atomically(out / "dropped.csv", prepare_report.dropped_csv(dropped))
-    write_atomically(out / "report.md", report.encode(errors="backslashreplace"))
+    write_atomically(out / "report.md", report.encode())
     write_atomically(out / "manifest.csv", _csv(rows))
     write_atomically(finished, fingerprint.encode())
     return report

@@ -50,7 +50,7 @@ def _attention(rows: Sequence[dict[str, Any]], dropped: Sequence[Dropped], moved
     notes = []
     if conflicts := [item for item in dropped if item.reason == CONFLICT]:
         notes.append(
-            f"- **ERROR: {len(conflicts)} files have a copy with the other label**, such as {conflicts[0].path}."
+            f"- **ERROR: {len(conflicts)} files have a copy with the other label**, such as {str(conflicts[0].path)!a}."
         )
     if moved_groups:
         notes.append(f"- {moved_groups} groups stood on two sides of the given split and were moved to one.")

@@ -113,6 +113,8 @@ def test_too_few_faces_are_no_verdict(tmp_path, astronaut):
     write_set(tmp_path, astronaut, same_for_both)
     result = CliRunner().invoke(main, ["audit", str(tmp_path), "--faces", "6"])
     assert (result.exit_code, "too few to audit" in result.output) == (1, True)
+    result = CliRunner().invoke(main, ["audit", str(tmp_path), "--boost", "real/nobody", "2"])
+    assert (result.exit_code, "no such sources" in result.output) == (1, True)
 
 
 def test_copies_across_splits_and_labels_are_found(tmp_path, astronaut):
