@@ -2,17 +2,17 @@
 
 import click
 
-from training.commands import fit, judge, measure, unseen
+from training.commands import data, fit, judge, measure, unseen
 
 
 @click.group(context_settings={"show_default": True})
 def main() -> None:
-    """Train, calibrate and evaluate a facecheck model."""
+    """Prepare and audit photos; train, calibrate and evaluate a facecheck model."""
 
 
 for command in (
-    fit.autoencoder, fit.train, fit.average, judge.calibrate, measure.evaluate, measure.compare, unseen.logo,
-    unseen.ablate, fit.update,
+    data.prepare, data.audit, fit.autoencoder, fit.train, fit.average, judge.calibrate, measure.evaluate,
+    measure.compare, unseen.logo, unseen.ablate, fit.update,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -1,0 +1,152 @@
+"""What belongs together, and on which side of a split it stands.
+
+Near-duplicates are found by perceptual hashes of the face crop: a 64-bit pHash (DCT) and a 64-bit dHash (gradients),
+both of the imagehash library, read as one hash of 128 bits. The crop, not the whole picture, is hashed: the detector
+brings two framings of one photograph to the same crop.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+Hashes = npt.NDArray[np.uint8]
+Pairs = npt.NDArray[np.int64]
+
+HASH_BYTES = 16
+# Grouping too much costs nothing, so the limit is generous; portraits in one studio pose already come near it.
+MAX_DISTANCE = 10
+# A block of comparisons stays below 64 MB.
+BLOCK = 4_000_000
+_BITS = np.array([value.bit_count() for value in range(256)], dtype=np.uint8)
+
+
+def perceptual_hash(image: npt.NDArray[np.uint8]) -> bytes:
+    """128 bits of (H, W, 3) uint8 RGB: pHash, then dHash."""
+    import imagehash
+
+    grey = Image.fromarray(image).convert("L").resize((64, 64), Image.Resampling.BOX)
+    bits = np.concatenate([imagehash.phash(grey).hash.ravel(), imagehash.dhash(grey).hash.ravel()])
+    return np.packbits(bits).tobytes()
+
+
+def near_pairs(hashes: Sequence[bytes], max_distance: int = MAX_DISTANCE) -> Pairs:
+    """(M, 2) indices of the hashes that differ by at most `max_distance` of their 128 bits.
+
+    Two such hashes are equal in at least one of `max_distance` + 1 pieces (the pigeonhole principle; Manku et al. 2007,
+    "Detecting near-duplicates for web crawling"), so only hashes that share a piece are compared.
+    """
+    if len(hashes) < 2:
+        return np.empty((0, 2), np.int64)
+    table = np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), HASH_BYTES)
+    bits = np.unpackbits(table, axis=1)
+    found = [np.empty((0, 2), np.int64)]
+    for piece in np.array_split(np.arange(bits.shape[1]), max_distance + 1):
+        for members in _buckets(bits[:, piece]):
+            found.append(_close(table, members, max_distance))
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def similar_pairs(embeddings: npt.NDArray[np.float32], owners: Sequence[int], min_similarity: float) -> Pairs:
+    """(M, 2) owners of embeddings whose cosine is at least `min_similarity`: the same person, says the face network.
+
+    Args:
+        embeddings: (N, D), unit length; owners: N numbers that the pairs are given in.
+    """
+    found, names = [np.empty((0, 2), np.int64)], np.asarray(owners, dtype=np.int64)
+    rows = max(BLOCK // max(len(embeddings), 1), 1)
+    for start in range(0, len(embeddings), rows):
+        first, second = np.nonzero(embeddings[start : start + rows] @ embeddings[start:].T >= min_similarity)
+        later = second > first
+        found.append(np.column_stack([names[first[later] + start], names[second[later] + start]]))
+    return np.concatenate(found)
+
+
+def same_value(values: Iterable[str]) -> Pairs:
+    """(M, 2) neighbours with the same text; empty texts belong to nobody."""
+    last: dict[str, int] = {}
+    pairs = []
+    for index, value in enumerate(values):
+        if value and value in last:
+            pairs.append((last[value], index))
+        last[value] = index
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def components(count: int, pairs: Sequence[Pairs]) -> npt.NDArray[np.int64]:
+    """(count,) number of the connected component of each item, joined by all pairs together."""
+    edges = np.concatenate([np.empty((0, 2), np.int64), *pairs])
+    graph = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def assign_splits(
+    groups: Sequence[str], sources: Sequence[str], shares: tuple[float, float, float], seed: int
+) -> dict[str, str]:
+    """A split for each group: within every source, groups in the order of a hash fill train, then val, then test.
+
+    Args:
+        groups, sources: of each face; a group counts for the source that most of its faces come from.
+        shares: of the faces, for train, val and test.
+
+    Returns:
+        Group -> "train", "val" or "test"; the same for the same faces and seed, whatever their order.
+    """
+    sizes = Counter(groups)
+    owners: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for group, source in zip(groups, sources, strict=True):
+        owners[group][source] += 1
+    queues: defaultdict[str, list[str]] = defaultdict(list)
+    for group, counts in owners.items():
+        queues[min(counts, key=lambda source: (-counts[source], source))].append(group)
+    ends = np.cumsum(np.asarray(shares) / sum(shares))
+    splits = {}
+    for queue in queues.values():
+        queue.sort(key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
+        total, before = sum(sizes[group] for group in queue), 0
+        for group in queue:
+            middle = (before + sizes[group] / 2) / total
+            splits[group] = ("train", "val", "test")[min(int(np.searchsorted(ends, middle)), 2)]
+            before += sizes[group]
+    return splits
+
+
+def keep_splits(groups: Sequence[str], given: Sequence[str], drawn: Mapping[str, str]) -> tuple[dict[str, str], int]:
+    """The splits that the data set gives, one for a group, and how many groups stood on two sides.
+
+    Such a group moves to where most of its faces are, or to train; a group without a given split keeps the drawn one.
+    """
+    votes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for group, split in zip(groups, given, strict=True):
+        if split:
+            votes[group][split] += 1
+    order = ("train", "val", "test")
+    kept = {
+        group: min(order, key=lambda split: (-counts[split], order.index(split))) for group, counts in votes.items()
+    }
+    return {**drawn, **kept}, sum(len(counts) > 1 for counts in votes.values())
+
+
+def _buckets(piece: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.int64]]:
+    """Indices of the rows that are equal, for each value that occurs more than once."""
+    values = np.unique(np.packbits(piece, axis=1), axis=0, return_inverse=True)[1].ravel()
+    order = np.argsort(values, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(values[order])) + 1):
+        if len(members) > 1:
+            yield members
+
+
+def _close(table: Hashes, members: npt.NDArray[np.int64], max_distance: int) -> Pairs:
+    found = []
+    rows = max(BLOCK // len(members) // HASH_BYTES, 1)
+    for start in range(0, len(members), rows):
+        block = table[members[start : start + rows], None] ^ table[None, members[start:]]
+        first, second = np.nonzero(_BITS[block].sum(axis=2, dtype=np.int64) <= max_distance)
+        later = second > first
+        found.append(np.column_stack([members[first[later] + start], members[second[later] + start]]))
+    return np.sort(np.concatenate(found), axis=1)
