@@ -53,17 +53,17 @@ class Delivery:
     colour: float = 0.5
     grey: float = 0.04
     beauty: float = 0.04
-    cut: float = 0.12
+    cut: float = 0.2
     cut_share: tuple[float, float] = (0.05, 0.45)
     turn: float = 0.15
     turn_degrees: float = 10.0
-    zoom: float = 0.08
+    zoom: float = 0.12
     zoom_scale: tuple[float, float] = (0.5, 0.88)
     erase: float = 0.15
     shuffle: float = 0.0
     flip: float = 0.5
-    box_shift: float = 0.06
-    box_scale: tuple[float, float] = (0.88, 1.18)
+    box_shift: float = 0.08
+    box_scale: tuple[float, float] = (0.72, 1.06)
 
 
 def recompress(image: Picture, quality: int, codec: str = "JPEG") -> Picture:
