@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.scores import Scores
+from training.evaluation.scores import Scores
 
 
 @pytest.fixture

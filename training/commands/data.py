@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 from facecheck.models import write_atomically
-from training.audit import AuditSettings
-from training.audit import audit as run_audit
 from training.commands import FILE, FOLDER
-from training.layouts import Told, recognise
-from training.prepare import PrepareConfig
-from training.prepare import prepare as run_prepare
+from training.faces.audit import AuditSettings
+from training.faces.audit import audit as run_audit
+from training.faces.layouts import Told, recognise
+from training.faces.prepare import PrepareConfig
+from training.faces.prepare import prepare as run_prepare
 
 
 @click.command(context_settings={"show_default": True})

@@ -1,5 +1,6 @@
 """Photos to weights: autoencoder, train, average, update."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,17 @@ import click
 
 from facecheck.models import load_model, write_atomically
 from training.commands import FILE, FOLDER, NEW_FILE
-from training.data import read_manifest
-from training.evaluate import TIERS
-from training.presets import PRESETS
-from training.train import Reporting
-from training.train import average as average_models
-from training.train import train as run_training
-from training.trainer import TrainConfig
-from training.update import Dataset, read_cases, write_cases
-from training.update import update as update_model
-from training.upsampler import train_upsampler
+from training.data import FaceFile, read_manifest
+from training.evaluation.evaluate import TIERS
+from training.faces.audit import GATE, AuditSettings, gate
+from training.fitting.presets import PRESETS
+from training.fitting.train import Reporting
+from training.fitting.train import average as average_models
+from training.fitting.train import train as run_training
+from training.fitting.trainer import TrainConfig
+from training.fitting.update import Dataset, read_cases, write_cases
+from training.fitting.update import update as update_model
+from training.fitting.upsampler import train_upsampler
 
 
 @click.command(context_settings={"show_default": True})
@@ -60,12 +62,21 @@ def train(
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     learned = [row for row in rows if row.split == "train"]
+    if not unaudited:
+        _refuse_leaks(rows, config)
     click.echo(f"{len(learned)} faces, {config}")
     sources = tuple(sorted({f"{row.label}/{row.source}" for row in learned}))
     model = recipe.model_config(name, version, config, licence=licence, training_data=sources)
     watched = [row for row in rows if row.split == "val"]
     reporting = Reporting(tensorboard, wandb)
     click.echo(run_training(learned, model, config, backbone, out, watched, autoencoder, reporting))
+
+
+def _refuse_leaks(rows: Sequence[FaceFile], config: TrainConfig) -> None:
+    size, delivery = config.sizes()[-1], config.delivery
+    leaks = gate(rows, AuditSettings(faces=GATE.faces, size=size, delivery=delivery, boost=config.boost))
+    if leaks:
+        raise click.ClickException("\n".join(["the audit fails:", *leaks, "--unaudited trains all the same"]))
 
 
 @click.command(context_settings={"show_default": True})

@@ -7,12 +7,12 @@ import click
 import numpy as np
 
 from facecheck.models import load_model, write_atomically
-from training.calibrate import Wishes, fit_decision
-from training.calibration_table import decision_markdown
+from training.calibration.calibrate import Wishes, fit_decision
+from training.calibration.calibration_table import decision_markdown
+from training.calibration.limits import limits_markdown, measure_limits
+from training.calibration.validation import validation
 from training.commands import FILE, FOLDER, NEW_FILE
 from training.data import read_manifest
-from training.limits import limits_markdown, measure_limits
-from training.validation import validation
 
 
 @click.command(context_settings={"show_default": True})

@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from facecheck.errors import FacecheckError
-from training import tables
 from training.commands import FILE, FOLDER
-from training.compare import compare as compare_scores
 from training.data import read_manifest
-from training.evaluate import TIERS
-from training.report import Evaluation, around_markers, write_card, write_report, write_scores
-from training.robustness import CurvePoint, measure_curves, stratified
-from training.subject import judge, read_judged
-from training.summary import summarise
+from training.evaluation import tables
+from training.evaluation.compare import compare as compare_scores
+from training.evaluation.evaluate import TIERS
+from training.evaluation.report import Evaluation, around_markers, write_card, write_report, write_scores
+from training.evaluation.robustness import CurvePoint, measure_curves, stratified
+from training.evaluation.subject import judge, read_judged
+from training.evaluation.summary import summarise
 
 SCORES = click.Path(exists=True, path_type=Path)
 CURVE_FACES, ROUNDS = 300, 500

@@ -9,15 +9,15 @@ import numpy as np
 from tqdm import tqdm
 
 from facecheck.models import ModelConfig
-from training.ablation import augmentations
-from training.ablation import learning_curve as measure_curve
-from training.ablation import markdown as ablation_markdown
 from training.augment import Delivery
 from training.commands import FILE, FOLDER
 from training.data import FaceFile, read_manifest
-from training.features import Extractor, Features, View, extract
-from training.logo import GENERATOR, REAL_SOURCE, FineTuned, LinearProbe, Score, leave_one_out, markdown
-from training.trainer import TrainConfig
+from training.fitting.trainer import TrainConfig
+from training.unseen.ablation import augmentations
+from training.unseen.ablation import learning_curve as measure_curve
+from training.unseen.ablation import markdown as ablation_markdown
+from training.unseen.features import Extractor, Features, View, extract
+from training.unseen.logo import GENERATOR, REAL_SOURCE, FineTuned, LinearProbe, Score, leave_one_out, markdown
 
 EXTRACTORS = {"resnet50": Extractor.resnet50, "inception_resnet": Extractor.inception_resnet}
 WORK = click.option(

@@ -1,0 +1,37 @@
+"""The limits are read from measured errors, and every damage does what it says."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facecheck.models import Limits
+from training.calibration.limits import SWEEPS, Bin, _limit, measure_limits
+from training.data import FaceFile
+
+
+def test_limits_end_where_the_measured_accuracy_falls():
+    sizes, blocks = SWEEPS[0], SWEEPS[2]
+    ladder = [
+        Bin(16, 24, 99, 0.6),
+        Bin(24, 32, 99, 0.9),
+        Bin(32, 48, 99, 0.8),
+        Bin(48, 64, 99, 0.9),
+        Bin(64, np.inf, 99, 0.95),
+    ]
+    assert _limit(sizes, ladder) == 48
+    assert _limit(blocks, [Bin(1, 2, 99, 0.95), Bin(2, 3, 99, 0.9), Bin(3, np.inf, 99, 0.7)]) == 3
+    assert _limit(blocks, [Bin(1, 2, 99, 0.95), Bin(2, np.inf, 99, 0.9)]) == Limits().max_blockiness
+
+
+def test_too_few_faces_are_no_measurement():
+    with pytest.raises(ValueError, match="too few validation faces"):
+        _limit(SWEEPS[0], [])
+
+
+def test_every_damage_moves_its_measurement(tiny_model, astronaut, tmp_path):
+    Image.fromarray(astronaut[:300, 80:380]).save(tmp_path / "a.png")
+    rows = [
+        FaceFile(tmp_path / "a.png", label, "s", "val", label, (100, 40, 230, 190)) for label in ("real", "fake")
+    ] * 40
+    _, tables = measure_limits(tiny_model, rows, "cpu")
+    assert all(len(bins) >= 3 for bins in tables.values()), tables

@@ -1,0 +1,121 @@
+"""By hand, and against scikit-learn's own curve."""
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import roc_curve
+
+from training.evaluation.metrics import (
+    balanced,
+    clustered_draws,
+    clustered_interval,
+    coverage_risk,
+    equal_error_rate,
+    expected_calibration_error,
+    rate,
+    report,
+    wilson,
+)
+
+RNG = np.random.default_rng(0)
+TARGETS = RNG.integers(0, 2, 3000)
+SCORES = np.clip(0.5 + 0.25 * (2 * TARGETS - 1) + RNG.normal(0, 0.2, 3000), 0, 1)
+
+
+def test_balanced_accuracy_counts_both_classes_alike():
+    credit, targets = np.array([1, 1, 1, 0, 0.5]), np.array([0, 0, 0, 0, 1])
+    assert balanced(credit, targets) == pytest.approx((0.75 + 0.5) / 2)
+
+
+def test_calibration_error_agrees_with_scikit_learns_curve():
+    share, mean = calibration_curve(TARGETS, SCORES, n_bins=15)
+    count = np.histogram(SCORES, bins=np.linspace(0, 1, 16))[0]
+    expected = (np.abs(share - mean) * count[count > 0]).sum() / len(SCORES)
+    assert expected_calibration_error(SCORES, TARGETS) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_report_is_complete():
+    forced = ((SCORES >= 0.5) == TARGETS).astype(float)
+    credit = np.where(np.abs(SCORES - 0.5) < 0.05, 0.5, forced)
+    result = report(SCORES, TARGETS, credit, forced)
+    assert result.faces == 3000
+    assert result.coverage == pytest.approx((np.abs(SCORES - 0.5) >= 0.05).mean())
+    assert 0.3 < result.tpr_at[0] <= result.tpr_at[1] <= result.tpr_at[2] <= 1
+    threshold = np.quantile(SCORES[TARGETS == 0], 0.95, method="higher")
+    assert result.tpr_at[2] == pytest.approx((SCORES[TARGETS == 1] > threshold).mean(), abs=0.01)
+    assert result.auc > 0.9
+    assert result.ap > 0.9
+
+
+def test_intervals_over_sources_are_wider_than_over_faces():
+    clusters = np.array([f"s{i % 4}" for i in range(3000)])
+    shifted = SCORES + np.array([0, 0.3, -0.3, 0.1])[np.arange(3000) % 4]
+
+    def accuracy(index):
+        return balanced(((shifted[index] >= 0.5) == TARGETS[index]).astype(float), TARGETS[index])
+
+    coarse = clustered_interval(accuracy, clusters, TARGETS)
+    fine = clustered_interval(accuracy, np.array([str(i) for i in range(3000)]), TARGETS, rounds=100)
+    assert coarse[0] <= accuracy(np.arange(3000)) <= coarse[1]
+    assert coarse[1] - coarse[0] > fine[1] - fine[0]
+
+
+def test_the_report_agrees_with_scikit_learn():
+    forced = ((SCORES >= 0.5) == TARGETS).astype(float)
+    values = report(SCORES, TARGETS, forced, forced).named()
+    assert values["auc"] == pytest.approx(sklearn.metrics.roc_auc_score(TARGETS, SCORES))
+    assert values["ap"] == pytest.approx(sklearn.metrics.average_precision_score(TARGETS, SCORES))
+    assert values["brier"] == pytest.approx(sklearn.metrics.brier_score_loss(TARGETS, SCORES))
+    assert values["forced"] == pytest.approx(sklearn.metrics.balanced_accuracy_score(TARGETS, SCORES >= 0.5))
+    assert list(values)[-3:] == ["tpr@0.5%", "tpr@1.0%", "tpr@5.0%"]
+
+
+def test_a_report_of_one_class_is_refused():
+    with pytest.raises(ValueError, match="both classes"):
+        report(SCORES[:5], np.ones(5, int), np.ones(5), np.ones(5))
+
+
+def test_equal_error_rate_by_hand_and_on_many_scores():
+    # Four photographs and four fakes, one of each on the wrong side.
+    scores, targets = np.array([0.1, 0.2, 0.3, 0.7, 0.4, 0.8, 0.9, 1.0]), np.repeat([0, 1], 4)
+    assert equal_error_rate(*roc_curve(targets, scores)[:2]) == pytest.approx(0.25)
+    threshold = min(
+        np.sort(SCORES), key=lambda t: abs((SCORES[TARGETS == 0] >= t).mean() - (SCORES[TARGETS == 1] < t).mean())
+    )
+    wrong = (SCORES[TARGETS == 0] >= threshold).mean()
+    assert equal_error_rate(*roc_curve(TARGETS, SCORES)[:2]) == pytest.approx(wrong, abs=0.002)
+    assert equal_error_rate(*roc_curve(targets, targets)[:2]) == 0
+
+
+def test_coverage_and_risk_by_hand():
+    coverage, risk = coverage_risk(np.array([4.0, 1.0, 3.0, 2.0]), np.array([1.0, 0.0, 1.0, 0.0]))
+    assert coverage.tolist() == [0.25, 0.5, 0.75, 1]
+    assert risk.tolist() == pytest.approx([0, 0, 1 / 3, 1 / 2])
+    # Who is equally sure of everything errs alike at every coverage, in whatever order the files come.
+    assert coverage_risk(np.zeros(4), np.array([1.0, 1.0, 1.0, 0.0]))[1].tolist() == pytest.approx([0.25] * 4)
+
+
+def test_wilson_is_the_textbooks():
+    # Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+    for hits, count, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ):
+        assert wilson(hits, count) == pytest.approx((low, high), abs=1e-4)
+    assert rate("x", np.array([True, False])).rate == 0.5
+    with pytest.raises(ValueError, match="no faces"):
+        rate("x", np.array([], bool))
+
+
+def test_draws_take_whole_clusters_and_both_classes():
+    clusters = np.array(["b", "a", "b", "a", "c", "c"])
+    targets = np.array([0, 1, 0, 0, 1, 1])
+    for drawn in clustered_draws(clusters, targets, rounds=50):
+        count = np.bincount(drawn, minlength=6)
+        assert count[0] == count[2]
+        assert count[4] == count[5]
+        assert count[0] + count[3] == 2
+        assert count[1] + count[4] == 2

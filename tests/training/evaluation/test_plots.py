@@ -1,0 +1,67 @@
+"""What is drawn is what scikit-learn says of the same scores, and every picture says what it shows."""
+
+import numpy as np
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import auc, roc_auc_score
+
+from training.evaluation import plots
+from training.evaluation.robustness import CurvePoint
+from training.evaluation.summary import summarise
+
+FIGURES = ("reliability", "roc", "coverage", "size", "robustness")
+
+
+@pytest.fixture(scope="module")
+def part(made_up):
+    return made_up()
+
+
+@pytest.fixture(scope="module")
+def drawn(part):
+    points = [CurvePoint(name, "unit", level, 9, 0.9, 0.8, 0.7, 0.1) for name in ("jpeg", "blur") for level in (3, 1)]
+    figures = (
+        plots.reliability({"clean": part}),
+        plots.roc({"clean": part}),
+        plots.coverage_against_risk({"clean": part}),
+        plots.size_error([summarise("clean", part, rounds=2)]),
+        plots.robustness(points),
+    )
+    return dict(zip(FIGURES, figures, strict=True))
+
+
+def line(figure, label):
+    (found,) = [item for item in figure.axes[0].get_lines() if str(item.get_label()).startswith(label)]
+    return found.get_xdata(), found.get_ydata()
+
+
+def test_the_reliability_curve_is_scikit_learns(part, drawn):
+    mean, share = line(drawn["reliability"], "clean")
+    expected_share, expected_mean = calibration_curve(part.targets, part.p_fake, n_bins=15)
+    np.testing.assert_allclose(share, expected_share)
+    np.testing.assert_allclose(mean, expected_mean)
+
+
+def test_the_area_under_the_roc_curve_is_the_auc(part, drawn):
+    false_alarms, caught = line(drawn["roc"], "clean")
+    # The axis begins at 0.1 %; what is cut off is smaller than that.
+    assert auc(false_alarms, caught) == pytest.approx(roc_auc_score(part.targets, part.p_fake), abs=2e-3)
+
+
+def test_full_coverage_has_the_error_of_all_answers(part, drawn):
+    coverage, risk = line(drawn["coverage"], "clean")
+    assert coverage[-1] == 1
+    assert risk[-1] == pytest.approx(1 - part.forced.mean())
+
+
+def test_damage_grows_to_the_right(drawn):
+    jpeg, blur = drawn["robustness"].axes
+    assert jpeg.xaxis_inverted()
+    assert not blur.xaxis_inverted()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_picture_is_a_png_with_words(name, drawn):
+    assert plots.png(drawn[name]).startswith(b"\x89PNG")
+    assert all(axes.get_title() or axes.get_xlabel() for axes in drawn[name].axes)
+    assert drawn[name].axes[0].get_ylabel()

@@ -1,0 +1,76 @@
+"""The curves damage what they say, move the box along, and count right."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from facecheck.models import Decision
+from training.data import FaceFile
+from training.evaluation.robustness import CURVES, measure_curves, stratified
+
+STEPS = [(curve.name, level) for curve in CURVES for level in curve.levels]
+
+
+class Recorder:
+    """A checker that calls grey pictures generated, and remembers what it was shown."""
+
+    def __init__(self):
+        self.config = SimpleNamespace(decision=Decision(threshold=0.6, uncertain_from=0.6, uncertain_to=0.6))
+        self.shown = []
+
+    def judge(self, pictures, places):
+        self.shown.append([(picture, place.boxes[0]) for picture, place in zip(pictures, places, strict=True)])
+        return [(SimpleNamespace(p_fake=0.9 if picture.mean() < 150 else 0.5),) for picture in pictures]
+
+
+@pytest.fixture
+def rows(tmp_path):
+    found = []
+    for label, level in (("real", 200), ("fake", 100)):
+        path = tmp_path / f"{label}.png"
+        cv2.imwrite(str(path), np.full((240, 200, 3), level, np.uint8))
+        found.append(FaceFile(path, label, "s", "test", label, (40.0, 60.0, 140.0, 180.0)))
+    return found
+
+
+def test_a_perfect_detector_is_perfect_at_every_level(rows):
+    points = measure_curves(Recorder(), rows)
+    assert [(point.curve, point.level) for point in points] == STEPS
+    assert {(point.auc, point.forced, point.caught, point.false_alarms) for point in points} == {(1, 1, 1, 0)}
+
+
+def test_the_threshold_of_the_model_decides(rows):
+    strict = Recorder()
+    strict.config.decision = Decision(threshold=0.4, uncertain_from=0.4, uncertain_to=0.4)
+    points = measure_curves(strict, rows)
+    assert {(point.auc, point.forced, point.caught, point.false_alarms) for point in points} == {(1, 0.5, 1, 1)}
+
+
+def test_the_box_moves_with_the_picture(rows):
+    recorder = Recorder()
+    measure_curves(recorder, rows)
+    shown = dict(zip(STEPS, recorder.shown[0], strict=True))
+    for level in (96, 48, 24):
+        picture, box = shown["scale", level]
+        assert max(box[2:] - box[:2]) == pytest.approx(level, rel=0.03)
+        assert picture.shape[0] == pytest.approx(240 * level / 120, abs=1)
+    assert shown["scale", 160][0].shape == (240, 200, 3)  # nothing is enlarged
+    picture, box = shown["crop", 0.5]
+    inside = np.clip(box, 0, (picture.shape[1], picture.shape[0]) * 2)
+    assert np.prod(inside[2:] - inside[:2]) == pytest.approx(0.5 * 100 * 120)
+    assert shown["noise", 25][0].std() == pytest.approx(25, rel=0.15)
+
+
+def test_the_chosen_faces_are_even_over_sources_and_always_the_same(tmp_path):
+    row = FaceFile(tmp_path / "0", "real", "big", "test", "0", (0, 0, 1, 1))
+    rows = [replace(row, path=tmp_path / str(k), source="big" if k >= 5 else "small") for k in range(100)]
+    rows += [replace(row, path=tmp_path / f"f{k}", label="fake") for k in range(8)]
+    chosen = stratified(rows, 40)
+    assert chosen == stratified(rows, 40)
+    assert len(set(chosen)) == len(chosen)
+    counts = [sum(r.label == "real" and r.source == name for r in chosen) for name in ("small", "big")]
+    assert counts == [5, 15]
+    assert sum(r.label == "fake" for r in chosen) == 8

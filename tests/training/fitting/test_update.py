@@ -1,0 +1,125 @@
+"""The gate lets progress through, and nothing else."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from facecheck.models import load_model, save_model
+from training.__main__ import main
+from training.data import FaceFile, read_manifest, sampling_weights
+from training.evaluation.compare import Difference, compare
+from training.fitting.trainer import TrainConfig
+from training.fitting.update import Case, Dataset, Outcome, _losses, answered, mixed, read_cases, update, write_cases
+
+CONFIG = TrainConfig(steps=2, batch=4, phases=((1.0, 32),), warmup=1, workers=0, frozen=())
+
+
+def test_train_runs_from_the_command_line(data, tmp_path):
+    out = tmp_path / "run"
+    arguments = [
+        "train",
+        str(data),
+        str(out),
+        "--preset",
+        "mobilenet_v2",
+        "--name",
+        "t",
+        "--steps",
+        "2",
+        "--batch",
+        "2",
+    ]
+    arguments += ["--phase", "1", "32", "--unaudited"]
+    assert CliRunner().invoke(main, arguments, catch_exceptions=False).exit_code == 0
+    config = load_model(out).config
+    assert config.training_data == ("fake/sc", "fake/sd", "real/sa", "real/sb")
+    assert config.licence
+    assert config.architecture == "mobilenet_v2"
+
+
+def rows(label: str, source: str, count: int) -> list[FaceFile]:
+    return [FaceFile(Path(f"{source}{i}"), label, source, "train", f"{source}{i}", (0, 0, 1, 1)) for i in range(count)]
+
+
+def test_replay_gives_the_new_faces_their_share_of_their_class():
+    old = rows("real", "a", 400) + rows("fake", "b", 300) + rows("fake", "c", 50)
+    both, boost = mixed(old, rows("fake", "b", 20) + rows("fake", "d", 5), 0.3)
+    weights = sampling_weights(both, boost)
+    is_new = np.array([row.source.startswith("new:") for row in both])
+    fake = np.array([row.label == "fake" for row in both])
+    assert weights[is_new & fake].sum() / weights[fake].sum() == pytest.approx(0.3)
+    assert weights[fake].sum() == pytest.approx(0.5)
+
+
+def difference(low: float, high: float, metric: str = "auc") -> Difference:
+    middle = (low + high) / 2
+    return Difference("web", metric, 0.9, 0.9 + middle, middle, low, high, 0.5)
+
+
+def outcome(**changes: object) -> Outcome:
+    good = Outcome(Path("m"), (difference(-0.01, 0.02),), (difference(0.01, 0.03),), (), ())
+    return replace(good, **changes)
+
+
+def test_only_progress_without_losses_is_kept():
+    assert outcome().refusals == []
+    assert "Kept." in outcome().to_markdown()
+    (reason,) = outcome(old=(difference(-0.03, -0.01),)).refusals
+    assert reason == "auc fell by 0.0200 on the old data, tier web"
+    (reason,) = outcome(new=(difference(-0.02, 0.01),)).refusals
+    assert reason == "nothing became better on the new data"
+    (reason,) = outcome(returned=(Case("ab" * 32, "real", "web", "m 1"),)).refusals
+    assert reason == "case abababababab (real, web) is wrong again"
+    assert outcome(old=(difference(-0.03, -0.01, "ece"),)).refusals == []
+
+
+def test_losses_are_those_of_the_paired_bootstrap(made_up):
+    good, bad = made_up(shift=0.3), made_up(shift=0.1)
+    assert {d.metric for d in _losses(compare(good, bad))} >= {"auc", "forced"}
+    assert _losses(compare(bad, good)) == []
+    assert _losses(compare(good, good)) == []
+
+
+def test_cases_name_the_wrong_files_and_survive_the_disk(tmp_path, row):
+    from training.evaluation.scores import Scores
+
+    for k in range(3):
+        (tmp_path / f"{k}.jpg").write_bytes(bytes([k]))
+    table = Scores.from_rows([
+        row(0, "fake", 0.1, verdict="real"), row(1, "fake", 0.9), row(2, "real", 0.5, verdict="uncertain"),
+    ])  # fmt: skip
+    (wrong,) = answered(table, tmp_path, rightly=False)
+    assert wrong == Case(hashlib.sha256(b"\x00").hexdigest(), "fake", "clean", "")
+    assert [case.sha256 for case in answered(table, tmp_path, rightly=True)] == [hashlib.sha256(b"\x01").hexdigest()]
+    named = replace(wrong, missed_by="m 1")
+    write_cases(tmp_path / "cases.csv", [named, named])
+    assert read_cases(tmp_path / "cases.csv") == [named]
+    assert read_cases(tmp_path / "none.csv") == []
+
+
+def test_an_update_is_trained_calibrated_and_judged(data, tiny_model, tmp_path):
+    weights = save_model(tiny_model.network, tiny_model.config, tmp_path / "model")
+    both = Dataset(data, tuple(read_manifest(data)))
+    result = update(weights, both, both, CONFIG, tmp_path / "out", tiers=("clean",))
+    made = load_model(result.model).config
+    assert made.version == f"{tiny_model.config.version}+update"
+    assert made.training_data == ("fake/sc", "fake/sd", "real/sa", "real/sb")
+    assert {d.metric for d in result.old} >= {"auc", "balanced_accuracy", "forced"}
+    with pytest.raises(ValueError, match="train and its test split"):
+        update(weights, both, Dataset(data, ()), CONFIG, tmp_path / "none")
+
+
+def test_update_from_the_command_line_remembers_mistakes(data, tiny_model, tmp_path):
+    weights = save_model(tiny_model.network, tiny_model.config, tmp_path / "model")
+    arguments = ["update", str(weights), str(data), str(tmp_path / "out"), "--replay", str(data), "--steps", "2"]
+    arguments += ["--batch", "4", "--side", "32", "--tier", "clean", "--cases", str(tmp_path / "cases.csv")]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code in (0, 1), done.output
+    assert ("Kept." in done.output) == (done.exit_code == 0)
+    assert (tmp_path / "out" / "update.md").read_text() in done.output
+    wrong = read_cases(tmp_path / "cases.csv")
+    assert all(case.missed_by == "tiny 0" for case in wrong)

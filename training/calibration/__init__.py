@@ -1,0 +1,1 @@
+"""Logits to decisions: temperature, thresholds, budgets, limits; on validation data only."""

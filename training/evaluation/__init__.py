@@ -1,0 +1,1 @@
+"""Weights to numbers: whole pipeline, delivery tiers, robustness, comparison, reports."""

@@ -1,0 +1,88 @@
+"""The whole pipeline on labelled files, from JPEG bytes to verdict, in three delivery tiers."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from facecheck import image
+from facecheck.checker import FaceChecker
+from facecheck.detection import Detections
+from facecheck.result import Prediction
+from training.data import FaceFile
+from training.evaluation.scores import FACTS, Scores
+
+TIERS: dict[str, tuple[int, int] | None] = {"clean": None, "web": (768, 60), "hard": (512, 40)}
+"""Name -> (longest side in pixels, JPEG quality); None leaves the file as it is."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One file, judged. `detected` is False where MTCNN missed the face and the manifest's box was used."""
+
+    row: FaceFile
+    prediction: Prediction
+    detected: bool
+
+
+def delivered(data: bytes, tier: str) -> bytes:
+    """The file as it arrives through a tier; both classes alike."""
+    settings = TIERS[tier]
+    if settings is None:
+        return data
+    side, quality = settings
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
+def score(checker: FaceChecker, rows: Sequence[FaceFile], tier: str) -> Iterator[Scored]:
+    """Judge every row's file, in order."""
+    files = (delivered(row.path.read_bytes(), tier) for row in rows)
+    for row, prediction in zip(rows, checker.stream(files), strict=True):
+        if prediction.error is not None:
+            raise ValueError(f"{row.path}: {prediction.error}")
+        detected = bool(prediction.faces)
+        yield Scored(row, prediction if detected else _at_known_box(checker, row, tier), detected)
+
+
+def _at_known_box(checker: FaceChecker, row: FaceFile, tier: str) -> Prediction:
+    pixels = image.load(delivered(row.path.read_bytes(), tier))
+    # The manifest's box is in the pixels of the file as stored.
+    with Image.open(row.path) as stored:
+        scale = pixels.shape[1] / stored.width
+    box = np.array([row.box], np.float32) * np.float32(scale)
+    place = Detections(box, np.zeros((1, 5, 2), np.float32), np.zeros(1, np.float32))
+    return Prediction(str(row.path), faces=checker.judge([pixels], [place])[0])
+
+
+def score_tiers(
+    checker: FaceChecker, rows: Sequence[FaceFile], root: Path, tiers: Sequence[str] = tuple(TIERS)
+) -> Scores:
+    """Every row in every tier, as a table; `root` is the folder of the manifest."""
+    threshold = checker.config.decision.threshold
+    return Scores.from_rows(
+        _columns(item, tier, root, threshold)
+        for tier in tiers
+        for item in tqdm(score(checker, rows, tier), desc=tier, total=len(rows), unit="face", disable=None)
+    )
+
+
+def _columns(item: Scored, tier: str, root: Path, threshold: float) -> dict[str, Any]:
+    row, prediction = item.row, item.prediction
+    return {name: getattr(row, name) for name in FACTS} | {
+        "file": row.path.relative_to(root).as_posix(),
+        "tier": tier,
+        "p_fake": prediction.p_fake,
+        "threshold": threshold,
+        "verdict": str(prediction.verdict),
+        "detected": item.detected,
+        "face_px": max(face.size_px for face in prediction.faces),
+    }

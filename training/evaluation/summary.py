@@ -1,0 +1,209 @@
+"""What one tier of a score table says: overall, by source, by generator, by face size, by who is in the picture."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from training.evaluation.metrics import (
+    Bools,
+    Floats,
+    Indices,
+    Rate,
+    Report,
+    clustered_draws,
+    coverage_risk,
+    rate,
+    report,
+)
+from training.evaluation.scores import Scores, Words
+
+SIZE_EDGES = (0, 32, 48, 64, 96, 128, 160, 192, 256)
+AGE_EDGES = (0, 3, 10, 20, 40, 60)
+SMALLEST_GROUP = 20
+POOLED_FALSE_ALARMS = 0.01
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source: verdicts, and errors at the threshold with no uncertain answers.
+
+    Attributes:
+        right, uncertain: shares of the verdicts.
+        error: photographs accused, or fakes missed, when an answer is forced.
+    """
+
+    name: str
+    faces: int
+    right: float
+    uncertain: float
+    error: Rate
+
+
+@dataclass(frozen=True)
+class Generator:
+    """The fakes of one generator against all photographs of the tier.
+
+    Attributes:
+        tpr: share caught where 1 % of all photographs are accused. caught: share caught at the threshold.
+    """
+
+    name: str
+    auc: float
+    tpr: float
+    caught: Rate
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Photographs (false alarms) or fakes (misses) of people who share an attribute."""
+
+    attribute: str
+    label: str
+    error: Rate
+
+
+@dataclass(frozen=True)
+class TierSummary:
+    """Everything that is reported of one tier.
+
+    Attributes:
+        intervals: 95 % bootstrap intervals over sources, of the metrics in `Report.named`.
+        aurc: area under the coverage-risk curve. missed: faces that the detector did not find.
+        worst_real, worst_fake, worst_slice: the highest error among sources and attributes of at least
+            `SMALLEST_GROUP` faces.
+    """
+
+    tier: str
+    report: Report
+    intervals: dict[str, tuple[float, float]]
+    aurc: float
+    missed: int
+    sources: tuple[Source, ...]
+    generators: tuple[Generator, ...]
+    sizes: tuple[Rate, ...]
+    fairness: tuple[Slice, ...]
+    worst_real: Rate | None
+    worst_fake: Rate | None
+    worst_slice: Rate | None
+
+
+def summarise(tier: str, part: Scores, rounds: int = 500) -> TierSummary:
+    """All numbers of one tier; `rounds` of the bootstrap."""
+    found, slices = sources(part), fairness(part)
+    return TierSummary(
+        tier=tier,
+        report=report_of(part),
+        intervals=intervals(part, rounds),
+        aurc=float(coverage_risk(part.confidence, part.forced)[1].mean()),
+        missed=int((~part.detected).sum()),
+        sources=found,
+        generators=generators(part),
+        sizes=sizes(part),
+        fairness=slices,
+        worst_real=worst([source.error for source in found if source.name.startswith("real/")]),
+        worst_fake=worst([source.error for source in found if source.name.startswith("fake/")]),
+        worst_slice=worst([item.error for item in slices]),
+    )
+
+
+def report_of(part: Scores) -> Report:
+    """The metrics of a table."""
+    return report(part.p_fake, part.targets, part.credit, part.forced)
+
+
+def intervals(part: Scores, rounds: int) -> dict[str, tuple[float, float]]:
+    """95 % interval of every metric: whole sources drawn anew within each class."""
+    found = resampled(part, clustered_draws(part.strata, part.targets, rounds))
+    low, high = np.quantile(found, [0.025, 0.975], axis=0).tolist()
+    return dict(zip(report_of(part).named(), zip(low, high, strict=True), strict=True))
+
+
+def resampled(part: Scores, draws: Iterable[Indices]) -> Floats:
+    """(rounds, metrics): the metrics of `Report.named`, in its order, of each bootstrap sample."""
+    p_fake, targets, credit, forced = part.p_fake, part.targets, part.credit, part.forced
+    return np.array([list(report(p_fake[i], targets[i], credit[i], forced[i]).named().values()) for i in draws])
+
+
+def sources(part: Scores) -> tuple[Source, ...]:
+    """Every "label/source", in alphabetical order."""
+    wrong, credit = part.forced == 0, part.credit
+
+    def source(name: str, inside: Bools) -> Source:
+        mine = credit[inside]
+        return Source(
+            name, len(mine), float((mine == 1).mean()), float((mine == 0.5).mean()), rate(name, wrong[inside])
+        )
+
+    return tuple(source(name, inside) for name, inside in _groups(part.strata))
+
+
+def generators(part: Scores) -> tuple[Generator, ...]:
+    """Every generator against all photographs; fakes without a generator go by their source."""
+    real, fake = part.where(part.label == "real"), part.where(part.label == "fake")
+    names = np.where(fake.generator == "", fake.source, fake.generator)
+    limit = threshold_at(real.p_fake, POOLED_FALSE_ALARMS)
+
+    def generator(name: str, inside: Bools) -> Generator:
+        scores = fake.p_fake[inside]
+        targets = np.repeat([0, 1], [len(real), len(scores)])
+        area = float(roc_auc_score(targets, np.concatenate([real.p_fake, scores])))
+        return Generator(name, area, float((scores > limit).mean()), rate(name, fake.forced[inside] == 1))
+
+    return tuple(generator(name, inside) for name, inside in _groups(names))
+
+
+def threshold_at(real_scores: Floats, false_alarms: float) -> float:
+    """The score that at most this share of the photographs exceeds; a higher one is called fake."""
+    ordered = np.sort(real_scores)[::-1]
+    return float(ordered[int(false_alarms * len(ordered))])
+
+
+def sizes(part: Scores) -> tuple[Rate, ...]:
+    """Error of forced answers by the face's size after delivery, in pixels; unknown sizes are left out."""
+    return _binned(part.face_px, SIZE_EDGES, part.forced == 0)
+
+
+def fairness(part: Scores) -> tuple[Slice, ...]:
+    """False alarms and misses by age, gender and ethnicity, where the source says so."""
+    found = []
+    for label in ("real", "fake"):
+        mine = part.where(part.label == label)
+        wrong = mine.forced == 0
+        ages = np.array([_years(text) for text in mine.age.tolist()])
+        found += [Slice("age", label, item) for item in _binned(ages, AGE_EDGES, wrong)]
+        words = np.where(np.isnan(ages), mine.age, "")
+        for attribute, values in (("age", words), ("gender", mine.gender), ("ethnicity", mine.ethnicity)):
+            known = ((name, inside) for name, inside in _groups(values) if name)
+            found += [Slice(attribute, label, rate(name, wrong[inside])) for name, inside in known]
+    return tuple(found)
+
+
+def worst(rates: Sequence[Rate]) -> Rate | None:
+    """The highest rate among those of at least `SMALLEST_GROUP` faces."""
+    large = [item for item in rates if item.faces >= SMALLEST_GROUP]
+    return max(large, key=lambda item: item.rate, default=None)
+
+
+def _years(text: str) -> float:
+    """Age as a number; nan for none, and for words such as "adult", which make groups of their own."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _groups(names: Words) -> list[tuple[str, Bools]]:
+    return [(str(name), names == name) for name in np.unique(names)]
+
+
+def _binned(values: Floats, edges: Sequence[int], hits: Bools) -> tuple[Rate, ...]:
+    """The rate of `hits` between edges, low included; the last bin is open, empty ones are left out."""
+    found = []
+    for low, high in itertools.pairwise((*edges, np.inf)):
+        inside = (values >= low) & (values < high)
+        if inside.any():
+            found.append(rate(f"{low} to {high:g}" if np.isfinite(high) else f"from {low}", hits[inside]))
+    return tuple(found)

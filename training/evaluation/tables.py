@@ -1,0 +1,139 @@
+"""The report's tables as Markdown. Each function gives a heading, an explanation and a table, or nothing."""
+
+from collections.abc import Iterable, Sequence
+
+from training.evaluation.compare import Difference
+from training.evaluation.metrics import FALSE_ALARM_RATES, Rate
+from training.evaluation.robustness import CurvePoint
+from training.evaluation.summary import POOLED_FALSE_ALARMS, SMALLEST_GROUP, TierSummary
+
+Cells = dict[tuple[str, ...], str]
+"""One column of a table: the words that begin a line -> what stands there."""
+
+
+def overall(tiers: Sequence[TierSummary]) -> str:
+    """The table of tiers, and the intervals of every metric."""
+    rates = [f"TPR@{rate:.1%} FPR" for rate in FALSE_ALARM_RATES]
+    head = ["tier", "balanced accuracy", "forced", "coverage", "AUC [95 %]", "AP", *rates, "EER", "ECE", "Brier",
+            "AURC", "missed by MTCNN"]  # fmt: skip
+    names = list(tiers[0].report.named())
+    intervals = _table(["tier", *names], ([t.tier, *(_span(t.intervals[name]) for name in names)] for t in tiers))
+    worst = _table(
+        ["tier", "photographs", "accused", "fakes", "missed", "attribute", "error"],
+        ([t.tier, *_worst(t.worst_real), *_worst(t.worst_fake), *_worst(t.worst_slice)] for t in tiers),
+    )
+    return "\n\n".join((
+        "## Tiers", _table(head, (_tier_cells(tier) for tier in tiers)),
+        "95 % intervals, bootstrap over whole sources:", intervals,
+        f"Worst sources and worst attribute, of those with at least {SMALLEST_GROUP} faces, forced answers:", worst,
+    ))  # fmt: skip
+
+
+def _tier_cells(tier: TierSummary) -> list[str]:
+    r = tier.report
+    return [
+        tier.tier, f"{r.balanced_accuracy:.3f}", f"{r.forced:.3f}", f"{r.coverage:.3f}",
+        f"{r.auc:.4f} {_span(tier.intervals['auc'])}", f"{r.ap:.4f}", *(f"{value:.3f}" for value in r.tpr_at),
+        f"{r.eer:.3f}", f"{r.ece:.3f}", f"{r.brier:.3f}", f"{tier.aurc:.4f}", f"{tier.missed} of {r.faces}",
+    ]  # fmt: skip
+
+
+def sources(tiers: Sequence[TierSummary]) -> str:
+    """Verdicts and forced errors of every source in every tier."""
+    note = "The forced error of a real source is its false-alarm rate at the threshold. Intervals: Wilson, 95 %."
+    right: list[Cells] = [
+        {(x.name, str(x.faces)): f"{x.right:.1%} / {x.uncertain:.1%}" for x in t.sources} for t in tiers
+    ]
+    error: list[Cells] = [{(x.name, str(x.faces)): _rate(x.error) for x in t.sources} for t in tiers]
+    heads = [f"{t.tier}: right / uncertain" for t in tiers] + [f"{t.tier}: forced error" for t in tiers]
+    return _across("## Sources", note, ["source", "faces"], heads, right + error)
+
+
+def generators(tiers: Sequence[TierSummary]) -> str:
+    """Every generator's fakes against all photographs."""
+    at = f"{POOLED_FALSE_ALARMS:.0%}"
+    note = (
+        f"Each generator against all photographs; TPR where {at} of all of them are accused; caught at the threshold."
+    )
+    cells: list[Cells] = [
+        {(g.name, str(g.caught.faces)): f"{g.auc:.4f} / {g.tpr:.3f} / {_rate(g.caught)}" for g in t.generators}
+        for t in tiers
+    ]
+    heads = [f"{t.tier}: AUC / TPR@{at} FPR / caught" for t in tiers]
+    return _across("## Generators", note, ["generator", "faces"], heads, cells)
+
+
+def sizes(tiers: Sequence[TierSummary]) -> str:
+    """Error of forced answers by face size."""
+    note = "Error of forced answers by the longer side of the face box after delivery."
+    cells: list[Cells] = [{(item.name,): f"{_rate(item)} of {item.faces}" for item in t.sizes} for t in tiers]
+    return _across("## Face sizes", note, ["face, px"], [t.tier for t in tiers], cells)
+
+
+def fairness(tiers: Sequence[TierSummary]) -> str:
+    """False alarms and misses by attribute."""
+    note = (
+        "Forced answers, where the source says who is in the picture. Few faces make wide intervals: read those first."
+    )
+    errors = {"real": "accused photographs", "fake": "missed fakes"}
+    cells: list[Cells] = [
+        {(s.attribute, s.error.name, errors[s.label], str(s.error.faces)): _rate(s.error) for s in t.fairness}
+        for t in tiers
+    ]
+    return _across("## Fairness", note, ["attribute", "group", "error", "faces"], [t.tier for t in tiers], cells)
+
+
+def robustness(points: Sequence[CurvePoint]) -> str:
+    """The robustness curves as numbers."""
+    head = ["damage", "level", "AUC", "forced", "generated, caught", "photographs, accused"]
+    lines = [
+        [f"{p.curve} ({p.unit})", f"{p.level:g}", f"{p.auc:.4f}", f"{p.forced:.3f}", f"{p.caught:.3f}",
+         f"{p.false_alarms:.3f}"]
+        for p in points
+    ]  # fmt: skip
+    note = f"One damage at a time on the same {points[0].faces} faces, forced answers." if points else ""
+    return _section("## Robustness", note, head, lines)
+
+
+def differences(compared: Sequence[Difference], first: str, second: str) -> str:
+    """The paired comparison."""
+    head = ["tier", "metric", first, second, "difference [95 %]", "p"]
+    lines = [
+        [d.tier, d.metric, f"{d.first:.4f}", f"{d.second:.4f}", f"{d.difference:+.4f} [{d.low:+.4f}, {d.high:+.4f}]",
+         f"{d.p_value:.3f}"]
+        for d in compared
+    ]  # fmt: skip
+    note = "Paired bootstrap over groups. Lower is better for eer, ece and brier."
+    return _section("## Comparison", note, head, lines)
+
+
+def _across(heading: str, note: str, keys: Sequence[str], heads: Sequence[str], columns: Sequence[Cells]) -> str:
+    """One line for each key that occurs in a column; a column without it stays empty there."""
+    lines = [
+        [*key, *(column.get(key, "") for column in columns)] for key in dict.fromkeys(k for c in columns for k in c)
+    ]
+    return _section(heading, note, [*keys, *heads], lines)
+
+
+def _section(heading: str, note: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return "\n\n".join(part for part in (heading, note, _table(head, lines)) if part) if lines else ""
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    return "\n".join([_line(head), "|" + "---|" * len(head), *(_line(cells) for cells in lines)])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _span(interval: tuple[float, float]) -> str:
+    return f"[{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def _rate(item: Rate) -> str:
+    return f"{item.rate:.1%} [{item.low:.1%}, {item.high:.1%}]"
+
+
+def _worst(item: Rate | None) -> tuple[str, str]:
+    return (item.name, _rate(item)) if item else ("none so large", "")

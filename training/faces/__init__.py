@@ -1,0 +1,1 @@
+"""Photos to faces: recognise what is there, cut, group, split, and look for leaks."""

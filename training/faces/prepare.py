@@ -1,0 +1,280 @@
+"""Photos -> one face a file and a manifest: surveyed, cut, grouped, split.
+
+Every finished file is noted in OUT/.prepare at once; a run that was killed goes on from there. The survey (hash,
+format, quality) comes first, because exact copies are then never cut, and because lossless pictures are compressed with
+the qualities of the real JPEGs that were seen, so that "was once a PNG" gives no class away.
+"""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from facecheck.models import write_atomically
+from training.faces import facecut, grouping, prepare_report
+from training.faces.facecut import CutJob
+from training.faces.layouts import Found, Photo
+from training.faces.ledger import Entry, Ledger
+from training.faces.originals import Original, quality_for, real_qualities, survey
+from training.faces.prepare_report import Dropped
+
+COLUMNS = (
+    "file", "label", "source", "generator", "split", "group", "face_px", "x0", "y0", "x1", "y1", "n_faces",
+    "orig_width", "orig_height", "orig_format", "orig_quality", "recoded_quality", "age", "gender", "ethnicity",
+    "sha256", "licence",
+)  # fmt: skip
+WORK = ".prepare"
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """How photos become faces.
+
+    Attributes:
+        min_face_px: shorter faces are dropped. all_faces: not only the largest of a photo.
+        split: shares of train, val and test. keep_split: keep what the data sets give.
+        near: perceptual hashes that differ in so many of 128 bits share a group.
+        identity_weights: of the face network; faces whose embeddings have at least the cosine `identity_similarity`
+            share a group. None: people are not recognised.
+        workers: processes; 0 works in this one.
+    """
+
+    min_face_px: int = 48
+    all_faces: bool = False
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    keep_split: bool = False
+    near: int = grouping.MAX_DISTANCE
+    identity_weights: Path | None = None
+    identity_similarity: float = 0.7
+    seed: int = 0
+    workers: int = 2
+
+    def cutting(self) -> dict[str, Any]:
+        """What changes the face files; a folder is continued only with the same."""
+        return {"min_face_px": self.min_face_px, "all_faces": self.all_faces, "identity": bool(self.identity_weights)}
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """A photo and what its file is."""
+
+    photo: Photo
+    original: Original
+
+    @property
+    def key(self) -> str:
+        """Of the ledger: the same bytes under the same name are cut once."""
+        return f"{self.photo.label}/{self.photo.source}/{self.original.sha256}"
+
+
+def prepare(found: Sequence[Found], out: Path, config: PrepareConfig) -> str:
+    """Make OUT/manifest.csv, OUT/<label>/<source>/*.jpg, OUT/dropped.csv and OUT/report.md.
+
+    Args:
+        found: as `layouts.recognise` gives it, one for each place.
+
+    Returns:
+        The report, markdown; if nothing was left to do, a line that says so before it.
+
+    Raises:
+        ValueError: OUT was begun with settings that give other face files.
+    """
+    work = out / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    _check_settings(work, config)
+    photos = [photo for place in found for photo in place.photos]
+    fingerprint, finished = _fingerprint(photos, config), work / "finished"
+    if finished.is_file() and finished.read_text() == fingerprint and (out / "manifest.csv").is_file():
+        return f"Nothing to do: {out} is finished.\n\n" + (out / "report.md").read_text(encoding="utf-8")
+    finished.unlink(missing_ok=True)
+    surveyed = _survey(photos, work)
+    dropped = [Dropped(path, reason) for place in found for path, reason in place.skipped]
+    unique = _without_copies(surveyed, dropped)
+    entries = _cut(unique, out, config)
+    rows, moved = _rows(unique, entries, dropped, config)
+    _remove_strays(out, {row["file"] for row in rows}, entries)
+    report = prepare_report.markdown([place.layout for place in found], rows, dropped, moved)
+    write_atomically(out / "dropped.csv", prepare_report.dropped_csv(dropped))
+    write_atomically(out / "report.md", report.encode())
+    write_atomically(out / "manifest.csv", _csv(rows))
+    write_atomically(finished, fingerprint.encode())
+    return report
+
+
+def _check_settings(work: Path, config: PrepareConfig) -> None:
+    file, mine = work / "settings.json", config.cutting()
+    if not file.is_file():
+        write_atomically(file, json.dumps(mine).encode())
+    elif (theirs := json.loads(file.read_text())) != mine:
+        raise ValueError(f"{work.parent} was begun with {theirs}, not {mine}; use the same options or another folder")
+
+
+def _fingerprint(photos: Sequence[Photo], config: PrepareConfig) -> str:
+    settings = {**asdict(config), "workers": None, "identity_weights": str(config.identity_weights)}
+    told = [repr(settings), *(f"{photo!r} {_stamp(photo.path)}" for photo in photos)]
+    return hashlib.sha256("\n".join(told).encode(errors="backslashreplace")).hexdigest()
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _cut_each(jobs: Sequence[CutJob], config: PrepareConfig) -> Iterator[Entry]:
+    """Results in the order of the jobs, from one detector in every process."""
+    settings = (config.min_face_px, config.all_faces, config.identity_weights)
+    if not jobs:
+        return
+    if not config.workers:
+        yield from map(facecut.FaceCutter(*settings).cut, jobs)
+        return
+    with ProcessPoolExecutor(config.workers, get_context("spawn"), facecut.start_worker, settings) as pool:
+        yield from pool.map(facecut.cut_in_worker, jobs, chunksize=max(min(len(jobs) // (8 * config.workers), 16), 1))
+
+
+def _survey(photos: Sequence[Photo], work: Path) -> list[Surveyed]:
+    keys = {photo.path: f"{photo.path} {_stamp(photo.path)}" for photo in photos}
+    paths = {key: path for path, key in keys.items()}
+    with Ledger(work / "survey.jsonl") as ledger:
+        for key in tqdm(ledger.missing(keys.values()), "survey", unit="file"):
+            ledger.add(key, asdict(survey(paths[key])))
+        return [Surveyed(photo, _original(ledger.entries[keys[photo.path]])) for photo in photos]
+
+
+def _original(entry: Entry) -> Original:
+    return Original(**{name: value for name, value in entry.items() if name != "key"})
+
+
+def _without_copies(surveyed: Sequence[Surveyed], dropped: list[Dropped]) -> list[Surveyed]:
+    """One of each picture; of a picture that is called real in one place and fake in another, none."""
+    labels: defaultdict[str, set[str]] = defaultdict(set)
+    for item in surveyed:
+        labels[item.original.sha256].add(item.photo.label)
+    first: dict[str, Surveyed] = {}
+    for item in surveyed:
+        sha256 = item.original.sha256
+        if not sha256:
+            dropped.append(Dropped(item.photo.path, "unreadable", "missing, too large, or no permission"))
+        elif len(labels[sha256]) > 1:
+            dropped.append(Dropped(item.photo.path, prepare_report.CONFLICT, f"called {item.photo.label} here"))
+        elif sha256 in first:
+            dropped.append(Dropped(item.photo.path, "duplicate", str(first[sha256].photo.path)))
+        else:
+            first[sha256] = item
+    return list(first.values())
+
+
+def _cut(unique: Sequence[Surveyed], out: Path, config: PrepareConfig) -> dict[str, Entry]:
+    qualities = _qualities(unique, out / WORK)
+    by_key = {item.key: item for item in unique}
+    with Ledger(out / WORK / "faces.jsonl") as ledger:
+        lost = {key for key in by_key if not _files_exist(out, ledger.entries.get(key))}
+        todo = [key for key in by_key if key in lost or key not in ledger.entries]
+        jobs = [_job(by_key[key], out, qualities) for key in todo]
+        results = tqdm(_cut_each(jobs, config), "faces", len(todo), unit="photo")
+        for key, result in zip(todo, results, strict=True):
+            recoded = _recode_quality(by_key[key], qualities) or ""
+            ledger.add(key, {**result, "folder": "/".join(key.split("/")[:2]), "recoded_quality": recoded})
+        return ledger.entries
+
+
+def _qualities(unique: Sequence[Surveyed], work: Path) -> list[int]:
+    """The qualities to draw from, fixed when a folder is begun, so that a resumed run draws the same."""
+    file = work / "qualities.json"
+    if not file.is_file():
+        drawn_from = real_qualities([(item.photo.label, item.original) for item in unique])
+        write_atomically(file, json.dumps(drawn_from).encode())
+    qualities: list[int] = json.loads(file.read_text())
+    return qualities
+
+
+def _recode_quality(item: Surveyed, qualities: Sequence[int]) -> int | None:
+    return quality_for(item.original.sha256, qualities) if item.original.is_lossless else None
+
+
+def _job(item: Surveyed, out: Path, qualities: Sequence[int]) -> CutJob:
+    folder = out / item.photo.label / item.photo.source
+    return CutJob(item.photo.path, item.original.sha256, folder, _recode_quality(item, qualities), item.photo.box)
+
+
+def _files_exist(out: Path, entry: Entry | None) -> bool:
+    return entry is None or all((out / entry["folder"] / face["name"]).is_file() for face in entry["faces"])
+
+
+def _rows(
+    unique: Sequence[Surveyed], entries: dict[str, Entry], dropped: list[Dropped], config: PrepareConfig
+) -> tuple[list[dict[str, Any]], int]:
+    """Rows of the manifest, and how many groups stood on two sides of a given split."""
+    faces = []
+    for item in unique:
+        entry = entries[item.key]
+        if not entry["faces"]:
+            dropped.append(Dropped(item.photo.path, entry["reason"], entry["detail"]))
+        faces += [(item, entry, face) for face in entry["faces"]]
+    shas = [item.original.sha256 for item, _, _ in faces]
+    pairs = [
+        grouping.same_value(shas),
+        grouping.same_value(item.photo.group for item, _, _ in faces),
+        grouping.near_pairs([bytes.fromhex(face["hash"]) for _, _, face in faces], config.near),
+        _identities([face["embedding"] for _, _, face in faces], config.identity_similarity),
+    ]
+    members = grouping.components(len(faces), pairs)
+    names: dict[int, str] = {}
+    for sha256, member in zip(shas, members, strict=True):
+        names[int(member)] = min(names.get(int(member), sha256), sha256)
+    groups = [names[int(member)][:16] for member in members]
+    sources = [f"{item.photo.label}/{item.photo.source}" for item, _, _ in faces]
+    splits, moved = grouping.assign_splits(groups, sources, config.split, config.seed), 0
+    if config.keep_split:
+        splits, moved = grouping.keep_splits(groups, [item.photo.split for item, _, _ in faces], splits)
+    rows = [_row(*face, group, splits[group]) for face, group in zip(faces, groups, strict=True)]
+    return sorted(rows, key=lambda row: str(row["file"])), moved
+
+
+def _identities(embeddings: Sequence[str], similarity: float) -> grouping.Pairs:
+    owners = [index for index, embedding in enumerate(embeddings) if embedding]
+    if not owners:
+        return np.empty((0, 2), np.int64)
+    vectors = [np.frombuffer(base64.b64decode(embeddings[index]), np.float16) for index in owners]
+    return grouping.similar_pairs(np.stack(vectors).astype(np.float32), owners, similarity)
+
+
+def _row(item: Surveyed, entry: Entry, face: dict[str, Any], group: str, split: str) -> dict[str, Any]:
+    photo, original = item.photo, item.original
+    values = (
+        f"{entry['folder']}/{face['name']}", photo.label, photo.source, photo.generator, split, group,
+        face["face_px"], *face["box"], entry["n_faces"], original.width, original.height, original.format,
+        original.quality, entry["recoded_quality"], photo.age, photo.gender, photo.ethnicity, original.sha256,
+        photo.licence,
+    )  # fmt: skip
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _remove_strays(out: Path, kept: set[str], entries: dict[str, Entry]) -> None:
+    """Faces of an earlier run that are no longer wanted, for example because a copy with another label came up."""
+    for entry in entries.values():
+        for face in entry["faces"]:
+            if (name := f"{entry['folder']}/{face['name']}") not in kept:
+                (out / name).unlink(missing_ok=True)
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue().encode()

@@ -1,0 +1,1 @@
+"""Faces to weights: train, resume, watch, and learn more later."""

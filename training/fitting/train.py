@@ -1,0 +1,155 @@
+"""Fine-tune a classifier; killed at any moment, it goes on from the last checkpoint with the same examples."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import torch
+from safetensors.torch import load_file
+from safetensors.torch import save as dump_tensors
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from facecheck.models import Model, ModelConfig, build, save_model, write_atomically
+from training.data import FaceFile, FaceStream
+from training.fitting.distributed import Processes
+from training.fitting.journal import Journal
+from training.fitting.trainer import TrainConfig, Trainer
+from training.fitting.watch import Watch
+
+REPORT_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """Where a run tells of itself besides the screen and its log; see `training.fitting.journal.Journal`."""
+
+    tensorboard: bool = False
+    wandb: str = ""
+
+
+def _quiet_worker(_: int) -> None:
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def _loader(rows: list[FaceFile], trainer: Trainer, autoencoder: Path | None) -> "DataLoader[tuple[Tensor, float]]":
+    config, processes = trainer.config, trainer.processes
+    stream = FaceStream(
+        rows, config.sizes(), config.batch, trainer.model_config.crop_margin, config.delivery, config.seed,
+        start_step=trainer.step, boost=dict(config.boost), share=(processes.rank, processes.world),
+        pseudo=dict(config.pseudo), autoencoder=autoencoder,
+    )  # fmt: skip
+    return DataLoader(
+        stream,
+        config.batch // processes.world,
+        num_workers=config.workers,
+        worker_init_fn=_quiet_worker,
+        prefetch_factor=4 if config.workers else None,
+    )
+
+
+def train(
+    rows: list[FaceFile],
+    model_config: ModelConfig,
+    config: TrainConfig,
+    backbone: Path | None,
+    folder: Path,
+    watched: Sequence[FaceFile] = (),
+    autoencoder: Path | None = None,
+    reporting: Reporting | None = None,
+) -> Path:
+    """Train on these rows (pass the train split), resuming a run found in `folder`.
+
+    Args:
+        watched: rows of the val split, needed if `config.watch_every` is set.
+        autoencoder: weights for the pseudo-fakes of that kind.
+
+    Returns:
+        The path of the weights: the moving average at the end, or at its best on the web tier where it was watched.
+
+    Raises:
+        ValueError: the folder holds a run with other settings; there is nothing to watch; the processes cannot share
+            the batch.
+    """
+    processes = Processes.join()
+    if config.batch % processes.world:
+        raise ValueError(f"a batch of {config.batch} cannot be shared by {processes.world} processes")
+    trainer = Trainer(model_config, config, backbone, folder, processes)
+    if trainer.resume() and processes.leads:
+        print(f"resumed at step {trainer.step}", flush=True)
+    watch = Watch(watched, model_config, config.phases[-1][1]) if config.watch_every else None
+    try:
+        _run(trainer, _loader(rows, trainer, autoencoder), watch, reporting or Reporting())
+    finally:
+        processes.leave()
+    path = folder / f"{model_config.name}.safetensors"
+    return _saved(trainer, watch is not None) if processes.leads else path
+
+
+def _run(
+    trainer: Trainer, loader: "DataLoader[tuple[Tensor, float]]", watch: Watch | None, reporting: Reporting
+) -> None:
+    config, leads = trainer.config, trainer.processes.leads
+    journal = Journal(trainer.folder, trainer.step, reporting.tensorboard, reporting.wandb) if leads else None
+    trainer.training_mode()
+    smooth, began, first = 0.7, time.perf_counter(), trainer.step
+    for faces, targets in loader:
+        if _gave_up(trainer):
+            break
+        smooth += 0.03 * (trainer.train_step(faces, targets) - smooth)
+        if journal and trainer.step % REPORT_EVERY == 0:
+            speed = (trainer.step - first) * config.batch / (time.perf_counter() - began)
+            journal.report(trainer.step, loss=smooth, side=faces.shape[-1], images_per_s=speed)
+        if watch and (trainer.step % config.watch_every == 0 or trainer.step == config.steps):
+            _look(trainer, watch, journal)
+        if leads and trainer.step % config.save_every == 0:
+            trainer.save()
+    if leads:
+        trainer.save()
+    if journal:
+        journal.close()
+
+
+def _gave_up(trainer: Trainer) -> bool:
+    return bool(trainer.config.patience) and trainer.stale >= trainer.config.patience
+
+
+def _best(folder: Path) -> Path:
+    return folder / "best.weights"
+
+
+def _look(trainer: Trainer, watch: Watch, journal: Journal | None) -> None:
+    """Judge the moving average on the web tier, keep it if none was better, and tell the others."""
+    auc = trainer.processes.told(watch.auc(trainer.averaged(), trainer.device) if trainer.processes.leads else 0.0)
+    better = auc > trainer.best
+    trainer.best, trainer.stale = max(auc, trainer.best), 0 if better else trainer.stale + 1
+    if journal:
+        journal.report(trainer.step, web_auc=auc, best_web_auc=trainer.best)
+        if better:
+            state = {name: t.contiguous().cpu() for name, t in trainer.averaged().state_dict().items()}
+            write_atomically(_best(trainer.folder), dump_tensors(state))
+
+
+def _saved(trainer: Trainer, watched: bool) -> Path:
+    network = trainer.averaged()
+    if watched and _best(trainer.folder).exists():
+        network.load_state_dict(load_file(_best(trainer.folder)))
+    return save_model(network, trainer.model_config, trainer.folder)
+
+
+def average(models: Sequence[Model], folder: Path) -> Path:
+    """Average the weights of runs that started from one another, and save the result under the last one's config.
+
+    Uniform model soup (Wortsman et al. 2022): better than each run where they lie in one basin of the loss.
+    """
+    states = [model.network.state_dict() for model in models]
+    mixed = {
+        name: torch.stack([state[name] for state in states]).mean(dim=0) if last.is_floating_point() else last
+        for name, last in states[-1].items()
+    }
+    network = build(models[-1].config.architecture)
+    network.load_state_dict(mixed)
+    return save_model(network, models[-1].config, folder)

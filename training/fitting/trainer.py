@@ -1,0 +1,213 @@
+"""One run's network, moving average and optimizer: its steps, and the checkpoint that holds them."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from facecheck.models import ModelConfig, build
+from training.augment import Delivery
+from training.fitting.distributed import Processes
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run. Sizes are pixels.
+
+    Attributes:
+        batch: faces a step, of all processes together.
+        phases: (share of the steps, input side), in order.
+        lr, fresh_lr: for tensors that came with the backbone, and for those initialised at random.
+        boost: ("label/source", factor) on the share of hard sources, see `training.data.sampling_weights`.
+        frozen: top-level modules that keep the backbone's weights and batch-norm statistics.
+        pseudo: (kind, share of the real examples that become pseudo-fakes), see `training.pseudo`.
+        watch_every: steps between two looks at the web tier of the val split; 0 = never look.
+        patience: looks without a better AUC before the run stops; the best network is kept. 0 = train to the end.
+    """
+
+    steps: int = 2400
+    batch: int = 48
+    phases: tuple[tuple[float, int], ...] = ((0.55, 160), (0.45, 224))
+    lr: float = 3e-4
+    fresh_lr: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: int = 60
+    ema: float = 0.998
+    seed: int = 0
+    workers: int = 2
+    frozen: tuple[str, ...] = ("conv1", "bn1", "layer1")
+    boost: tuple[tuple[str, float], ...] = ()
+    pseudo: tuple[tuple[str, float], ...] = ()
+    watch_every: int = 0
+    patience: int = 0
+    save_every: int = 100
+    delivery: Delivery = field(default_factory=Delivery)
+
+    def sizes(self) -> list[int]:
+        """Input side at every step."""
+        sizes = [side for share, side in self.phases for _ in range(round(share * self.steps))]
+        return (sizes + [self.phases[-1][1]] * self.steps)[: self.steps]
+
+    def rate(self, step: int) -> float:
+        """Factor on the learning rates: linear warm-up, then a cosine to zero."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(self.steps - self.warmup, 1)))
+
+    def to_json(self) -> str:
+        """The config as JSON text."""
+        return json.dumps(dataclasses.asdict(self))
+
+
+def load_backbone(network: nn.Module, path: Path) -> list[str]:
+    """Copy the tensors of `path` that fit; return the names of the network's that stay as initialised."""
+    tensors = {
+        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()
+    }
+    own = network.state_dict()
+    fitting = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
+    if not fitting:
+        raise ValueError(f"{path} has no tensor that fits the network")
+    network.load_state_dict(fitting, strict=False)
+    return sorted(set(own) - set(fitting))
+
+
+def _optimizer(network: nn.Module, fresh: set[str], config: TrainConfig) -> torch.optim.AdamW:
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        rate = config.fresh_lr if name in fresh else config.lr
+        decay = config.weight_decay if parameter.dim() > 1 else 0.0
+        groups.setdefault((rate, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": p, "lr": rate, "base_lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
+    )
+
+
+class Trainer:
+    """The state of one run.
+
+    Attributes:
+        step: updates done.
+        best, stale: highest AUC of the watch so far, and looks since then.
+    """
+
+    def __init__(
+        self,
+        model_config: ModelConfig,
+        config: TrainConfig,
+        backbone: Path | None,
+        folder: Path,
+        processes: Processes | None = None,
+    ) -> None:
+        torch.manual_seed(config.seed)
+        self.model_config, self.config, self.folder = model_config, config, folder
+        self.processes = processes or Processes.join()
+        self.device = self.processes.device
+        network = build(model_config.architecture)
+        fresh = set(load_backbone(network, backbone)) if backbone else set()
+        for name in config.frozen:
+            network.get_submodule(name).requires_grad_(False)
+        if self.processes.world > 1 and self.device.type == "cuda":
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        self.network: nn.Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.learner = DistributedDataParallel(self.network) if self.processes.world > 1 else self.network
+        average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+        self.ema = AveragedModel(self.network, multi_avg_fn=average, use_buffers=False)
+        self.optimizer = _optimizer(self.network, fresh, config)
+        self.step, self.best, self.stale = 0, 0.0, 0
+        self.mean = torch.tensor(model_config.mean, device=self.device).view(1, 3, 1, 1) * 255
+        self.std = torch.tensor(model_config.std, device=self.device).view(1, 3, 1, 1) * 255
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run resumes from."""
+        return self.folder / "checkpoint.pt"
+
+    def save(self) -> None:
+        """Write the checkpoint; a kill in between leaves the previous one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "config": self.config.to_json(),
+            "step": self.step,
+            "best": self.best,
+            "stale": self.stale,
+            "network": self.network.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.checkpoint)
+
+    def resume(self) -> bool:
+        """Take up the checkpoint of the folder, if there is one.
+
+        Raises:
+            ValueError: it was made with other settings.
+        """
+        if not self.checkpoint.exists():
+            return False
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        if changed := _changes(json.loads(state["config"]), json.loads(self.config.to_json())):
+            raise ValueError(
+                f"{self.checkpoint} was made with other settings ({changed}); "
+                "use the same ones to resume, or another folder for a new run"
+            )
+        self.network.load_state_dict(state["network"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.best, self.stale = state["step"], state["best"], state["stale"]
+        return True
+
+    def training_mode(self) -> None:
+        """Batch statistics everywhere but in the frozen modules."""
+        self.learner.train()
+        for name in self.config.frozen:
+            self.network.get_submodule(name).eval()
+
+    def train_step(self, faces: Tensor, targets: Tensor) -> float:
+        """One update on (N, 3, S, S) uint8 faces and (N,) targets, 1 = fake, of this process.
+
+        Returns:
+            The mean loss of all processes.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * self.config.rate(self.step)
+        faces = ((faces.to(self.device).float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            logits = self.learner(faces).squeeze(1)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), targets.to(self.device).float())
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        self.ema.update_parameters(self.network)
+        self.step += 1
+        return self.processes.mean(loss.item())
+
+    def averaged(self) -> nn.Module:
+        """The moving average with the batch-norm statistics of the trained network."""
+        network: nn.Module = self.ema.module
+        for own, trained in zip(network.buffers(), self.network.buffers(), strict=True):
+            own.copy_(trained)
+        return network.eval()
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs, leaving out what has no influence on the numbers."""
+    names = (set(before) | set(now)) - {"workers", "save_every"}
+    return ", ".join(
+        f"{name}: {before.get(name)} then, {now.get(name)} now"
+        for name in sorted(names)
+        if before.get(name) != now.get(name)
+    )

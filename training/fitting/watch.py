@@ -1,0 +1,61 @@
+"""Validation while a run goes on: the moving average, on faces that came through the web."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from facecheck import crop, image
+from facecheck.models import ModelConfig
+from training.data import FaceFile
+from training.evaluation.evaluate import delivered
+
+
+def arrived(row: FaceFile, tier: str, size: int, margin: float) -> npt.NDArray[np.uint8]:
+    """(size, size, 3) uint8 RGB: a row's face after a delivery tier, cut at the manifest's box.
+
+    Prepared files are small enough for every tier to leave their size, so that the box holds.
+    """
+    return crop.face(image.load(delivered(row.path.read_bytes(), tier)), row.box, size, margin)
+
+
+@torch.inference_mode()
+def logits(network: nn.Module, faces: Iterable[Tensor], config: ModelConfig, device: torch.device) -> Tensor:
+    """Batches of (N, 3, S, S) uint8 faces -> all their logits; `network` is in evaluation mode on `device`."""
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in (config.mean, config.std))
+    found = []
+    for batch in faces:
+        pixels = ((batch.float() - mean) / std).to(device, memory_format=torch.channels_last)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            found.append(network(pixels).squeeze(1).float().cpu())
+    return torch.cat(found)
+
+
+class Watch:
+    """Validation faces as they arrive through a delivery tier, held in memory.
+
+    Args:
+        rows: of the val split; `limit` of them are drawn at random, both classes alike.
+        size: input side, pixels.
+    """
+
+    def __init__(
+        self, rows: Sequence[FaceFile], config: ModelConfig, size: int, limit: int = 600, tier: str = "web"
+    ) -> None:
+        rng = np.random.default_rng(0)
+        classes = [[row for row in rows if row.target == target] for target in (0, 1)]
+        if not all(classes):
+            raise ValueError("watching needs real and fake faces in the val split")
+        each = min(limit // 2, *map(len, classes))
+        chosen = [members[i] for members in classes for i in rng.permutation(len(members))[:each]]
+        self.config, self.targets = config, np.array([row.target for row in chosen])
+        faces = np.stack([arrived(row, tier, size, config.crop_margin) for row in chosen])
+        self.faces = torch.from_numpy(np.ascontiguousarray(faces.transpose(0, 3, 1, 2)))
+
+    def auc(self, network: nn.Module, device: torch.device) -> float:
+        """Area under the ROC curve of `network`, which is in evaluation mode on `device`."""
+        scores = logits(network, torch.split(self.faces, 64), self.config, device)
+        return float(roc_auc_score(self.targets, scores.numpy()))

@@ -1,0 +1,192 @@
+"""Leave one out: how well is a generator caught, or a source of photographs spared, that training never saw?
+
+Two protocols. `finetune` is the real thing: one training run for every name, hours on a processor. `features` is the
+cheap one: the backbone stays as ImageNet or VGGFace2 left it, and only a linear classifier on its pooled features is
+trained anew: pessimistic, but good for comparing generators, data and augmentations.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.preprocessing import StandardScaler
+
+from facecheck.models import ModelConfig, load_model
+from training.data import FaceFile, sampling_weights
+from training.evaluation.metrics import Floats, Ints, clustered_interval
+from training.fitting.train import train
+from training.fitting.trainer import TrainConfig
+from training.fitting.watch import arrived, logits
+from training.unseen.features import Features
+
+GENERATOR, REAL_SOURCE = "generator", "real source"
+CLIP = 6.0
+Mask = npt.NDArray[np.bool_]
+Score = Callable[[Mask, Mask], Floats]
+"""(train mask, test mask), both (N,) over all rows -> (n_test,) scores, higher = fake."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """One name that training did not see.
+
+    Attributes:
+        kind: `GENERATOR` or `REAL_SOURCE`.
+        faces: files of that name, all of them unseen.
+        auc: against the other class of the test split; interval: 95 %, sources drawn anew.
+        rate: of a generator, the TPR at 1 % FPR on the photographs of the test split; of a real source, its false
+            alarms where 1 % of the photographs of the val split (of the other sources) are accused.
+    """
+
+    kind: str
+    name: str
+    faces: int
+    auc: float
+    interval: tuple[float, float]
+    rate: float
+
+
+class LinearProbe:
+    """A regularised logistic regression on frozen features, every view of a training face an example.
+
+    Args:
+        views: (V, N, D) features of all rows as training sees them.
+        arrived: (N, D) features of all rows as they arrive.
+        pseudo: (N, D) features of all rows as pseudo-fakes; those of photographs are learned as fakes, and weigh
+            `pseudo_share` of what the real fakes weigh.
+        strength: inverse of the L2 penalty, for standardised features.
+    """
+
+    def __init__(
+        self, rows: Sequence[FaceFile], views: Sequence[Features], arrived: Features, pseudo: Features | None = None,
+        pseudo_share: float = 0.2, strength: float = 0.002,
+    ) -> None:  # fmt: skip
+        self.rows, self.views, self.arrived, self.strength = list(rows), views, arrived, strength
+        self.pseudo, self.pseudo_share = pseudo, pseudo_share
+
+    def __call__(self, train: Mask, test: Mask) -> Floats:
+        """Fit on the rows of `train`, score those of `test`."""
+        learned = [row for row, is_in in zip(self.rows, train, strict=True) if is_in]
+        features = np.concatenate([view[train] for view in self.views])
+        weights = np.tile(sampling_weights(learned), len(self.views)) / len(self.views)
+        targets = np.tile([row.target for row in learned], len(self.views))
+        if self.pseudo is not None:
+            photographs = train & np.array([row.target == 0 for row in self.rows])
+            features = np.concatenate([features, self.pseudo[photographs]])
+            each = weights[targets == 1].sum() * self.pseudo_share / photographs.sum()
+            weights = np.concatenate([weights, np.full(photographs.sum(), each)])
+            targets = np.concatenate([targets, np.ones(photographs.sum(), dtype=targets.dtype)])
+        scaler = StandardScaler().fit(features.astype(np.float32))
+        probe = LogisticRegression(C=self.strength, max_iter=200)
+        probe.fit(self._scaled(scaler, features), targets, sample_weight=weights * len(features))
+        return np.asarray(probe.decision_function(self._scaled(scaler, self.arrived[test])))
+
+    @staticmethod
+    def _scaled(scaler: StandardScaler, features: Features) -> npt.NDArray[np.float32]:
+        return np.asarray(np.clip(scaler.transform(features.astype(np.float32)), -CLIP, CLIP), dtype=np.float32)
+
+
+class FineTuned:
+    """A whole training run for every name, each in its own folder, so that a killed session goes on where it was.
+
+    Args:
+        tier: delivery tier of the test faces, cut at the manifest's box.
+    """
+
+    def __init__(
+        self, rows: Sequence[FaceFile], model: ModelConfig, config: TrainConfig, backbone: Path | None, folder: Path,
+        tier: str = "web",
+    ) -> None:  # fmt: skip
+        self.rows, self.model, self.config, self.backbone = list(rows), model, config, backbone
+        self.folder, self.tier = folder, tier
+
+    def __call__(self, train_mask: Mask, test: Mask) -> Floats:
+        """Train on the rows of `train_mask`, score those of `test`."""
+        run = self.folder / hashlib.sha256(train_mask.tobytes()).hexdigest()[:12]
+        learned, judged = ([r for r, is_in in zip(self.rows, m, strict=True) if is_in] for m in (train_mask, test))
+        path = train(learned, self.model, self.config, self.backbone, run)
+        scores = logits(load_model(path).network, self._batches(judged), self.model, torch.device("cpu"))
+        return scores.double().numpy()
+
+    def _batches(self, rows: Sequence[FaceFile], size: int = 64) -> Iterator[torch.Tensor]:
+        for start in range(0, len(rows), size):
+            yield torch.stack([self._face(row) for row in rows[start : start + size]])
+
+    def _face(self, row: FaceFile) -> torch.Tensor:
+        face = arrived(row, self.tier, self.model.input_size, self.model.crop_margin)
+        return torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1)))
+
+
+def leave_one_out(rows: Sequence[FaceFile], score: Score, kind: str, names: Sequence[str] = ()) -> list[Held]:
+    """Train without each generator, or each real source, in turn, and measure on it.
+
+    Args:
+        rows: all splits. score: trains and scores, see `Score`. names: only these; all by default.
+    """
+    labels = np.array([row.generator if kind == GENERATOR else row.source for row in rows])
+    of_kind = np.array([row.label == ("fake" if kind == GENERATOR else "real") for row in rows])
+    found = sorted(set(labels[of_kind].tolist()) - {""})
+    if unknown := set(names) - set(found):
+        raise ValueError(f"no {kind} named {sorted(unknown)}; there are {found}")
+    measure = _generator if kind == GENERATOR else _real_source
+    return [measure(rows, (labels == name) & of_kind, name, score) for name in (names or found)]
+
+
+def _masks(rows: Sequence[FaceFile], held: Mask) -> tuple[Mask, Mask, Ints, npt.NDArray[np.str_]]:
+    """Train mask, mask of what no training saw, targets, sources.
+
+    Files that share a group with a held-out one (the same photograph in two sources) are not trained on either.
+    """
+    groups = np.array([row.group for row in rows])
+    split = np.array([row.split for row in rows])
+    train = (split == "train") & ~np.isin(groups, groups[held])
+    targets = np.array([row.target for row in rows], dtype=np.int64)
+    return train, split, targets, np.array([f"{row.label}/{row.source}" for row in rows])
+
+
+def _auc(targets: Ints, scores: Floats, sources: npt.NDArray[np.str_]) -> tuple[float, tuple[float, float]]:
+    interval = clustered_interval(lambda i: float(roc_auc_score(targets[i], scores[i])), sources, targets, rounds=200)
+    return float(roc_auc_score(targets, scores)), interval
+
+
+def _generator(rows: Sequence[FaceFile], held: Mask, name: str, score: Score) -> Held:
+    train, split, targets, sources = _masks(rows, held)
+    test = held | ((split == "test") & (targets == 0))
+    scores, truth = score(train, test), targets[test]
+    false_alarms, caught, _ = roc_curve(truth, scores)
+    auc, interval = _auc(truth, scores, sources[test])
+    return Held(GENERATOR, name, int(held.sum()), auc, interval, float(caught[false_alarms <= 0.01].max()))
+
+
+def _real_source(rows: Sequence[FaceFile], held: Mask, name: str, score: Score) -> Held:
+    train, split, targets, sources = _masks(rows, held)
+    others = (split == "val") & (targets == 0) & ~held
+    test = held | ((split == "test") & (targets == 1)) | others
+    scores = score(train, test)
+    judged = ~others[test]
+    auc, interval = _auc(targets[test][judged], scores[judged], sources[test][judged])
+    threshold = np.quantile(scores[others[test]], 0.99)
+    return Held(REAL_SOURCE, name, int(held.sum()), auc, interval, float((scores[held[test]] > threshold).mean()))
+
+
+def markdown(results: Sequence[Held]) -> str:
+    """The results as markdown tables, one for each kind, with their means."""
+    lines: list[str] = []
+    for kind, rate in ((GENERATOR, "TPR@1% FPR"), (REAL_SOURCE, "false alarms at 1 % elsewhere")):
+        part = [held for held in results if held.kind == kind]
+        if not part:
+            continue
+        lines += [f"| unseen {kind} | faces | AUC [95 %] | {rate} |", "|---|---|---|---|"]
+        lines += [
+            f"| {h.name} | {h.faces} | {h.auc:.4f} [{h.interval[0]:.3f}, {h.interval[1]:.3f}] | {h.rate:.3f} |"
+            for h in part
+        ]
+        auc, mean_rate = (float(np.mean([getattr(h, field) for h in part])) for field in ("auc", "rate"))
+        lines += [f"| **mean** | {sum(h.faces for h in part)} | **{auc:.4f}** | **{mean_rate:.3f}** |", ""]
+    return "\n".join(lines).rstrip()
