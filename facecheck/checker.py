@@ -15,10 +15,11 @@ import numpy.typing as npt
 from facecheck import calibration, crop, image, quality
 from facecheck.backends import Backend
 from facecheck.backends.torch import TorchBackend, pick_device
+from facecheck.calibration import Decision
 from facecheck.detection import Detections, FaceDetector
 from facecheck.errors import ImageError
 from facecheck.image import Pixels, Source
-from facecheck.models import DEFAULT_MODEL, Decision, Model, ModelConfig, load_model
+from facecheck.models import DEFAULT_MODEL, Model, ModelConfig, load_model
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Timing, Verdict
 
 BATCH_PICTURES = 16

@@ -13,9 +13,10 @@ from PIL import Image
 import facecheck
 from facecheck import checker as checker_module
 from facecheck.backends.torch import TorchBackend, pick_device
+from facecheck.calibration import Decision, Knot
 from facecheck.checker import FaceChecker
 from facecheck.errors import DeviceError, ImageError, ModelError
-from facecheck.models import Decision, Knot, Limits
+from facecheck.models import Limits
 from facecheck.result import Budget
 
 

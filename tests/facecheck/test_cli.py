@@ -17,9 +17,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facecheck import __version__, cli
+from facecheck.calibration import Decision
 from facecheck.checker import FaceChecker
 from facecheck.cli import main
-from facecheck.models import DEFAULT_MODEL, Decision, save_model
+from facecheck.models import DEFAULT_MODEL, save_model
 from facecheck.result import Budget, Prediction
 from tests.facecheck.test_image import png_header
 

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from facecheck import models
+from facecheck.calibration import Decision, Knot
 from facecheck.errors import ModelError
-from facecheck.models import Decision, Knot, Limits, ModelConfig, load_model, save_model
+from facecheck.models import Limits, ModelConfig, load_model, save_model
 from facecheck.result import Budget
 
 BUDGETS = (Budget(0.01, 0.9, 0.8, 0.7, 0.85), Budget(0.05, 0.4, 0.9, 0.8, 0.95))
