@@ -6,7 +6,8 @@ the habits of messengers and web pages: long side reduced, one or two lossy save
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ class Delivery:
         colour, grey: brightness, contrast, saturation, white balance and tone curve, as filters change them.
         beauty: edge-preserving smoothing (Tomasi and Manduchi 1998), what beauty filters do to skin.
         cut, cut_share: a side of the picture cuts this share of the face off.
-        turn: rotate by up to `turn_degrees`.
+        turn, turn_degrees: rotate the picture.
         zoom, zoom_scale: a part of the face at its native resolution (Gragnaniello et al. 2021).
         erase: random erasing (Zhong et al. 2017). shuffle: exchange patches (Zheng et al. 2024, "Breaking semantic
             artifacts for generalized AI-generated image detection").
@@ -56,7 +57,7 @@ class Delivery:
     cut: float = 0.2
     cut_share: tuple[float, float] = (0.05, 0.45)
     turn: float = 0.15
-    turn_degrees: float = 10.0
+    turn_degrees: tuple[float, float] = (-10.0, 10.0)
     zoom: float = 0.12
     zoom_scale: tuple[float, float] = (0.5, 0.88)
     erase: float = 0.15
@@ -64,6 +65,12 @@ class Delivery:
     flip: float = 0.5
     box_shift: float = 0.08
     box_scale: tuple[float, float] = (0.72, 1.06)
+
+    @classmethod
+    def none(cls, **steps: Any) -> Self:
+        """A picture handed over as it is, but for `steps`."""
+        never = {field.name: 0.0 for field in fields(cls) if isinstance(field.default, float)}
+        return cls(**{**never, "box_scale": (1.0, 1.0), **steps})
 
 
 def recompress(image: Picture, quality: int, codec: str = "JPEG") -> Picture:
@@ -153,7 +160,7 @@ def _worn(image: Picture, settings: Delivery, rng: np.random.Generator) -> Pictu
 def _framed(image: Picture, box: Box, settings: Delivery, rng: np.random.Generator) -> tuple[Picture, Box]:
     """Turned, cut off, reduced, shown on a screen: everything that moves pixels before they are saved."""
     if rng.random() < settings.turn:
-        image = _turned(image, box, rng.uniform(-settings.turn_degrees, settings.turn_degrees))
+        image = _turned(image, box, rng.uniform(*settings.turn_degrees))
     if rng.random() < settings.cut:
         image, box = cut(image, box, rng.uniform(*settings.cut_share), int(rng.integers(4)))
     if rng.random() < settings.rescale:

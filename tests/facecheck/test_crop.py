@@ -7,9 +7,6 @@ from PIL import Image
 from facecheck import crop
 from training.augment import Delivery, training_face
 
-NOTHING = Delivery(
-    rescale=0, recode=0, blur=0, noise=0, colour=0, grey=0, erase=0, flip=0, box_shift=0, box_scale=(1.0, 1.0)
-)
 BOXES = [
     (200.0, 80.0, 330.5, 250.25),
     (-20.0, -30.0, 60.0, 80.0),
@@ -20,7 +17,7 @@ BOXES = [
 
 @pytest.mark.parametrize("box", BOXES)
 def test_training_and_inference_see_the_same_pixels(grace, box):
-    seen = training_face(grace, box, 224, 1.3, NOTHING, np.random.default_rng(0))
+    seen = training_face(grace, box, 224, 1.3, Delivery.none(), np.random.default_rng(0))
     np.testing.assert_array_equal(seen, crop.face(grace, box, 224, 1.3))
 
 

@@ -20,7 +20,7 @@ Picture = npt.NDArray[np.uint8]
 Traces = dict[str, float]
 
 # The settings of `Delivery` that move the face or the frame; all others change pixels only.
-GEOMETRY = frozenset({"rescale", "screenshot", "cut", "turn", "turn_degrees", "zoom", "flip", "box_shift"})
+GEOMETRY = frozenset({"rescale", "screenshot", "cut", "turn", "zoom", "flip", "box_shift"})
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "TGA", "ICO")
 FIXED_QUALITY = 90
 NEARLY_CONSTANT = 2.0
