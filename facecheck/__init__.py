@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from facecheck.models import load_model
     from facecheck.result import Face, Prediction, Verdict
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "DeviceError",
     "Face",

@@ -64,7 +64,8 @@ class Extractor:
         network.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor
                                  for name, tensor in load_file(backbone).items()})  # fmt: skip
         half = (0.5, 0.5, 0.5)
-        return cls(network.eval(), ("conv2d_4b", "repeat_1", "repeat_2"), 160, half, half, backbone.stem)
+        stages = ("conv2d_2b", "conv2d_4b", "repeat_1", "mixed_6a", "repeat_2")
+        return cls(network.eval(), stages, 224, half, half, backbone.stem)
 
     @torch.inference_mode()
     def __call__(self, faces: Tensor) -> Features:
