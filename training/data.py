@@ -97,6 +97,12 @@ def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(image[:, :, ::-1], dtype=np.uint8)
 
 
+def quiet_worker(_: int) -> None:
+    """For `DataLoader(worker_init_fn=...)`: one thread each, because the processes share the cores already."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
 class FaceStream(Dataset[tuple[torch.Tensor, float]]):
     """Example k is a pure function of (seed, k), so that training resumed at any step sees what it would have seen.
 

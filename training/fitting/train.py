@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as dump_tensors
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from facecheck.models import Model, ModelConfig, build, save_model, write_atomically
-from training.data import FaceFile, FaceStream
+from training.data import FaceFile, FaceStream, quiet_worker
 from training.fitting.distributed import Processes
 from training.fitting.journal import Journal
 from training.fitting.trainer import TrainConfig, Trainer
@@ -30,11 +29,6 @@ class Reporting:
     wandb: str = ""
 
 
-def _quiet_worker(_: int) -> None:
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-
-
 def _loader(rows: list[FaceFile], trainer: Trainer, autoencoder: Path | None) -> "DataLoader[tuple[Tensor, float]]":
     config, processes = trainer.config, trainer.processes
     stream = FaceStream(
@@ -46,7 +40,7 @@ def _loader(rows: list[FaceFile], trainer: Trainer, autoencoder: Path | None) ->
         stream,
         config.batch // processes.world,
         num_workers=config.workers,
-        worker_init_fn=_quiet_worker,
+        worker_init_fn=quiet_worker,
         prefetch_factor=4 if config.workers else None,
     )
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -21,7 +20,7 @@ from tqdm import tqdm
 from facecheck.architectures import IMAGENET_MEAN, IMAGENET_STD, build
 from facecheck.models import write_atomically
 from training.augment import Delivery, training_face
-from training.data import FaceFile, read_rgb
+from training.data import FaceFile, quiet_worker, read_rgb
 from training.fitting.trainer import load_backbone
 from training.fitting.watch import arrived
 from training.pseudo import SELF_BLEND, load_upsampler, self_blended
@@ -128,11 +127,6 @@ class _Faces(Dataset[Tensor]):
         return torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1)))
 
 
-def _quiet_worker(_: int) -> None:
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-
-
 def extract(
     extractor: Extractor, rows: Sequence[FaceFile], view: View, cache: Path, margin: float = 1.3, workers: int = 1
 ) -> Features:
@@ -143,7 +137,7 @@ def extract(
     if kept.exists():
         return np.asarray(np.load(kept, allow_pickle=False), dtype=np.float16)
     faces = _Faces(rows, extractor.input_size, margin, view)
-    loader = DataLoader(faces, 32, num_workers=workers, worker_init_fn=_quiet_worker)
+    loader = DataLoader(faces, 32, num_workers=workers, worker_init_fn=quiet_worker)
     batches = tqdm(loader, desc=f"{extractor.name}, {'training' if view.delivery else view.tier}", disable=None)
     features = np.concatenate([extractor(batch) for batch in batches])
     cache.mkdir(parents=True, exist_ok=True)
