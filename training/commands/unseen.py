@@ -1,19 +1,20 @@
 """What training never saw: logo, ablate."""
 
+import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
-from tqdm import tqdm
 
 from facecheck.models import ModelConfig
 from training.augment import Delivery
 from training.commands import FILE, FOLDER
 from training.data import FaceFile, read_manifest
 from training.fitting.trainer import TrainConfig
-from training.unseen.ablation import augmentations
+from training.unseen.ablation import Variant, augmentations, fine_tuned
 from training.unseen.ablation import learning_curve as measure_curve
 from training.unseen.ablation import markdown as ablation_markdown
 from training.unseen.features import Extractor, Features, View, extract
@@ -31,6 +32,14 @@ BACKBONES = click.option(
     required=True,
     help="KIND FILE of pretrained weights; the features of several are joined.",
 )
+FEATURES, FINETUNE = "features", "finetune"
+PROTOCOL = click.option("--protocol", type=click.Choice([FEATURES, FINETUNE]), default=FEATURES)
+STEPS = click.option("--steps", default=1200, help="Fine-tuning: steps of each run.")
+PHASES = click.option(
+    "--phase", "phases", multiple=True, type=(float, int), default=((1.0, 160),), help="Fine-tuning: SHARE SIDE."
+)
+PSEUDO_SHARE = 0.2
+"""Of the photographs that a fine-tuned variant with pseudo-fakes sees."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -40,10 +49,10 @@ BACKBONES = click.option(
     "--backbone", "backbones", multiple=True, type=(click.Choice(sorted(EXTRACTORS)), FILE), required=True,
     help="KIND FILE; several are joined for `features`, the first one is fine-tuned.",
 )  # fmt: skip
-@click.option("--protocol", type=click.Choice(["features", "finetune"]), default="features")
+@PROTOCOL
 @click.option("--views", default=2, help="Features: deliveries of every training face.")
-@click.option("--steps", default=1200, help="Fine-tuning: steps of each run.")
-@click.option("--phase", "phases", multiple=True, type=(float, int), default=((1.0, 160),), help="SHARE SIDE.")
+@STEPS
+@PHASES
 @click.option("--tier", default="web", help="Delivery of the faces that are judged.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice([GENERATOR, REAL_SOURCE]),
               default=(GENERATOR, REAL_SOURCE))  # fmt: skip
@@ -55,7 +64,7 @@ def logo(
     """Leave each generator, and each source of photographs, out of DATA in turn and measure on it."""
     rows = read_manifest(data)
     score: Score
-    if protocol == "features":
+    if protocol == FEATURES:
         score = _probe(rows, backbones, work, views, tier)
     else:
         config = TrainConfig(**settings)
@@ -82,21 +91,47 @@ def _probe(
 @click.argument("data", type=FOLDER)
 @WORK
 @BACKBONES
+@PROTOCOL
 @click.option("--tier", default="web", help="Delivery of the faces that are judged.")
 @click.option("--faces", default=4000, help="Draw so many files, the same for every variant; 0 = all.")
 @click.option("--autoencoder", type=FILE, help="Also try pseudo-fakes of this autoencoder.")
-@click.option("--learning-curve", is_flag=True, help="Take data away instead of augmentations.")
+@click.option("--variant", "names", multiple=True, help="Only these variants.")
+@STEPS
+@PHASES
+@click.option("--held", multiple=True, help="Fine-tuning: leave these generators out, together.")
+@click.option("--learning-curve", is_flag=True, help="Features: take data away instead of augmentations.")
 def ablate(
-    data: Path, backbones: tuple[tuple[str, Path], ...], work: Path, tier: str, faces: int, autoencoder: Path | None,
-    learning_curve: bool,
+    data: Path, backbones: tuple[tuple[str, Path], ...], work: Path, protocol: str, tier: str, faces: int,
+    autoencoder: Path | None, names: tuple[str, ...], held: tuple[str, ...], learning_curve: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Which augmentations, pseudo-fakes and amounts of data help, in domain and on unseen generators."""
     rows = read_manifest(data)
     if faces:
-        chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:faces])
-        rows = [rows[i] for i in chosen]
-    if learning_curve:
+        drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[:faces])
+        rows = [rows[i] for i in drawn]
+    if protocol == FINETUNE:
+        if learning_curve or not held:
+            raise click.UsageError("`--protocol finetune` needs --held GENERATOR, and draws no learning curve")
+        prepared = _runs(rows, backbones[0][1], work, tier, autoencoder, TrainConfig(**settings))
+        findings = fine_tuned(rows, prepared, held, autoencoder is not None, names)
+    elif learning_curve:
         findings = measure_curve(rows, _probe(rows, backbones, work, 1, tier))
     else:
-        findings = augmentations(rows, _drawing(rows, backbones, work), tier, autoencoder)
-    click.echo(ablation_markdown(list(tqdm(findings, disable=None))))
+        findings = augmentations(rows, _drawing(rows, backbones, work), tier, autoencoder, names)
+    for line in ablation_markdown(findings):
+        click.echo(line)
+
+
+def _runs(
+    rows: Sequence[FaceFile], backbone: Path, work: Path, tier: str, autoencoder: Path | None, usual: TrainConfig
+) -> Callable[[Variant], Score]:
+    """A variant -> a run in a folder named by its settings."""
+
+    def prepared(variant: Variant) -> Score:
+        pseudo = ((variant.pseudo, PSEUDO_SHARE),) if variant.pseudo else ()
+        config = replace(usual, delivery=variant.delivery, pseudo=pseudo)
+        folder = work / "runs" / hashlib.sha256(config.to_json().encode()).hexdigest()[:12]
+        model = ModelConfig("ablated", "0", input_size=config.sizes()[-1])
+        return FineTuned(rows, model, config, backbone, folder, tier, autoencoder)
+
+    return prepared

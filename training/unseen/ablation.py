@@ -1,10 +1,11 @@
 """What helps against what training never saw: augmentations left out, pseudo-fakes put in, data taken away.
 
-Each question is answered by the cheap protocol of `training.unseen.logo`: a linear probe on frozen features, judged in
-domain and on every generator left out in turn.
+Each question is answered by a protocol of `training.unseen.logo`: a linear probe on frozen features, judged in domain
+and on every generator left out in turn; or one fine-tuning run for each variant, with some generators left out of it
+together, which answers both at once.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from training.data import FaceFile
 from training.evaluation.metrics import Floats
 from training.pseudo import AUTOENCODER, SELF_BLEND
 from training.unseen.features import Features, View
-from training.unseen.logo import GENERATOR, LinearProbe, Mask, Score, leave_one_out
+from training.unseen.logo import GENERATOR, LinearProbe, Mask, Score, caught_at, leave_one_out
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "rescaling": ("rescale",),
@@ -56,19 +57,75 @@ def finding(name: str, rows: Sequence[FaceFile], score: Score) -> Finding:
     return Finding(name, in_domain, *(float(np.mean([getattr(h, name) for h in held])) for name in ("auc", "rate")))
 
 
-def augmentations(rows: Sequence[FaceFile], draw: Draw, tier: str, autoencoder: Path | None) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class Variant:
+    """One way of training: a delivery, and the kind of pseudo-fakes, or none."""
+
+    delivery: Delivery
+    pseudo: str = ""
+
+
+def variants(autoencoder: bool = False) -> dict[str, Variant]:
     """The delivery as it is, without each of its groups, with patch shuffling, and with pseudo-fakes."""
-    arrived, usual = draw(View(tier=tier)), Delivery()
     everything = tuple(field for fields in GROUPS.values() for field in fields)
-    variants = {"everything": usual, "nothing": _without(everything)}
-    variants |= {f"without {name}": _without(fields) for name, fields in GROUPS.items()}
-    variants["with patch shuffling"] = replace(usual, shuffle=SHUFFLED)
-    for name, delivery in variants.items():
-        yield finding(name, rows, LinearProbe(rows, [draw(View(delivery))], arrived))
-    kinds = {SELF_BLEND: None} | ({AUTOENCODER: autoencoder} if autoencoder else {})
-    for kind, weights in kinds.items():
-        pseudo = draw(View(usual, pseudo=kind, autoencoder=weights))
-        yield finding(f"with {kind} pseudo-fakes", rows, LinearProbe(rows, [draw(View(usual))], arrived, pseudo))
+    deliveries = {"everything": Delivery(), "nothing": _without(everything)}
+    deliveries |= {f"without {name}": _without(fields) for name, fields in GROUPS.items()}
+    deliveries["with patch shuffling"] = replace(Delivery(), shuffle=SHUFFLED)
+    kinds = (SELF_BLEND, AUTOENCODER) if autoencoder else (SELF_BLEND,)
+    pseudo = {f"with {kind} pseudo-fakes": Variant(Delivery(), kind) for kind in kinds}
+    return {name: Variant(delivery) for name, delivery in deliveries.items()} | pseudo
+
+
+def augmentations(
+    rows: Sequence[FaceFile], draw: Draw, tier: str, autoencoder: Path | None, names: Sequence[str] = ()
+) -> Iterator[Finding]:
+    """Every variant, or those of these names, by a linear probe on frozen features."""
+    arrived = draw(View(tier=tier))
+    for name, variant in chosen(variants(autoencoder is not None), names).items():
+        weights = autoencoder if variant.pseudo == AUTOENCODER else None
+        pseudo = draw(View(variant.delivery, pseudo=variant.pseudo, autoencoder=weights)) if variant.pseudo else None
+        yield finding(name, rows, LinearProbe(rows, [draw(View(variant.delivery))], arrived, pseudo))
+
+
+def fine_tuned(
+    rows: Sequence[FaceFile], prepared: Callable[[Variant], Score], held: Sequence[str],
+    autoencoder: bool = False, names: Sequence[str] = (),
+) -> Iterator[Finding]:  # fmt: skip
+    """Every variant, or those of these names, by one run each, trained without the generators `held`.
+
+    Args:
+        prepared: a variant -> what trains that way, in a folder of its own, and scores.
+    """
+    for name, variant in chosen(variants(autoencoder), names).items():
+        yield left_out_together(name, rows, prepared(variant), held)
+
+
+def left_out_together(name: str, rows: Sequence[FaceFile], score: Score, held: Sequence[str]) -> Finding:
+    """Train once without the generators `held`, and judge in domain and on each of them."""
+    generators, groups = np.array([row.generator for row in rows]), np.array([row.group for row in rows])
+    unseen = np.isin(generators, held)
+    if missing := set(held) - set(generators[unseen].tolist()):
+        raise ValueError(f"no generator named {sorted(missing)}; there are {sorted(set(generators.tolist()) - {''})}")
+    split, targets = np.array([row.split for row in rows]), np.array([row.target for row in rows])
+    train, test = (split == "train") & ~np.isin(groups, groups[unseen]), (split == "test") | unseen
+    scores = np.full(len(rows), np.nan)
+    scores[test] = score(train, test)
+    photographs = (split == "test") & (targets == 0)
+    known = test & ~unseen
+    each = [photographs | (generators == generator) for generator in held]
+    return Finding(
+        name,
+        float(roc_auc_score(targets[known], scores[known])),
+        float(np.mean([roc_auc_score(targets[mask], scores[mask]) for mask in each])),
+        float(np.mean([caught_at(targets[mask], scores[mask]) for mask in each])),
+    )
+
+
+def chosen(found: dict[str, Variant], names: Sequence[str]) -> dict[str, Variant]:
+    """Those of these names; all without any."""
+    if unknown := set(names) - set(found):
+        raise ValueError(f"no variant named {sorted(unknown)}; there are {list(found)}")
+    return {name: found[name] for name in names or found}
 
 
 def learning_curve(
@@ -101,9 +158,9 @@ def _limited(score: Score, allowed: Mask) -> Score:
     return limited
 
 
-def markdown(findings: Sequence[Finding]) -> str:
-    """One line for each finding."""
-    lines = ["| training | AUC in domain | mean AUC, unseen | mean TPR@1% FPR, unseen |", "|---|---|---|---|"]
-    return "\n".join(
-        [*lines, *(f"| {f.name} | {f.in_domain:.4f} | {f.unseen:.4f} | {f.caught:.3f} |" for f in findings)]
-    )
+def markdown(findings: Iterable[Finding]) -> Iterator[str]:
+    """The lines of a table, each as soon as its finding is there."""
+    yield "| training | AUC in domain | mean AUC, unseen | mean TPR@1% FPR, unseen |"
+    yield "|---|---|---|---|"
+    for found in findings:
+        yield f"| {found.name} | {found.in_domain:.4f} | {found.unseen:.4f} | {found.caught:.3f} |"

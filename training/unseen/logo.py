@@ -97,20 +97,21 @@ class FineTuned:
 
     Args:
         tier: delivery tier of the test faces, cut at the manifest's box.
+        autoencoder: weights for the pseudo-fakes of that kind.
     """
 
     def __init__(
         self, rows: Sequence[FaceFile], model: ModelConfig, config: TrainConfig, backbone: Path | None, folder: Path,
-        tier: str = "web",
+        tier: str = "web", autoencoder: Path | None = None,
     ) -> None:  # fmt: skip
         self.rows, self.model, self.config, self.backbone = list(rows), model, config, backbone
-        self.folder, self.tier = folder, tier
+        self.folder, self.tier, self.autoencoder = folder, tier, autoencoder
 
     def __call__(self, train_mask: Mask, test: Mask) -> Floats:
         """Train on the rows of `train_mask`, score those of `test`."""
         run = self.folder / hashlib.sha256(train_mask.tobytes()).hexdigest()[:12]
         learned, judged = ([r for r, is_in in zip(self.rows, m, strict=True) if is_in] for m in (train_mask, test))
-        path = train(learned, self.model, self.config, self.backbone, run)
+        path = train(learned, self.model, self.config, self.backbone, run, autoencoder=self.autoencoder)
         scores = logits(load_model(path).network, self._batches(judged), self.model, torch.device("cpu"))
         return scores.double().numpy()
 
@@ -159,9 +160,14 @@ def _generator(rows: Sequence[FaceFile], held: Mask, name: str, score: Score) ->
     train, split, targets, sources = _masks(rows, held)
     test = held | ((split == "test") & (targets == 0))
     scores, truth = score(train, test), targets[test]
-    false_alarms, caught, _ = roc_curve(truth, scores)
     auc, interval = _auc(truth, scores, sources[test])
-    return Held(GENERATOR, name, int(held.sum()), auc, interval, float(caught[false_alarms <= 0.01].max()))
+    return Held(GENERATOR, name, int(held.sum()), auc, interval, caught_at(truth, scores))
+
+
+def caught_at(targets: Ints, scores: Floats, max_fpr: float = 0.01) -> float:
+    """TPR where at most `max_fpr` of the photographs are accused."""
+    false_alarms, caught, _ = roc_curve(targets, scores)
+    return float(caught[false_alarms <= max_fpr].max())
 
 
 def _real_source(rows: Sequence[FaceFile], held: Mask, name: str, score: Score) -> Held:

@@ -8,7 +8,7 @@ import pytest
 from training.augment import Delivery
 from training.data import FaceFile
 from training.pseudo import SELF_BLEND
-from training.unseen.ablation import GROUPS, augmentations, finding, learning_curve, markdown
+from training.unseen.ablation import GROUPS, augmentations, finding, fine_tuned, learning_curve, markdown
 
 
 @pytest.fixture
@@ -68,4 +68,26 @@ def test_the_learning_curve_takes_data_away_from_training_only(rows):
 
 def test_findings_are_a_table(rows):
     perfect = finding("x", rows, lambda train, test: np.array([r.target for r in rows])[test].astype(float))
-    assert markdown([perfect]).splitlines()[-1] == "| x | 1.0000 | 1.0000 | 1.000 |"
+    assert list(markdown([perfect]))[-1] == "| x | 1.0000 | 1.0000 | 1.000 |"
+
+
+def test_fine_tuning_leaves_generators_out_together_and_judges_both_ways(rows):
+    trained = []
+
+    def prepared(variant):
+        def score(train, test):
+            trained.append((variant, {r.generator for r, is_in in zip(rows, train, strict=True) if is_in}))
+            # Never learned: fakes of D look like photographs.
+            return np.array([r.generator == "G" for r, is_in in zip(rows, test, strict=True) if is_in], dtype=float)
+
+        return score
+
+    names = ("everything", f"with {SELF_BLEND} pseudo-fakes")
+    found = list(fine_tuned(rows, prepared, ["D"], names=names))
+    assert [f.name for f in found] == list(names)
+    assert [(f.in_domain, f.unseen, f.caught) for f in found] == [(1.0, 0.5, 0.0)] * 2
+    assert [(variant.pseudo, seen) for variant, seen in trained] == [("", {"", "G"}), (SELF_BLEND, {"", "G"})]
+    with pytest.raises(ValueError, match="no generator named"):
+        next(fine_tuned(rows, prepared, ["E"]))
+    with pytest.raises(ValueError, match="no variant named"):
+        next(fine_tuned(rows, prepared, ["D"], names=["wishing"]))
