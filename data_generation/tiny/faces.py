@@ -1,0 +1,76 @@
+"""Photographs -> faces that all look the same way: eyes and mouth of every one at the same pixels.
+
+A small network learns faces sooner where none is turned, shifted or scaled (the alignment of Karras et al. 2018,
+"Progressive Growing of GANs", appendix C, with five landmarks in place of 68).
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facecheck import image
+from facecheck.detection import Detections, FaceDetector
+from facecheck.errors import ImageError
+
+Faces = npt.NDArray[np.uint8]
+SIDE = 64
+TEMPLATE = np.array([(22.3, 25.7), (41.7, 25.7), (32.0, 37.7), (24.0, 48.0), (40.0, 48.0)], dtype=np.float32)
+"""Eyes, nose, corners of the mouth in a face of `SIDE` pixels; MTCNN's box is then about 43 x 56 pixels."""
+ENLARGED = 1.3
+"""A face smaller than the template by more than this factor would be learned as a blurred one."""
+EMPTY_SHARE = 0.04
+BATCH = 16
+
+
+def photographs(folder: Path, sources: Sequence[str] = ()) -> list[Path]:
+    """The pictures of `folder`; where it has a manifest.csv, only the real ones of the train split (of these sources).
+
+    Raises:
+        ValueError: there is none.
+    """
+    table = folder / "manifest.csv"
+    if table.is_file():
+        with table.open(newline="", encoding="utf-8") as stream:
+            rows = [row for row in csv.DictReader(stream) if row["label"] == "real" and row["split"] == "train"]
+        found = [folder / row["file"] for row in rows if not sources or row["source"] in sources]
+    else:
+        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"})
+    if not found:
+        raise ValueError(f"{folder} holds no photograph" + (f" of the sources {list(sources)}" if sources else ""))
+    return found
+
+
+def aligned_faces(paths: Sequence[Path], detector: FaceDetector) -> Iterator[Faces | None]:
+    """The largest face of each picture as (SIDE, SIDE, 3) uint8 RGB; None where there is no good one."""
+    for start in range(0, len(paths), BATCH):
+        pictures = [_opened(path) for path in paths[start : start + BATCH]]
+        seen = iter(detector.detect([picture for picture in pictures if picture is not None]))
+        for picture in pictures:
+            yield None if picture is None else _aligned(picture, next(seen))
+
+
+def _opened(path: Path) -> image.Pixels | None:
+    try:
+        return image.load(path)
+    except ImageError:
+        return None
+
+
+def _aligned(picture: image.Pixels, faces: Detections) -> Faces | None:
+    if not len(faces):
+        return None
+    matrix, _ = cv2.estimateAffinePartial2D(faces.landmarks[0], TEMPLATE, method=cv2.LMEDS)
+    if matrix is None or np.hypot(*matrix[:, 0]) > ENLARGED:
+        return None
+    height, width = picture.shape[:2]
+    inside = cv2.warpAffine(np.ones((height, width), np.float32), matrix, (SIDE, SIDE))
+    # Averaging before the reduction: warpAffine does not antialias.
+    blur = max(1 / float(np.hypot(*matrix[:, 0])) / 2, 0.01)
+    smooth = cv2.GaussianBlur(picture, (0, 0), blur) if blur > 0.4 else picture
+    face = cv2.warpAffine(smooth, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    black = (face.max(axis=2) < 6).mean()
+    return None if 1 - inside.mean() > EMPTY_SHARE or black > EMPTY_SHARE else np.asarray(face, dtype=np.uint8)
