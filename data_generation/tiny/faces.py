@@ -5,16 +5,19 @@ A small network learns faces sooner where none is turned, shifted or scaled (the
 """
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from facecheck import image
 from facecheck.detection import Detections, FaceDetector
 from facecheck.errors import ImageError
+from facecheck.models import write_atomically
 
 Faces = npt.NDArray[np.uint8]
 SIDE = 64
@@ -74,3 +77,22 @@ def _aligned(picture: image.Pixels, faces: Detections) -> Faces | None:
     face = cv2.warpAffine(smooth, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     black = (face.max(axis=2) < 6).mean()
     return None if 1 - inside.mean() > EMPTY_SHARE or black > EMPTY_SHARE else np.asarray(face, dtype=np.uint8)
+
+
+def cached_faces(paths: Sequence[Path], cache: Path) -> Faces:
+    """(N, SIDE, SIDE, 3) uint8: the good faces of all pictures, found once and kept in `cache`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if cache.exists():
+        return np.asarray(np.load(cache, allow_pickle=False), dtype=np.uint8)
+    found = aligned_faces(paths, FaceDetector())
+    faces = [face for face in tqdm(found, total=len(paths), unit="photo", disable=None) if face is not None]
+    if not faces:
+        raise ValueError(f"no face found in {len(paths)} photographs")
+    content = io.BytesIO()
+    np.save(content, np.stack(faces))
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(cache, content.getvalue())
+    return np.stack(faces)

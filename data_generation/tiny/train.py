@@ -1,15 +1,15 @@
 """Train facecheck/tiny-faces: a 64-pixel DDPM (Ho et al. 2020) that samples with DDIM (Song et al. 2020).
 
 The network predicts velocity (Salimans and Ho 2022) on a cosine schedule (Nichol and Dhariwal 2021); noise levels weigh
-as Min-SNR says (Hang et al. 2023), which learns several times faster than equal weights. What ships is the moving average.
+as Min-SNR says (Hang et al. 2023), which learns several times faster than equal weights. The moving average ships.
 """
 
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -142,7 +142,8 @@ class TinyRun:
             velocity = self.network(noisy, times).sample
         error = (velocity.float() - self.schedule.get_velocity(clean, noise, times)).square().mean(dim=(1, 2, 3))
         snr = self.signal[times] / (1 - self.signal[times])
-        return (error * snr.clamp(max=LARGEST_SNR) / (snr + 1)).mean()
+        loss: Tensor = (error * snr.clamp(max=LARGEST_SNR) / (snr + 1)).mean()
+        return loss
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -158,7 +159,7 @@ class TinyRun:
         DDIMPipeline(network.half(), self.schedule).save_pretrained(folder)
 
 
-def train_tiny(faces: Faces, config: TinyConfig, folder: Path, log: Any = print) -> Path:
+def train_tiny(faces: Faces, config: TinyConfig, folder: Path, log: Callable[[str], object] = print) -> Path:
     """Train, resuming a run found in `folder`.
 
     Returns:

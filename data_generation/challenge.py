@@ -1,0 +1,130 @@
+"""How much of a generator does a detector catch, and which prompts slip through?"""
+
+import io
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+import facecheck
+from data_generation.record import Row
+from facecheck import FaceChecker, Prediction
+
+Pixels = npt.NDArray[np.uint8]
+AS_MADE, WEB = "as made", "web"
+WEB_SIDE, WEB_QUALITY = 768, 60
+FEWEST = 5
+"""Images that a value of an attribute must have before its rate is told."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One accepted image and what the detector says of it, as made and as the web delivers it."""
+
+    row: Row
+    answers: Mapping[str, Prediction]
+
+    def p_fake(self, delivery: str = AS_MADE) -> float:
+        """Of the largest face; 0 where the detector found none."""
+        faces = self.answers[delivery].faces
+        return faces[0].p_fake if faces else 0.0
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Images of one kind: how many were called fake, uncertain, real, or had no face.
+
+    Attributes:
+        interval: 95 %, of the share called fake (Wilson 1927).
+    """
+
+    name: str
+    images: int
+    fake: int
+    uncertain: int
+    real: int
+    no_face: int
+
+    @property
+    def caught(self) -> float:
+        """Share called fake."""
+        return self.fake / self.images
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of `caught`."""
+        return wilson(self.fake, self.images)
+
+
+def wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """Score interval of a share (Wilson 1927)."""
+    share, spread = hits / total, z * z / total
+    centre = (share + spread / 2) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / total + spread / total / 4) / (1 + spread)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def score(rows: Sequence[Row], folder: Path, model: str = "") -> tuple[FaceChecker, list[Scored]]:
+    """Ask a facecheck model (the default one without a name) about every image, in both deliveries."""
+    checker = FaceChecker(model) if model else FaceChecker()
+    paths = [folder / row.file for row in rows]
+    answers = {AS_MADE: checker.predict(paths), WEB: checker.predict(_web(path) for path in paths)}
+    return checker, [
+        Scored(row, {delivery: found[i] for delivery, found in answers.items()}) for i, row in enumerate(rows)
+    ]
+
+
+def _web(path: Path) -> bytes:
+    """The tier *web*: long side at most 768 pixels, JPEG q60."""
+    with Image.open(path, formats=("PNG",)) as master:
+        picture = master.convert("RGB")
+    picture.thumbnail((WEB_SIDE, WEB_SIDE), Image.Resampling.BICUBIC)
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=WEB_QUALITY)
+    return stream.getvalue()
+
+
+def rate(name: str, scored: Sequence[Scored], delivery: str = AS_MADE) -> Rate:
+    """Count the verdicts."""
+    verdicts = [each.answers[delivery].verdict for each in scored]
+    kinds = (facecheck.Verdict.FAKE, facecheck.Verdict.UNCERTAIN, facecheck.Verdict.REAL, facecheck.Verdict.NO_FACE)
+    return Rate(name, len(scored), *(verdicts.count(kind) for kind in kinds))
+
+
+def by_attribute(scored: Sequence[Scored], attributes: Mapping[str, Mapping[str, str]]) -> list[Rate]:
+    """Rates for each value of each attribute that has enough images, the least caught first.
+
+    Args:
+        attributes: prompt id -> attributes of its plan cell.
+    """
+    groups: defaultdict[str, list[Scored]] = defaultdict(list)
+    for each in scored:
+        if each.row.recipe.prompt:
+            for name, value in attributes.get(each.row.recipe.prompt_id, {}).items():
+                groups[f"{name}: {value}"].append(each)
+    rates = [rate(name, members) for name, members in groups.items() if len(members) >= FEWEST]
+    return sorted(rates, key=lambda found: (found.caught, found.name))
+
+
+def missed(scored: Sequence[Scored]) -> list[Scored]:
+    """Those that are not called fake as they were made, the least suspicious first."""
+    slipped = [each for each in scored if each.answers[AS_MADE].verdict != facecheck.Verdict.FAKE]
+    return sorted(slipped, key=Scored.p_fake)
+
+
+def contact_sheet(scored: Sequence[Scored], folder: Path, columns: int = 8, side: int = 128) -> Pixels:
+    """Thumbnails in reading order: (rows * side, columns * side, 3) uint8 RGB."""
+    lines = max(-(-len(scored) // columns), 1)
+    sheet = Image.new("RGB", (columns * side, lines * side), "white")
+    for number, each in enumerate(scored):
+        with Image.open(folder / each.row.file, formats=("PNG",)) as master:
+            sheet.paste(
+                master.convert("RGB").resize((side, side), Image.Resampling.BICUBIC),
+                (number % columns * side, number // columns * side),
+            )
+    return np.asarray(sheet)

@@ -1,0 +1,94 @@
+"""What the images are for: export, challenge."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from data_generation.commands import FILE, FOLDER, NEW_FOLDER
+from data_generation.commands.synthesis import GROUP, model_options, settings_of
+from data_generation.gate import read_judgement
+from data_generation.record import GenerationError, read_folder
+from data_generation.synthesis.settings import DEFAULT_MODEL, EMBEDDED_MODEL
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("images", type=FOLDER)
+@click.argument("out", type=NEW_FOLDER)
+@click.option("--real", type=FOLDER, help="Photographs; as many are taken as images were accepted.")
+@click.option("--source", default="", show_default="their folder's", help="Name of the photographs' collection.")
+def export(images: Path, out: Path, real: Path | None, source: str) -> None:
+    """Hand the accepted IMAGES over as the folder OUT, for `python -m training prepare`.
+
+    \b
+    python -m data_generation export faces export --real "Human Faces/Real Images"
+    python -m training prepare export data
+
+    OUT/manifest.jsonl has a line for each file. Images of one plan cell stand in one split, and so does what was made
+    from one photograph. Photographs pass the same gate as images. The limits are those of IMAGES/gate.json.
+    """  # noqa: D301 - \b is click's
+    from data_generation.export import export as hand_over
+    from data_generation.export import summary
+    from data_generation.synthesis.photos import listed
+
+    rows = read_folder(images)
+    exported = hand_over(images, rows, read_judgement(images, rows), out, listed(real) if real else [], source)
+    click.echo("\n".join(summary(exported)))
+    size = min((row.recipe.width for row in rows), default=0)
+    small = f" --min-face {size // 2}" if size < 160 else ""
+    click.echo(f"next: python -m training prepare {shlex.quote(str(out))} data --keep-split{small}")
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("out", type=NEW_FOLDER)
+@click.option("--model", default=DEFAULT_MODEL, help=f"Hub id, folder, or {EMBEDDED_MODEL} (ships with facecheck).")
+@click.option("--prompts", type=FILE, required=True, help="prompts.jsonl, as `prompts` writes it.")
+@click.option("--each", default=1, help="Images of every prompt.")
+@click.option("--detector", default="", show_default="the one that ships", help="Name or path of a facecheck model.")
+@model_options
+def challenge(out: Path, model: str, prompts: Path, each: int, detector: str, **said: Any) -> None:
+    """Make images of a generator, let facecheck judge them, and write OUT/challenge.html.
+
+    \b
+    python -m data_generation challenge sdxl --prompts prompts.jsonl --model stabilityai/stable-diffusion-xl-base-1.0
+
+    The page tells how much is caught, as made and after the web's JPEG; which attributes and prompts slip through; and
+    the commands that retrain with the images. The same command again goes on where it was.
+    """  # noqa: D301 - \b is click's
+    from data_generation.challenge import AS_MADE, rate, score
+    from data_generation.challenge_report import headline, write_report
+    from data_generation.synthesis.generate import Local, Run
+    from data_generation.synthesis.pipelines import Pipeline
+    from data_generation.synthesis.tasks import Shard, read_prompts, tasks
+
+    pipeline = Pipeline(settings_of(model, "txt2img", **said))
+    group = pipeline.settings.batch if pipeline.device == "cuda" else GROUP
+    Run(out, pipeline, Shard()).make(tasks(pipeline, read_prompts(prompts), [], each), Local(pipeline), group)
+    rows = read_folder(out)
+    judged = read_judgement(out, rows)
+    accepted = [row for row in rows if not judged[row.id]]
+    if not accepted:
+        raise GenerationError(
+            f"the gate accepted none of {len(rows)} images; see `python -m data_generation gate {out}`"
+        )
+    checker, scored = score(accepted, out, detector)
+    page = write_report(out, scored, _attributes(prompts), len(rows), checker.config, _retraining(out))
+    click.echo(headline(rate(AS_MADE, scored)))
+    click.echo(str(page))
+
+
+def _attributes(prompts: Path) -> dict[str, dict[str, str]]:
+    rows = map(json.loads, prompts.read_text(encoding="utf-8").splitlines())
+    return {row["id"]: row.get("attributes", {}) for row in rows}
+
+
+def _retraining(out: Path) -> str:
+    folder = shlex.quote(str(out))
+    return (
+        f"python -m data_generation export {folder} export --real PHOTOGRAPHS\n"
+        "python -m training prepare export new-data --keep-split\n"
+        "python -m training update facecheck/weights/facecheck-resnet50.safetensors new-data updates/1 "
+        "--replay OLD_DATA --cases cases.csv"
+    )

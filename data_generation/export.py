@@ -1,0 +1,153 @@
+"""Accepted images, and as many photographs, as the folder that `python -m training prepare` reads.
+
+Images of one plan cell stand in one split, so that no prompt of a cell is both learned and tested; what was made from
+one photograph stands beside that photograph.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_generation import gate
+from data_generation.gate import Gate, Limits
+from data_generation.record import GenerationError, Row
+from data_generation.synthesis.photos import sha256
+from facecheck import image
+from facecheck.errors import ImageError
+from facecheck.models import write_atomically
+
+SPLITS = (("train", 0.70), ("val", 0.85), ("test", 1.0))
+MANIFEST = "manifest.jsonl"
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Files by label and split, and photographs that the gate refused."""
+
+    counts: dict[tuple[str, str], int]
+    refused: int
+
+
+def export(
+    folder: Path, rows: Sequence[Row], judged: Mapping[str, tuple[str, ...]], out: Path,
+    photographs: Sequence[Path] = (), source: str = "",
+) -> Exported:  # fmt: skip
+    """Fill `out`, which must be new or an earlier export.
+
+    Args:
+        folder: where `rows` were recorded. judged: `data_generation.gate.judge` of them.
+        photographs: real ones to balance the images with, drawn in an order that depends on their bytes only; those
+            that the gate would refuse as images are refused as photographs. Not needed where images were made from
+            photographs: each brings its own.
+        source: name of the photographs' collection.
+
+    Raises:
+        GenerationError: nothing was accepted, or `out` holds something else.
+    """
+    accepted = [row for row in gate.rows_by_id(rows) if not judged[row.id]]
+    if not accepted:
+        raise GenerationError(f"{folder}: the gate accepted none of {len(rows)} images; see {gate.JUDGEMENT}")
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise GenerationError(f"{out} holds something that is no export; name a new folder")
+    entries = [_fake(folder, row, out) for row in accepted]
+    pairs = {row.pair: row for row in accepted if row.pair}
+    entries += [_placed(folder / pair, out, _real_entry(row.recipe.photo, source)) for pair, row in pairs.items()]
+    refused = 0
+    for entry in _balancing(photographs, len(accepted) - len(pairs), out, source):
+        if entry is None:
+            refused += 1
+        else:
+            entries.append(entry)
+    write_atomically(out / MANIFEST, "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in entries).encode())
+    return Exported(dict(Counter((entry["label"], entry["split"]) for entry in entries)), refused)
+
+
+def group_of(row: Row) -> str:
+    """What may not stand on two sides of a split."""
+    recipe = row.recipe
+    return recipe.photo or recipe.cell or recipe.prompt_id or row.id
+
+
+def split_of(group: str) -> str:
+    """Depends on the group alone, so that a later export with more images moves none."""
+    place = int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+    return next(name for name, end in SPLITS if place <= end)
+
+
+def _fake(folder: Path, row: Row, out: Path) -> Entry:
+    recipe, group = row.recipe, group_of(row)
+    said = {
+        "label": "fake", "source": slug(recipe.model), "model": recipe.model, "licence": row.licence, "accepted": True,
+        "group": group, "split": split_of(group), "prompt_id": recipe.prompt_id, "prompt": recipe.prompt,
+        "cell": recipe.cell, "id": row.id, "mode": recipe.mode, "sha256": row.sha256,
+    }  # fmt: skip
+    return _placed(folder / row.file, out, said)
+
+
+def _real_entry(digest: str, source: str) -> Entry:
+    name = slug(source or "photographs")
+    return {"label": "real", "source": name, "accepted": True, "group": digest, "split": split_of(digest)}
+
+
+def _placed(path: Path, out: Path, entry: Entry, name: str = "") -> Entry:
+    """Link (or copy) a file into the export, under its own name or another one."""
+    place = out / entry["label"] / entry["source"] / (name or path.name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if not place.exists():
+        partial = place.with_name(f".{place.name}.partial")
+        partial.unlink(missing_ok=True)
+        try:
+            os.link(path.resolve(), partial)
+        except OSError:
+            shutil.copyfile(path, partial)
+        partial.replace(place)
+    return {"file": place.relative_to(out).as_posix(), **entry}
+
+
+def _balancing(photographs: Sequence[Path], wanted: int, out: Path, source: str) -> Iterator[Entry | None]:
+    """Entries of accepted photographs until there are `wanted`; None for each that the gate refuses."""
+    if not photographs or wanted <= 0:
+        return
+    judge, found, seen = Gate(), 0, set()
+    for digest, path in sorted((sha256(path), path) for path in photographs):
+        if found == wanted:
+            return
+        if digest in seen:
+            continue
+        seen.add(digest)
+        if not _acceptable(path, judge):
+            yield None
+            continue
+        found += 1
+        entry = _real_entry(digest, source or path.parent.name)
+        yield _placed(path, out, entry, f"{digest[:20]}{path.suffix.lower()}")
+
+
+def _acceptable(path: Path, judge: Gate) -> bool:
+    try:
+        picture = image.load(path)
+    except ImageError:
+        return False
+    height, width = picture.shape[:2]
+    return not gate.reasons(judge.measure([picture])[0], (width, height), None, Limits())
+
+
+def slug(text: str) -> str:
+    """A folder's name: lower-case letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+
+
+def summary(exported: Exported) -> Iterable[str]:
+    """Lines for the screen."""
+    for (label, split), count in sorted(exported.counts.items()):
+        yield f"{label} {split}: {count}"
+    if exported.refused:
+        yield f"{exported.refused} photographs refused by the gate"

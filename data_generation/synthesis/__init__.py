@@ -1,0 +1,1 @@
+"""Recipes -> images: any diffusers pipeline, one seeded generator for each image."""

@@ -1,0 +1,246 @@
+"""Load any diffusers pipeline and make images with it."""
+
+import hashlib
+import inspect
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from data_generation.record import IMG2IMG, INPAINT, TXT2IMG, VAE, GenerationError, Recipe
+from data_generation.synthesis.photos import Photo
+from data_generation.synthesis.settings import EMBEDDED_MODEL, LICENCES, Settings
+
+Pixels = npt.NDArray[np.uint8]
+EMBEDDED_FOLDER = Path(__file__).parent.parent / "tiny" / "weights"
+DEFAULT_SIZE = 512
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """(H, W, 3) uint8 RGB, and the answer of the model's safety checker, None where it has none."""
+
+    image: Pixels
+    flagged: bool | None
+
+
+def located(model: str) -> str:
+    """What diffusers is given for a model: the embedded one's folder, a folder, or a hub id."""
+    return str(EMBEDDED_FOLDER) if model == EMBEDDED_MODEL else model
+
+
+class Pipeline:
+    """A diffusers pipeline under fixed settings.
+
+    Attributes:
+        name: hub id, or the folder's name. revision: commit on the hub, or the hash of the folder's files.
+        licence: of the model.
+
+    Raises:
+        GenerationError: the model cannot be loaded or does not do what is asked.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.device = _device(settings.device)
+        self.dtype = settings.dtype or ("float16" if self.device == "cuda" else "float32")
+        self.pipe = _loaded(settings, getattr(torch, self.dtype))
+        place = Path(located(settings.model))
+        is_own = place.is_dir() and settings.model != EMBEDDED_MODEL
+        self.name = place.resolve().name if is_own else settings.model
+        folder = place if place.is_dir() else _snapshot(settings)
+        self.revision = _revision(folder) if place.is_dir() else folder.name
+        self.licence = settings.licence or LICENCES.get(settings.model, "") or _said_licence(folder)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        if self.settings.scheduler and hasattr(self.pipe, "scheduler"):
+            self.pipe.scheduler = _scheduler(self.pipe, self.settings.scheduler)
+        if self.settings.offload and self.device == "cuda":
+            self.pipe.enable_model_cpu_offload()
+        else:
+            self.pipe.to(self.device)
+        if hasattr(self.pipe, "set_progress_bar_config"):
+            self.pipe.set_progress_bar_config(disable=True)
+        self.takes = set() if self.settings.mode == VAE else set(inspect.signature(self.pipe.__call__).parameters)
+
+    @property
+    def takes_prompt(self) -> bool:
+        """Whether the model reads text."""
+        return "prompt" in self.takes
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the images, pixels."""
+        own = _own_side(self.pipe)
+        return self.settings.width or own, self.settings.height or own
+
+    def recipe(self, name: str, index: int, **said: Any) -> Recipe:
+        """The recipe of image `index` of a prompt or photograph."""
+        settings, width_height = self.settings, self.size
+        steps, guidance = self._default("num_inference_steps", settings.steps), settings.guidance
+        if guidance is None:
+            guidance = self._default("guidance_scale", None)
+        scheduler = type(self.pipe.scheduler).__name__ if hasattr(self.pipe, "scheduler") else ""
+        return Recipe(
+            self.name, self.revision, settings.mode, settings.seed_of(name, index), index,
+            scheduler=scheduler, steps=int(steps or 0), guidance=float(guidance or 0.0),
+            strength=settings.strength if settings.mode in (IMG2IMG, INPAINT) else 0.0,
+            width=width_height[0], height=width_height[1], dtype=self.dtype, **said,
+        )  # fmt: skip
+
+    def _default(self, parameter: str, asked: Any) -> Any:
+        if asked or parameter not in self.takes:
+            return asked if parameter in self.takes else 0
+        return inspect.signature(self.pipe.__call__).parameters[parameter].default
+
+    def render(self, recipes: Sequence[Recipe], photos: Sequence[Photo | None]) -> list[Rendered]:
+        """The images of these recipes, in order; the batch is halved where memory is short.
+
+        Raises:
+            GenerationError: memory is short for one image.
+        """
+        size = min(self.settings.batch, len(recipes)) if self.device == "cuda" else 1
+        done: list[Rendered] = []
+        while len(done) < len(recipes):
+            part = slice(len(done), len(done) + size)
+            try:
+                done += self._batch(recipes[part], photos[part])
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                if size == 1:
+                    raise GenerationError(
+                        f"memory is too short for one image of {recipes[0].width}x{recipes[0].height}; "
+                        "use --offload, --dtype float16 or a smaller --size"
+                    ) from error
+                size //= 2
+                if self.device == "cuda":
+                    torch.cuda.empty_cache()
+        return done
+
+    @torch.inference_mode()
+    def _batch(self, recipes: Sequence[Recipe], photos: Sequence[Photo | None]) -> list[Rendered]:
+        if self.settings.mode == VAE:
+            return [self._round_trip(photo) for photo in photos if photo is not None]
+        answer = self.pipe(**self._arguments(recipes, [photo for photo in photos if photo is not None]))
+        flags = getattr(answer, "nsfw_content_detected", None) or [None] * len(recipes)
+        return [
+            Rendered(np.asarray(image.convert("RGB")), None if flag is None else bool(flag))
+            for image, flag in zip(answer.images, flags, strict=True)
+        ]
+
+    def _arguments(self, recipes: Sequence[Recipe], photos: Sequence[Photo]) -> dict[str, Any]:
+        """What this pipeline's call knows of: models differ in whether they read text, negatives, guidance, size."""
+        first = recipes[0]
+        possible: dict[str, Any] = {
+            "prompt": [recipe.prompt for recipe in recipes],
+            "negative_prompt": [recipe.negative for recipe in recipes],
+            "batch_size": len(recipes),
+            "generator": [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes],
+            "num_inference_steps": first.steps, "guidance_scale": first.guidance,
+            "width": first.width, "height": first.height, "output_type": "pil",
+        }  # fmt: skip
+        if photos:
+            possible |= {"image": [Image.fromarray(photo.pixels) for photo in photos], "strength": first.strength}
+            possible["mask_image"] = [Image.fromarray(photo.mask) for photo in photos]
+        return {name: value for name, value in possible.items() if name in self.takes}
+
+    def _round_trip(self, photo: Photo) -> Rendered:
+        pixels = torch.from_numpy(photo.pixels.copy()).permute(2, 0, 1)[None].to(self.device, self.pipe.dtype)
+        decoded = self.pipe.decode(self.pipe.encode(pixels / 127.5 - 1).latent_dist.mode()).sample
+        grey = ((decoded[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        return Rendered(grey.permute(1, 2, 0).cpu().numpy(), None)
+
+
+def _device(asked: str) -> str:
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise GenerationError("there is no CUDA device here; use --device cpu")
+    return asked
+
+
+def _loaded(settings: Settings, dtype: torch.dtype) -> Any:
+    import diffusers
+
+    makers = {
+        TXT2IMG: diffusers.DiffusionPipeline,
+        IMG2IMG: diffusers.AutoPipelineForImage2Image,
+        INPAINT: diffusers.AutoPipelineForInpainting,
+        VAE: diffusers.AutoModel,
+    }
+    options: dict[str, Any] = {"dtype": dtype, "revision": settings.revision or None}
+    if settings.mode == VAE:
+        options["subfolder"] = "vae"
+    place = located(settings.model)
+    if looks_like_folder(settings.model) and not Path(place).is_dir():
+        raise GenerationError(f"{place}: no such folder; give a folder in diffusers' layout or a hub id")
+    try:
+        return makers[settings.mode].from_pretrained(place, **options)
+    except (OSError, ValueError, ImportError) as error:
+        raise GenerationError(_unreachable(settings, error)) from error
+
+
+def looks_like_folder(model: str) -> bool:
+    """Hub ids are `owner/name`; anything else is meant as a path."""
+    return model.startswith((".", "/", "~")) or model.count("/") != 1
+
+
+def _unreachable(settings: Settings, error: Exception) -> str:
+    said = re.sub(r"\s+", " ", str(error))[:200]
+    if Path(located(settings.model)).is_dir():
+        return f"{settings.model} cannot be used for {settings.mode}: {said}"
+    return (
+        f"cannot load {settings.model}: it is neither on this disk nor reachable on the hub ({said}). Download it "
+        f"where there is a network (`hf download {settings.model} --local-dir FOLDER`) and pass --model FOLDER, or use "
+        f"--model {EMBEDDED_MODEL}, which ships with facecheck"
+    )
+
+
+def _scheduler(pipe: Any, name: str) -> Any:
+    import diffusers
+
+    found = getattr(diffusers, name, None)
+    if found is None or not hasattr(found, "from_config"):
+        known = sorted(each.__name__ for each in pipe.scheduler.compatibles)
+        raise GenerationError(f"no scheduler named {name!r}; this model works with {', '.join(known)}")
+    return found.from_config(pipe.scheduler.config)
+
+
+def _own_side(pipe: Any) -> int:
+    network = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
+    side = getattr(getattr(network, "config", None), "sample_size", None)
+    if not isinstance(side, int):
+        return DEFAULT_SIZE
+    return side * int(getattr(pipe, "vae_scale_factor", 1))
+
+
+def _snapshot(settings: Settings) -> Path:
+    """The folder of the hub's cache that a model was loaded from; its name is the commit."""
+    from huggingface_hub import try_to_load_from_cache
+
+    name = "vae/config.json" if settings.mode == VAE else "model_index.json"
+    cached = try_to_load_from_cache(settings.model, name, revision=settings.revision or None)
+    if not isinstance(cached, str):
+        raise GenerationError(f"{settings.model} was loaded, but its commit cannot be told; pass --revision COMMIT")
+    return next(parent for parent in Path(cached).parents if parent.parent.name == "snapshots")
+
+
+def _revision(folder: Path) -> str:
+    """The hash of a folder's files."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors", ".txt", ".bin")):
+        with path.open("rb") as stream:
+            total.update(f"{path.relative_to(folder)} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return f"sha256:{total.hexdigest()[:40]}"
+
+
+def _said_licence(folder: Path) -> str:
+    readme = folder / "README.md"
+    said = re.search(r"^licen[cs]e:\s*(\S+)", readme.read_text(encoding="utf-8"), re.M) if readme.is_file() else None
+    return said[1] if said else "unknown"

@@ -1,0 +1,101 @@
+"""What is to be made: one task for each image, the same list on every machine."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_generation.record import GenerationError, Recipe
+from data_generation.synthesis.photos import sha256
+from data_generation.synthesis.pipelines import Pipeline
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One line of prompts.jsonl, as far as synthesis reads it."""
+
+    id: str
+    cell: str
+    text: str
+    negative: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image to be made, and the photograph it is made from, if it is."""
+
+    recipe: Recipe
+    photo: Path | None = None
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `index` (from 1) of `count`; which images belong to it depends on their ids only."""
+
+    index: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """`i/n`.
+
+        Raises:
+            GenerationError: it is anything else.
+        """
+        index, _, count = text.partition("/")
+        if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+            raise GenerationError(f"--shard {text}: expected i/n with 1 <= i <= n, such as 2/8")
+        return cls(int(index), int(count))
+
+    def holds(self, recipe: Recipe) -> bool:
+        """Whether an image is made here."""
+        return int(recipe.id, 16) % self.count == self.index - 1
+
+    @property
+    def suffix(self) -> str:
+        """For file names; empty for the whole."""
+        return "" if self.count == 1 else f"-{self.index}of{self.count}"
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """The lines of prompts.jsonl.
+
+    Raises:
+        GenerationError: missing, empty, or a line is damaged.
+    """
+    if not path.is_file():
+        raise GenerationError(f"{path}: no such file; write prompts with `python -m data_generation prompts`")
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            found.append(Prompt(str(row["id"]), str(row["cell"]), str(row["prompt"]), str(row["negative"])))
+        except (ValueError, KeyError, TypeError) as error:
+            raise GenerationError(f"{path}, line {number} is damaged ({error!r}); remove that line") from error
+    if not found:
+        raise GenerationError(f"{path} is empty; write prompts with `python -m data_generation prompts`")
+    return found
+
+
+def tasks(pipeline: Pipeline, prompts: Sequence[Prompt], photos: Sequence[Path], each: int) -> Iterator[Task]:
+    """All tasks of a run: `each` images of every photograph where there are some, else of every prompt.
+
+    Photographs take the prompts in turn. A model that reads no text is given none, and the record says none.
+    """
+    if photos:
+        for number, photo in enumerate(photos):
+            digest = sha256(photo)
+            said = _said(pipeline, prompts[number % len(prompts)]) if prompts else {}
+            for index in range(each):
+                yield Task(pipeline.recipe(digest, index, photo=digest, **said), photo)
+        return
+    for prompt in prompts:
+        for index in range(each):
+            yield Task(pipeline.recipe(prompt.id, index, **_said(pipeline, prompt)))
+
+
+def _said(pipeline: Pipeline, prompt: Prompt) -> dict[str, str]:
+    if not pipeline.takes_prompt:
+        return {"prompt_id": prompt.id}
+    negative = prompt.negative if "negative_prompt" in pipeline.takes else ""
+    return {"prompt_id": prompt.id, "cell": prompt.cell, "prompt": prompt.text, "negative": negative}

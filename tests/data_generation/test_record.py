@@ -1,0 +1,80 @@
+"""The record survives what kills a run, and an id is a function of what determines the image."""
+
+import dataclasses
+import json
+import multiprocessing
+
+import pytest
+
+from data_generation.record import TXT2IMG, GenerationError, Ledger, Recipe, Row, read_folder, read_ledger
+
+
+def row(number: int = 0, **recipe) -> Row:
+    return Row(Recipe("m", "r", TXT2IMG, number, **recipe), "images/a.png", "00", "ff", (), 1.0, 0.0, None, (), "mit")
+
+
+def test_the_id_depends_on_every_field():
+    usual = Recipe("m", "r", TXT2IMG, 1)
+    ids = {usual.id}
+    for field in dataclasses.fields(Recipe):
+        value = getattr(usual, field.name)
+        ids.add(dataclasses.replace(usual, **{field.name: value + ("x" if isinstance(value, str) else 1)}).id)
+    assert len(ids) == 1 + len(dataclasses.fields(Recipe))
+    assert Recipe("m", "r", TXT2IMG, 1).id == usual.id
+
+
+def test_rows_come_back_as_they_were(tmp_path):
+    written = [row(1, prompt="Frau, 60 Jahre, \u201elächelnd\u201c"), row(2)]
+    with Ledger(tmp_path / "manifest.jsonl") as ledger:
+        for each in written:
+            ledger.append(each)
+    assert read_folder(tmp_path) == written
+    assert json.loads((tmp_path / "manifest.jsonl").read_text().splitlines()[0])["prompt"] == written[0].recipe.prompt
+
+
+def test_a_half_written_line_is_cut_off_and_nothing_else(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    with Ledger(path) as ledger:
+        ledger.append(row(1))
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[: len(whole) // 2])
+    assert [each.id for each in read_ledger(path)] == [row(1).id]
+    with Ledger(path) as ledger:
+        ledger.append(row(2))
+    assert [each.id for each in read_ledger(path)] == [row(1).id, row(2).id]
+
+
+def test_nothing_is_written_twice(tmp_path):
+    with Ledger(tmp_path / "manifest.jsonl") as ledger:
+        ledger.append(row(1))
+        with pytest.raises(ValueError, match="already"):
+            ledger.append(row(1))
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    path.write_text('{"id": 1}\n')
+    with pytest.raises(GenerationError, match="line 1 is damaged"), Ledger(path):
+        pass
+
+
+def test_a_second_run_is_refused_while_the_first_writes(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    with Ledger(path):
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(1) as pool:
+            assert pool.apply(_try, (path,)) == "refused"
+    assert _try(path) == "opened"
+
+
+def _try(path) -> str:
+    try:
+        with Ledger(path):
+            return "opened"
+    except GenerationError:
+        return "refused"
+
+
+def test_an_empty_folder_says_what_to_do(tmp_path):
+    with pytest.raises(GenerationError, match="python -m data_generation generate"):
+        read_folder(tmp_path)
