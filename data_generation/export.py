@@ -32,7 +32,7 @@ Entry = dict[str, Any]
 class Exported:
     """Files by label and split, and photographs that the gate refused."""
 
-    counts: dict[tuple[str, str], int]
+    counts: Counter[tuple[str, str]]
     refused: int
 
 
@@ -67,7 +67,7 @@ def export(
         else:
             entries.append(entry)
     write_atomically(out / MANIFEST, "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in entries).encode())
-    return Exported(dict(Counter((entry["label"], entry["split"]) for entry in entries)), refused)
+    return Exported(Counter((entry["label"], entry["split"]) for entry in entries), refused)
 
 
 def group_of(row: Row) -> str:

@@ -156,7 +156,7 @@ def coverage_of(plan_file: Path, cells: Sequence[str]) -> str:
 @click.command(name="train-tiny", context_settings={"show_default": True})
 @click.argument("photos", type=FOLDER)
 @click.argument("out", type=NEW_FOLDER)
-@click.option("--steps", default=5500)
+@click.option("--steps", default=3300)
 @click.option("--batch", default=32)
 @click.option("--source", "sources", multiple=True, help="Only these sources of a manifest.csv.")
 def train_tiny(photos: Path, out: Path, steps: int, batch: int, sources: tuple[str, ...]) -> None:

@@ -5,6 +5,8 @@ nothing but the images it was making, and Ray starts it anew and asks again.
 """
 
 import logging
+import os
+import socket
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
@@ -37,6 +39,7 @@ class Cluster:
         except ImportError:
             raise GenerationError('--ray needs Ray: pip install "facecheck[ray]"') from None
         self.ray = ray
+        _knock(self.address)
         try:
             ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -71,6 +74,16 @@ class Cluster:
             raise GenerationError(f"a worker of the cluster failed: {_last_line(error)}") from error
 
 
+def _knock(address: str) -> None:
+    """Ray itself tries for minutes to reach a host that nobody answers at."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except OSError as error:
+            raise GenerationError(f"cannot reach a Ray cluster at {address}: {error}") from error
+
+
 def _last_line(error: Exception) -> str:
     return str(error).strip().splitlines()[-1]
 
@@ -83,3 +96,7 @@ class _Worker:
 
     def render(self, recipes: list[Any], photos: list[Any]) -> list[Rendered]:
         return self.pipeline.render(recipes, photos)
+
+    def place(self) -> tuple[str, int]:
+        """Host and process, for whoever looks for a worker."""
+        return socket.gethostname(), os.getpid()

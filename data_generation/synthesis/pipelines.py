@@ -68,7 +68,8 @@ class Pipeline:
             self.pipe.to(self.device)
         if hasattr(self.pipe, "set_progress_bar_config"):
             self.pipe.set_progress_bar_config(disable=True)
-        self.takes = set() if self.settings.mode == VAE else set(inspect.signature(self.pipe.__call__).parameters)
+        is_called = self.settings.mode != VAE
+        self.takes = dict(inspect.signature(self.pipe.__call__).parameters) if is_called else {}
 
     @property
     def takes_prompt(self) -> bool:
@@ -83,22 +84,21 @@ class Pipeline:
 
     def recipe(self, name: str, index: int, **said: Any) -> Recipe:
         """The recipe of image `index` of a prompt or photograph."""
-        settings, width_height = self.settings, self.size
-        steps, guidance = self._default("num_inference_steps", settings.steps), settings.guidance
-        if guidance is None:
-            guidance = self._default("guidance_scale", None)
+        settings, (width, height) = self.settings, self.size
         scheduler = type(self.pipe.scheduler).__name__ if hasattr(self.pipe, "scheduler") else ""
         return Recipe(
             self.name, self.revision, settings.mode, settings.seed_of(name, index), index,
-            scheduler=scheduler, steps=int(steps or 0), guidance=float(guidance or 0.0),
+            scheduler=scheduler, steps=int(self._number("num_inference_steps", settings.steps or None)),
+            guidance=self._number("guidance_scale", settings.guidance),
             strength=settings.strength if settings.mode in (IMG2IMG, INPAINT) else 0.0,
-            width=width_height[0], height=width_height[1], dtype=self.dtype, **said,
+            width=width, height=height, dtype=self.dtype, **said,
         )  # fmt: skip
 
-    def _default(self, parameter: str, asked: Any) -> Any:
-        if asked or parameter not in self.takes:
-            return asked if parameter in self.takes else 0
-        return inspect.signature(self.pipe.__call__).parameters[parameter].default
+    def _number(self, parameter: str, asked: float | None) -> float:
+        """What is asked for, or the pipeline's default; 0 where the pipeline knows no such parameter."""
+        if parameter not in self.takes:
+            return 0.0
+        return float(self.takes[parameter].default if asked is None else asked)
 
     def render(self, recipes: Sequence[Recipe], photos: Sequence[Photo | None]) -> list[Rendered]:
         """The images of these recipes, in order; the batch is halved where memory is short.
@@ -213,11 +213,10 @@ def _scheduler(pipe: Any, name: str) -> Any:
 
 
 def _own_side(pipe: Any) -> int:
-    network = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
-    side = getattr(getattr(network, "config", None), "sample_size", None)
-    if not isinstance(side, int):
-        return DEFAULT_SIZE
-    return side * int(getattr(pipe, "vae_scale_factor", 1))
+    """Of the images that the network was trained on; an autoencoder alone counts pixels, a denoiser latents."""
+    network = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None) or pipe
+    side = getattr(network.config, "sample_size", None)
+    return side * int(getattr(pipe, "vae_scale_factor", 1)) if isinstance(side, int) else DEFAULT_SIZE
 
 
 def _snapshot(settings: Settings) -> Path:

@@ -31,7 +31,7 @@ class TinyConfig:
         cooldown: the last share of the steps, over which the learning rate falls to zero.
     """
 
-    steps: int = 5500
+    steps: int = 3300
     batch: int = 32
     lr: float = 5e-4
     warmup: int = 200

@@ -63,9 +63,7 @@ def test_the_perceptual_hash_is_imagehash(grace):
 def row(number: int, phash: int, **changes) -> Row:
     recipe = Recipe("m", "r", TXT2IMG, number, width=SIZE[0], height=SIZE[1])
     seen = dataclasses.replace(facts(FACE), phash=f"{phash:032x}")
-    return dataclasses.replace(
-        Row(recipe, "a.png", "0", seen.phash, seen.faces, 50.0, 0.0, None, (), "mit"), **changes
-    )
+    return dataclasses.replace(Row(recipe, "a.png", "0", seen.phash, seen.faces, 50.0, 0.0, None, (), "mit"), **changes)
 
 
 def test_of_duplicates_one_stays_whatever_the_order():

@@ -1,0 +1,57 @@
+"""A real Ray cluster on this machine makes what one process makes."""
+
+import os
+import signal
+
+import pytest
+
+from data_generation.record import GenerationError, read_folder
+from data_generation.synthesis.cluster import Cluster
+from data_generation.synthesis.generate import Local, Run
+from data_generation.synthesis.pipelines import Pipeline
+from data_generation.synthesis.settings import Settings
+from data_generation.synthesis.tasks import Shard, read_prompts, tasks
+
+pytestmark = pytest.mark.usefixtures("lenient")
+
+
+@pytest.fixture(scope="module")
+def two_nodes():
+    """Two workers on this machine, each a Ray node of its own."""
+    pytest.importorskip("ray", reason="needs Ray")
+    from ray.cluster_utils import Cluster as Nodes
+
+    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    nodes.add_node(num_cpus=1)
+    nodes.wait_for_nodes()
+    yield nodes.address
+    nodes.shutdown()
+
+
+def hashes(folder):
+    return {(row.id, row.sha256) for row in read_folder(folder)}
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own, from its threads
+def test_two_workers_give_the_ids_and_hashes_of_one_process(two_nodes, stable_diffusion, prompts, tmp_path):
+    settings = Settings(str(stable_diffusion), steps=3)
+    pipeline = Pipeline(settings)
+    wanted = list(tasks(pipeline, read_prompts(prompts), [], 2))
+    Run(tmp_path / "one", pipeline, Shard()).make(wanted, Local(pipeline), group=4)
+    with Cluster(two_nodes, settings) as cluster:
+        assert len(cluster.workers) == 2
+        (_, first), (_, second) = cluster.ray.get([worker.place.remote() for worker in cluster.workers])
+        assert first != second
+        os.kill(first, signal.SIGKILL)
+        made = Run(tmp_path / "two", pipeline, Shard()).make(wanted, cluster, group=2)
+    assert made.new == 12
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+
+
+def test_a_missing_cluster_is_said_in_one_line():
+    with (
+        pytest.raises(GenerationError, match="cannot reach a Ray cluster") as error,
+        Cluster("127.0.0.1:1", Settings()),
+    ):
+        pass
+    assert "\n" not in str(error.value)

@@ -1,0 +1,132 @@
+"""A run makes what is missing, whatever stopped it."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from data_generation.record import GenerationError, read_folder
+from data_generation.synthesis.generate import Local, Run
+from data_generation.synthesis.pipelines import Pipeline
+from data_generation.synthesis.settings import Settings
+from data_generation.synthesis.tasks import Shard, read_prompts, tasks
+
+pytestmark = pytest.mark.usefixtures("lenient")
+IMAGES, KILLS = 200, 20
+
+
+def make(folder: Path, model: Path, prompts: Path, each: int = 1, shard: str = "1/1", **settings) -> list[int]:
+    pipeline = Pipeline(Settings(str(model), **{"steps": 1, **settings}))
+    run = Run(folder, pipeline, Shard.parse(shard))
+    made = run.make(tasks(pipeline, read_prompts(prompts), [], each), Local(pipeline), group=4)
+    return [made.new, made.before, made.faceless]
+
+
+def check(folder: Path, images: int) -> None:
+    rows = read_folder(folder)
+    assert len(rows) == len({row.id for row in rows}) == images
+    lines = (folder / "manifest.jsonl").read_text().splitlines()
+    assert len(lines) == images
+    for row in rows:
+        assert hashlib.sha256((folder / row.file).read_bytes()).hexdigest() == row.sha256
+    assert len(list((folder / "images").iterdir())) == images
+    assert not list(folder.rglob("*.partial"))
+
+
+def _child(*arguments) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    make(*arguments)
+
+
+def test_twenty_kills_lose_double_and_halve_nothing(little_ddpm, prompts, tmp_path):
+    folder, one = tmp_path / "images", tmp_path / "one.jsonl"
+    one.write_text(prompts.read_text().splitlines()[0] + "\n")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["data_generation.synthesis.generate", "diffusers", "imagehash"])
+    luck, progress = random.Random(0), []
+    for _ in range(KILLS):
+        child = context.Process(target=_child, args=(folder, little_ddpm, one, IMAGES))
+        before = _lines(folder)
+        child.start()
+        _until(lambda before=before: _lines(folder) > before, child)
+        time.sleep(luck.uniform(0, 0.15))
+        if child.is_alive():
+            os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        progress.append(_lines(folder))
+    assert sorted(progress) == progress
+    assert progress[0] < IMAGES
+    make(folder, little_ddpm, one, IMAGES)
+    check(folder, IMAGES)
+    assert make(folder, little_ddpm, one, IMAGES) == [0, IMAGES, 0]
+
+
+def _lines(folder: Path) -> int:
+    path = folder / "manifest.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def _until(happened, child, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not happened() and child.is_alive() and time.monotonic() < end:
+        time.sleep(0.005)
+
+
+def test_shards_together_make_what_one_run_makes(little_ddpm, prompts, tmp_path):
+    make(tmp_path / "whole", little_ddpm, prompts)
+    for index in (1, 2):
+        make(tmp_path / "parts", little_ddpm, prompts, shard=f"{index}/2")
+    whole, parts = read_folder(tmp_path / "whole"), read_folder(tmp_path / "parts")
+    assert {(row.id, row.sha256) for row in whole} == {(row.id, row.sha256) for row in parts}
+    assert sorted(path.name for path in (tmp_path / "parts").glob("*.jsonl")) == [
+        "manifest-1of2.jsonl",
+        "manifest-2of2.jsonl",
+    ]
+    for row in parts:
+        assert hashlib.sha256((tmp_path / "parts" / row.file).read_bytes()).hexdigest() == row.sha256
+
+
+def test_pairs_are_kept_with_their_photographs(stable_diffusion, photos, tmp_path):
+    from data_generation.synthesis.photos import listed, prepared, sha256
+    from facecheck import image
+
+    pipeline = Pipeline(Settings(str(stable_diffusion), mode="vae"))
+    run = Run(tmp_path, pipeline, Shard())
+    made = run.make(tasks(pipeline, [], listed(photos), 1), Local(pipeline), group=4)
+    assert (made.new, made.faceless) == (2, 1)
+    for row in read_folder(tmp_path):
+        original = next(path for path in photos.iterdir() if sha256(path) == row.recipe.photo)
+        kept = image.load(tmp_path / row.pair)
+        assert (kept == prepared(original, 64, run.gate.detector).pixels).all()
+        assert not (kept == image.load(tmp_path / row.file)).all()
+
+
+def test_a_row_says_everything(stable_diffusion, prompts, tmp_path):
+    make(tmp_path, stable_diffusion, prompts, seed=3)
+    row = json.loads((tmp_path / "manifest.jsonl").read_text().splitlines()[0])
+    assert row["versions"].keys() == {"torch", "diffusers", "transformers", "numpy", "pillow"}
+    assert (row["licence"], row["prompt"], row["cell"]) == ("mit", "photo of person 0", "c0")
+    assert row["reasons"] == ["no_face", "blank"] or "no_face" in row["reasons"]
+    assert row["seconds"] > 0
+    assert row["time"].startswith("20")
+    assert row["revision"].startswith("sha256:")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [("", "is empty"), ("{", "line 1 is damaged"), ('{"id": 1}\n', "line 1 is damaged")]
+)
+def test_bad_prompts_are_named(content, says, tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(content)
+    with pytest.raises(GenerationError, match=says):
+        read_prompts(path)
+    with pytest.raises(GenerationError, match="python -m data_generation prompts"):
+        read_prompts(tmp_path / "missing.jsonl")

@@ -1,0 +1,84 @@
+"""The export is what `training prepare` reads, balanced, and split so that nothing leaks."""
+
+import dataclasses
+import json
+
+import pytest
+from PIL import Image
+
+from data_generation.export import export, group_of, split_of
+from data_generation.gate import judge
+from data_generation.record import TXT2IMG, VAE, GenerationError, Recipe
+from training.faces.layouts import recognise
+
+
+def lines(out):
+    return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+
+
+def test_training_recognises_the_export(recorded, photos, tmp_path):
+    folder, rows = recorded
+    done = export(folder, rows, judge(rows), tmp_path / "out", sorted(photos.iterdir()))
+    found = recognise(tmp_path / "out")
+    fakes = [photo for photo in found.photos if photo.label == "fake"]
+    reals = [photo for photo in found.photos if photo.label == "real"]
+    assert len(fakes) == len(reals) == 2
+    assert {photo.generator for photo in fakes} == {"owner/Model XL"}
+    assert {photo.source for photo in fakes} == {"owner-model-xl"}
+    assert {photo.source for photo in reals} == {"portraits"}
+    assert {photo.licence for photo in fakes} == {"mit"}
+    assert all(photo.path.is_file() and photo.group and photo.split for photo in found.photos)
+    assert sum(done.counts.values()) == 4
+    assert {Image.open(photo.path).size for photo in reals} == {(512, 600), (512, 512)}
+
+
+def test_photographs_are_drawn_by_their_bytes_and_faceless_ones_are_refused(recorded, photos, tmp_path):
+    folder, rows = recorded
+    paths = sorted(photos.iterdir())
+    done = export(folder, rows, judge(rows), tmp_path / "a", paths)
+    export(folder, rows, judge(rows), tmp_path / "b", paths[::-1])
+    assert lines(tmp_path / "a") == lines(tmp_path / "b")
+    assert done.counts.total() - 2 == 2
+    only_wall = export(folder, rows, judge(rows), tmp_path / "c", [photos / "wall.png"])
+    assert only_wall.refused == 1
+    assert {line["label"] for line in lines(tmp_path / "c")} == {"fake"}
+
+
+def test_a_cell_stands_in_one_split_and_a_later_export_moves_nothing():
+    recipes = [Recipe("m", "r", TXT2IMG, i, prompt_id=f"p{i}", cell=f"c{i // 3}") for i in range(300)]
+    splits = {}
+    for recipe in recipes:
+        splits.setdefault(recipe.cell, set()).add(split_of(group_of(_row(recipe))))
+    assert all(len(found) == 1 for found in splits.values())
+    counts = [sum(found == {name} for found in splits.values()) for name in ("train", "val", "test")]
+    assert counts[0] > counts[1] > 0
+    assert counts[2] > 5
+
+
+def _row(recipe):
+    from data_generation.record import Row
+
+    return Row(recipe, "images/a.png", "0", "0", (), 50.0, 0.0, None, (), "mit")
+
+
+def test_a_pair_brings_its_own_photograph_into_its_own_group(recorded, tmp_path):
+    folder, rows = recorded
+    keep = next(row for row in rows if not judge(rows)[row.id])
+    Image.new("RGB", (8, 8)).save(folder / "photo.png")
+    recipe = dataclasses.replace(keep.recipe, mode=VAE, photo="ab" * 32)
+    pair = dataclasses.replace(keep, recipe=recipe, pair="photo.png")
+    export(folder, [pair], {pair.id: ()}, tmp_path / "out")
+    fake, real = lines(tmp_path / "out")
+    assert (fake["label"], real["label"]) == ("fake", "real")
+    assert fake["group"] == real["group"] == "ab" * 32
+    assert fake["split"] == real["split"]
+
+
+def test_nothing_accepted_and_a_foreign_folder_are_refused(recorded, tmp_path):
+    folder, rows = recorded
+    with pytest.raises(GenerationError, match="accepted none of 4"):
+        export(folder, rows, {row.id: ("blank",) for row in rows}, tmp_path / "out")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").write_text("x")
+    with pytest.raises(GenerationError, match="name a new folder"):
+        export(folder, rows, judge(rows), tmp_path / "mine")
