@@ -48,14 +48,17 @@ DEFAULTS: Weights = {
     ),
     "hair_colour": _even("black", "dark brown", "light brown", "blond", "red", "grey", "dyed"),
     "facial_hair": {NONE: 17.0} | _even("stubble", "moustache", "beard"),
-    "expression": _even("neutral", "slight smile", "broad smile", "serious", "surprised", "sad", "thoughtful", "talking"),
+    "expression": _even(
+        "neutral", "slight smile", "broad smile", "serious", "surprised", "sad", "thoughtful", "talking"
+    ),
     "head_pose": _even("frontal", "slightly left", "slightly right", "three-quarter", "tilted", "slightly down"),
     "eyewear": {NONE: 3.0} | _even("thin-framed glasses", "thick-framed glasses", "sunglasses"),
     "headwear": {NONE: 5.0} | _even("baseball cap", "knitted hat", "headscarf", "straw hat", "hood"),
     "setting": _even("plain wall", *INDOORS, *OUTDOORS),
     "lighting": _even(*DAYLIGHT, *LAMPS, "window light", "flash", "dim evening light", "backlight"),
     "camera": _even(
-        "smartphone", "front camera", "webcam", "35 mm lens", "50 mm lens", "85 mm lens", "compact camera", "film camera"
+        "smartphone", "front camera", "webcam", "35 mm lens", "50 mm lens", "85 mm lens", "compact camera",
+        "film camera",
     ),
 }  # fmt: skip
 

@@ -99,5 +99,5 @@ def _spread(attribute: str, weights: Mapping[str, float], cells: list[Attributes
                 f"no plausible place for so many cells with {attribute} {values[cell]!r}: lower its weight"
             )
         values[cell], values[swap] = values[swap], values[cell]
-    for cell, value in zip(cells, values, strict=True):
-        cell[attribute] = value
+    for attributes, value in zip(cells, values, strict=True):
+        attributes[attribute] = value

@@ -105,7 +105,7 @@ def json_mode(question: Question) -> Items:
     try:
         return Items.model_validate_json(text[text.find("{", text.rfind("</think>") + 1) : text.rfind("}") + 1])
     except pydantic.ValidationError as error:
-        raise Malformed(f"not the JSON that was asked for: {text:.60}") from error
+        raise Malformed("not the JSON that was asked for") from error
 
 
 DIALECTS: tuple[Dialect, ...] = (responses, chat, json_mode)
@@ -138,7 +138,7 @@ def _check_finish(body: dict[str, Any]) -> None:
 def _parsed(raw: Any) -> Any:
     try:
         return raw.parse()
-    except (pydantic.ValidationError, AttributeError, TypeError) as error:
+    except (pydantic.ValidationError, openai.OpenAIError, AttributeError, TypeError) as error:
         raise Malformed("not the JSON that was asked for") from error
 
 

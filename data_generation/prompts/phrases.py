@@ -31,7 +31,11 @@ PEOPLE = {
 HEADWEAR_THAT_HIDES_HAIR = frozenset({"headscarf", "hood", "knitted hat"})
 
 PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
-    "facial_hair": {"stubble": ("stubble", "light stubble"), "moustache": ("a moustache",), "beard": ("a beard", "a full beard")},
+    "facial_hair": {
+        "stubble": ("stubble", "light stubble"),
+        "moustache": ("a moustache",),
+        "beard": ("a beard", "a full beard"),
+    },
     "expression": {
         "neutral": ("neutral expression", "relaxed face", "calm expression"),
         "slight smile": ("slight smile", "smiling a little", "faint smile"),

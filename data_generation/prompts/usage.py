@@ -26,7 +26,7 @@ class Usage:
     uncounted: int = 0
 
     def count(self, usage: object) -> None:
-        """Add the `usage` object of an answer: `input_tokens` or `prompt_tokens`, `output_tokens` or `completion_tokens`.
+        """Add the `usage` object of an answer, in the words of Responses or of chat completions.
 
         Every answer is paid for, also one that cannot be used.
         """

@@ -26,7 +26,7 @@ class Backoff:
 
     def seconds(self, failures: int, headers: Mapping[str, str]) -> float:
         """How long to wait after so many failures in a row; never less than the `Retry-After` of `headers`."""
-        usual = min(self.base * 2 ** (failures - 1), LONGEST) * random.uniform(0.5, 1)
+        usual = min(self.base * 2.0 ** (failures - 1), LONGEST) * random.uniform(0.5, 1)
         return max(usual, retry_after(headers))
 
 
