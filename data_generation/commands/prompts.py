@@ -76,7 +76,9 @@ def plan(
 @click.option("--key-env", default="OPENAI_API_KEY", help="Environment variable that holds the key.")
 @click.option("--batch", default=8, type=click.IntRange(1), help="Prompts asked for in one request.")
 @click.option("--attempts", default=8, type=click.IntRange(1), help="How often a prompt is asked for.")
-@click.option("--retries", default=Backoff.retries, type=click.IntRange(0), help="How often a failed request is repeated.")
+@click.option(
+    "--retries", default=Backoff.retries, type=click.IntRange(0), help="How often a failed request is repeated."
+)
 @click.option("--backoff", default=Backoff.base, type=click.FloatRange(0), help="Seconds before the first repetition.")
 @click.option("--timeout", default=120.0, type=click.FloatRange(0, min_open=True), help="Seconds for one request.")
 @click.option("--per-minute", default=0.0, type=click.FloatRange(0), help="Most requests a minute; 0 = no limit.")

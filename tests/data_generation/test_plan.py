@@ -82,7 +82,7 @@ def test_a_weight_of_zero_leaves_a_value_out():
 
 def test_weights_that_leave_only_implausible_cells_are_refused():
     weights = reweighted(DEFAULTS, {("facial_hair", "none"): 0})
-    with pytest.raises(PlanError, match="no plausible place for so many cells with facial_hair .* lower its weight"):
+    with pytest.raises(PlanError, match=r"no plausible place for so many cells with facial_hair .* lower its weight"):
         make_plan(60, weights=weights)
 
 

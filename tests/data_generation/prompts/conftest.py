@@ -69,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(*ERRORS[move])
         else:
             if move == "slow":
-                time.sleep(1)
+                time.sleep(5)
             self._answer(body, move)
 
     def _fail(self, status, message, code=None, retry_after=None):
