@@ -1,8 +1,8 @@
-"""`python -m data_generation COMMAND`: prompts -> images -> gate -> data for training, in order."""
+"""`python -m data_generation COMMAND`: from a plan to documented synthetic faces and what a detector says of them."""
 
 import click
 
-from data_generation.commands import handover, synthesis
+from data_generation.commands import handover, prompts, synthesis
 from data_generation.record import GenerationError
 
 
@@ -21,7 +21,10 @@ def main() -> None:
     """Synthetic faces on demand: plan, prompts, generate, gate, export; challenge a detector with them."""
 
 
-for command in (synthesis.generate, synthesis.gate, handover.export, handover.challenge, synthesis.train_tiny):
+for command in (
+    prompts.plan, prompts.prompts, synthesis.generate, synthesis.gate, handover.export, handover.challenge,
+    synthesis.train_tiny,
+):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -1,0 +1,148 @@
+"""Three ways to ask an OpenAI-compatible server for structured output, best first.
+
+OpenAI speaks all of them; Ollama, vLLM and llama.cpp speak the second or third, depending on version and model.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import openai
+import pydantic
+
+from data_generation.prompts.usage import Usage
+from data_generation.prompts.writing import Unusable
+
+
+class Item(pydantic.BaseModel):
+    """One prompt, and the number of the person it describes."""
+
+    item: int
+    prompt: str
+
+
+class Items(pydantic.BaseModel):
+    """What the model is asked for."""
+
+    prompts: list[Item]
+
+
+class Malformed(Unusable):
+    """Not what was asked for: perhaps the server does not know this dialect."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What every dialect needs to know."""
+
+    client: openai.OpenAI
+    model: str
+    instructions: str
+    request: str
+    usage: Usage
+
+    @property
+    def messages(self) -> Any:
+        return [{"role": "system", "content": self.instructions}, {"role": "user", "content": self.request}]
+
+
+Dialect = Callable[[Question], Items]
+
+JSON_FORM = 'Answer with JSON only, in this form: {"prompts": [{"item": 1, "prompt": "..."}]}'
+
+
+def responses(question: Question) -> Items:
+    """`responses.parse`, the current format of OpenAI.
+
+    Raises:
+        Unusable: a refusal, an incomplete or a malformed answer.
+        openai.OpenAIError: of the transport.
+    """
+    raw = question.client.responses.with_raw_response.parse(
+        model=question.model, instructions=question.instructions, input=question.request, text_format=Items
+    )
+    body = _body(raw.http_response, "output", question.usage)
+    if body.get("status") == "incomplete":
+        raise Unusable(f"incomplete: {(body.get('incomplete_details') or {}).get('reason', 'no reason given')}")
+    parsed = _parsed(raw)
+    for output in parsed.output:
+        for content in getattr(output, "content", None) or []:
+            if content.type == "refusal":
+                raise Unusable(f"refused: {content.refusal}")
+    return _given(parsed.output_parsed)
+
+
+def chat(question: Question) -> Items:
+    """`chat.completions.parse`: structured output in the older format.
+
+    Raises:
+        Unusable: a refusal, a truncated or a malformed answer.
+        openai.OpenAIError: of the transport.
+    """
+    raw = question.client.chat.completions.with_raw_response.parse(
+        model=question.model, messages=question.messages, response_format=Items
+    )
+    _check_finish(_body(raw.http_response, "choices", question.usage))
+    return _given(_parsed(raw).choices[0].message.parsed)
+
+
+def json_mode(question: Question) -> Items:
+    """`chat.completions.create` with a JSON object as answer, its form only described in words.
+
+    Raises:
+        Unusable: a refusal, a truncated or a malformed answer.
+        openai.OpenAIError: of the transport.
+    """
+    system, user = question.messages
+    system["content"] += f" {JSON_FORM}"
+    raw = question.client.chat.completions.with_raw_response.create(
+        model=question.model, messages=[system, user], response_format={"type": "json_object"}
+    )
+    body = _body(raw.http_response, "choices", question.usage)
+    _check_finish(body)
+    text = str(body["choices"][0]["message"].get("content") or "")
+    # Small models put a fence or their thoughts around it.
+    try:
+        return Items.model_validate_json(text[text.find("{", text.rfind("</think>") + 1) : text.rfind("}") + 1])
+    except pydantic.ValidationError as error:
+        raise Malformed("not the JSON that was asked for") from error
+
+
+DIALECTS: tuple[Dialect, ...] = (responses, chat, json_mode)
+
+
+def _body(response: Any, field: str, usage: Usage) -> dict[str, Any]:
+    """The JSON of an answer, its tokens counted before anything else can go wrong."""
+    try:
+        body = response.json()
+    except ValueError as error:
+        raise Malformed("the answer is not JSON") from error
+    body = body if isinstance(body, dict) else {}
+    usage.count(body.get("usage"))
+    if not isinstance(body.get(field), list) or not body[field]:
+        raise Malformed(f"the answer has no {field}")
+    return body
+
+
+def _check_finish(body: dict[str, Any]) -> None:
+    choice = body["choices"][0]
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        raise Malformed("the answer has no message")
+    if message.get("refusal"):
+        raise Unusable(f"refused: {message['refusal']}")
+    if choice.get("finish_reason") in {"length", "content_filter"}:
+        raise Unusable(f"incomplete: {choice['finish_reason']}")
+
+
+def _parsed(raw: Any) -> Any:
+    try:
+        return raw.parse()
+    except (pydantic.ValidationError, openai.OpenAIError, AttributeError, TypeError) as error:
+        raise Malformed("not the JSON that was asked for") from error
+
+
+def _given(items: Any) -> Items:
+    if not isinstance(items, Items):
+        raise Malformed("an empty answer")
+    return items

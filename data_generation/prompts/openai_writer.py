@@ -1,0 +1,180 @@
+"""Prompts from a language model: OpenAI's, or any server that speaks its formats."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import openai
+
+from data_generation.prompts.dialects import DIALECTS, Items, Malformed, Question
+from data_generation.prompts.questions import instructions, request
+from data_generation.prompts.record import PromptError
+from data_generation.prompts.rules import Rules
+from data_generation.prompts.secret import Secret
+from data_generation.prompts.usage import Usage
+from data_generation.prompts.waiting import LONGEST, Backoff, Pace
+from data_generation.prompts.writing import Unusable, Wish
+
+logger = logging.getLogger(__name__)
+
+UNSUPPORTED = frozenset({400, 404, 405, 415, 422, 501})
+REPEATABLE = frozenset({408, 409, 429})
+PATIENCE = 2
+"""Malformed answers before another dialect is tried; a server may ignore what it does not know."""
+PLACEHOLDER = "none"
+"""Sent to servers that ask for no key; the client insists on one."""
+
+
+class OpenAIWriter:
+    """Writes through the openai client; the key appears in no message, log or file.
+
+    Args:
+        model: name of the language model.
+        key: API key, "" where the server needs none.
+        base_url: of another server than OpenAI's, usually ending in /v1.
+        rules: what is accepted; the model is told.
+        batch: prompts asked for in one request.
+        attempts: how often a prompt is asked for.
+        timeout: seconds that a request may take.
+        backoff: what to do when it fails.
+        pace: how fast to ask.
+        usage: counts requests and tokens.
+
+    Raises:
+        PromptError: the key or the address cannot be one.
+    """
+
+    name = "openai"
+    hopeless = 10
+
+    def __init__(
+        self, model: str, key: str = "", base_url: str | None = None, rules: Rules | None = None, batch: int = 8,
+        attempts: int = 8, timeout: float = 120.0, backoff: Backoff | None = None, pace: Pace | None = None,
+        usage: Usage | None = None,
+    ) -> None:  # fmt: skip
+        if base_url and not base_url.startswith(("http://", "https://")):
+            raise PromptError(f"--base-url must begin with http:// or https://, got {base_url!r}")
+        self.model, self.batch, self.attempts, self.rules = model, batch, attempts, rules or Rules()
+        self.usage, self.backoff, self.pace = usage or Usage(), backoff or Backoff(), pace or Pace()
+        self._secret = Secret(key.strip())
+        self._client = openai.OpenAI(
+            api_key=self._secret.value or PLACEHOLDER, base_url=base_url, max_retries=0, timeout=timeout
+        )
+        self._dialects = list(DIALECTS)
+        self._proven = False
+        self._malformed = 0
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def write(self, wishes: Sequence[Wish]) -> list[str]:
+        """One text for each wish, "" where the model left it out.
+
+        Raises:
+            Unusable: a refusal, an answer cut short, or not the JSON that was asked for.
+            PromptError: the server cannot be reached, refuses the key, does not know the model, or has enough.
+        """
+        question = Question(self._client, self.model, instructions(self.rules), request(wishes), self.usage)
+        try:
+            items = self._spoken(question)
+        except Unusable as error:
+            reason = self._secret.line(str(error))
+            if isinstance(error, Malformed):
+                self._consider_dialect(reason)
+            raise Unusable(reason) from None
+        self._proven = True
+        answers = [(answer.item, answer.prompt) for answer in items.prompts if not self._secret.is_in(answer.prompt)]
+        texts = dict(reversed(answers))
+        return [texts.get(number, "") for number in range(1, len(wishes) + 1)]
+
+    def _spoken(self, question: Question) -> Items:
+        """The answer, in the first dialect that the server knows."""
+        while True:
+            try:
+                return self._asked(question)
+            except openai.APIStatusError as error:
+                hopeless = error.status_code not in UNSUPPORTED or _is_unknown_model(error)
+                if hopeless or (len(self._dialects) == 1 and not self._proven):
+                    raise PromptError(self._advice(error)) from None
+                if self._proven:
+                    raise Unusable(self._said(error)) from None
+                self._next_dialect(self._said(error))
+
+    def _asked(self, question: Question) -> Items:
+        """The answer, if need be after several requests."""
+        failures = 0
+        while True:
+            self.pace.wait()
+            self.usage.requests += 1
+            headers: Mapping[str, str] = {}
+            try:
+                return self._dialects[0](question)
+            except openai.APIStatusError as error:
+                if not _is_passing(error):
+                    self.usage.failures += 1
+                    raise
+                reason, headers = self._said(error), error.response.headers
+            except openai.APIConnectionError as error:
+                reason = self._secret.line(f"{error.message} {error.__cause__ or ''}")
+            failures += 1
+            self.usage.failures += 1
+            self._wait(failures, reason, headers)
+
+    def _wait(self, failures: int, reason: str, headers: Mapping[str, str]) -> None:
+        seconds = self.backoff.seconds(failures, headers)
+        if seconds > LONGEST:
+            raise PromptError(f"the server asks to wait {seconds:.0f} s ({reason}): run again later to go on")
+        if failures > self.backoff.retries:
+            raise PromptError(
+                f"no answer from {self._address()} after {failures} requests (last: {reason}): "
+                "check --base-url and the network, lower --batch or --per-minute; run again to go on"
+            )
+        logger.warning("%s; asking again in %.1f s", reason, seconds)
+        self.backoff.sleep(seconds)
+
+    def _consider_dialect(self, reason: str) -> None:
+        """Count a malformed answer against a dialect that has never worked."""
+        self._malformed += 1
+        if not self._proven and self._malformed >= PATIENCE and len(self._dialects) > 1:
+            self._next_dialect(reason)
+
+    def _next_dialect(self, reason: str) -> None:
+        left, *self._dialects = self._dialects
+        self._malformed = 0
+        logger.info("%s does not work here (%s)", left.__name__, reason)
+
+    def _advice(self, error: openai.APIStatusError) -> str:
+        """One line on an error that repeating does not mend."""
+        said = f"{self._address()} answers {self._said(error)}"
+        if error.status_code in {401, 403}:
+            return f"{said}: set another key, or use `--writer template`"
+        if error.status_code in {402, 429}:
+            return f"{said}: the account is used up; top it up and run again to go on"
+        if _is_unknown_model(error):
+            return f"{said}: name a model that it has with --model, {self.model!r} is not one"
+        return (
+            f"{said}: it must speak OpenAI's Responses or chat-completions format; "
+            "check --base-url (it often ends in /v1) and --model"
+        )
+
+    def _said(self, error: openai.APIStatusError) -> str:
+        body: Any = error.body
+        message = body.get("message") if isinstance(body, dict) else None
+        return self._secret.line(f"{error.status_code}: {message or error.message}")
+
+    def _address(self) -> str:
+        url = self._client.base_url
+        return self._secret.line(f"{url.scheme}://{url.netloc.decode()}{url.path}")
+
+
+def _is_passing(error: openai.APIStatusError) -> bool:
+    """Whether the same request may succeed later."""
+    busy = error.status_code in REPEATABLE or (error.status_code >= 500 and error.status_code not in UNSUPPORTED)
+    return busy and error.code != "insufficient_quota"
+
+
+def _is_unknown_model(error: openai.APIStatusError) -> bool:
+    text = error.message.casefold()
+    named = "model" in text and ("not found" in text or "not exist" in text)
+    return error.status_code == 404 and (error.code == "model_not_found" or named)

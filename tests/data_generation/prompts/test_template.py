@@ -1,0 +1,87 @@
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from data_generation.attributes import DEFAULTS, NONE, SKIN_TONES
+from data_generation.plan import Cell, make_plan
+from data_generation.prompts.phrases import PEOPLE, PHRASES
+from data_generation.prompts.record import PromptError, read_prompts
+from data_generation.prompts.rules import Rules, likeness
+from data_generation.prompts.template import TemplateWriter
+from data_generation.prompts.writing import Wish, write_prompts
+
+MAN = {
+    "age": "elderly", "gender": "masculine", "skin_tone": "monk-9", "hair": "short curly", "hair_colour": "grey",
+    "facial_hair": "beard", "expression": "sad", "head_pose": "frontal", "eyewear": NONE, "headwear": NONE,
+    "setting": "park", "lighting": "backlight", "camera": "webcam",
+}  # fmt: skip
+
+
+def _text(attributes, ordinal=0, seed=0):
+    return TemplateWriter(seed).write([Wish(Cell("c", attributes, 1), ordinal)])[0]
+
+
+def test_every_default_value_has_phrases():
+    for name, phrases in PHRASES.items():
+        assert set(phrases) == set(DEFAULTS[name]) - {NONE}
+    assert {(age, gender) for age in DEFAULTS["age"] for gender in DEFAULTS["gender"]} == set(PEOPLE)
+    assert set(SKIN_TONES) == set(DEFAULTS["skin_tone"])
+
+
+def test_a_prompt_says_what_the_cell_asks_for():
+    for ordinal in range(20):
+        text = _text(MAN, ordinal)
+        assert "very dark brown skin, short curly grey hair and a " in text
+        assert "beard" in text
+        for name in ("expression", "head_pose", "setting", "lighting", "camera"):
+            assert any(phrase in text for phrase in PHRASES[name][MAN[name]]), (name, text)
+        assert "none" not in text
+        assert "glasses" not in text
+
+
+def test_hidden_or_shaved_hair_has_no_colour():
+    assert "grey" not in _text(MAN | {"headwear": "hood"})
+    assert "a shaved head" in _text(MAN | {"hair": "shaved"})
+    assert "grey" not in _text(MAN | {"hair": "shaved"})
+
+
+def test_values_that_a_person_added_speak_for_themselves():
+    text = _text(MAN | {"setting": "on a boat", "age": "ancient", "clothing": "a red scarf"})
+    assert "on a boat" in text
+    assert "an ancient masculine person with" in text
+    assert "a red scarf" in text
+
+
+def test_prompts_are_short_varied_and_the_same_every_time(tmp_path):
+    plan = make_plan(150, seed=5, count=2)
+    for name in ("one", "two"):
+        tally = write_prompts(plan, tmp_path / name, TemplateWriter(5), Rules())
+        assert (tally.wanted, tally.written) == (300, 300)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    prompts = read_prompts(tmp_path / "one")
+    assert len({likeness(prompt.prompt) for prompt in prompts}) == 300
+    assert max(len(prompt.prompt.split()) for prompt in prompts) <= 45
+    assert Counter(prompt.cell for prompt in prompts) == {cell.id: 2 for cell in plan.cells}
+    assert all(prompt.writer == "template" and prompt.negative.count(",") > 5 for prompt in prompts)
+    assert _text(MAN, seed=1) != _text(MAN, seed=2)
+
+
+def test_a_run_that_stops_anywhere_ends_with_the_same_file(tmp_path, small_plan):
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    write_prompts(small_plan, whole, TemplateWriter(0), Rules())
+    for size in (0, 1, 700, 4000, len(whole.read_bytes()) - 1):
+        part.write_bytes(whole.read_bytes()[:size])
+        write_prompts(small_plan, part, TemplateWriter(0), Rules())
+        assert part.read_bytes() == whole.read_bytes()
+
+
+def test_one_cell_can_have_many_prompts(tmp_path):
+    plan = replace(make_plan(1), cells=(Cell("c", MAN, 150),))
+    write_prompts(plan, tmp_path / "p", TemplateWriter(0), Rules())
+    assert len({likeness(prompt.prompt) for prompt in read_prompts(tmp_path / "p")}) == 150
+
+
+def test_a_limit_that_no_template_keeps_is_an_error(tmp_path, small_plan):
+    with pytest.raises(PromptError, match="too long"):
+        write_prompts(small_plan, tmp_path / "p", TemplateWriter(0), Rules(max_words=8))
