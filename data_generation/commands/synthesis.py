@@ -146,11 +146,11 @@ def gate(images: Path, plan_file: Path | None, **limits: Any) -> None:
 def coverage_of(plan_file: Path, cells: Sequence[str]) -> str:
     """Planned against achieved, as a table."""
     from data_generation.coverage import coverage, markdown
-    from data_generation.plan import load_plan
+    from data_generation.plan import Plan
 
     if not any(cells):
         return "no image is known to follow the plan: the model reads no text"
-    return markdown(coverage(load_plan(plan_file), [cell for cell in cells if cell]))
+    return markdown(coverage(Plan.load(plan_file), [cell for cell in cells if cell]))
 
 
 @click.command(name="train-tiny", context_settings={"show_default": True})

@@ -1,0 +1,103 @@
+"""From nothing to the evaluation table, offline: every command, one after the other, on real output."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+from click.testing import CliRunner
+from PIL import Image
+
+from data_generation.__main__ import main as generation
+from training.__main__ import main as training
+
+IMAGES, PHOTOGRAPHS = 24, 48
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory) -> Path:
+    """Photographs of different people: the part of Labelled Faces in the Wild that ships with scikit-image."""
+    folder = tmp_path_factory.mktemp("people")
+    for number, face in enumerate(np.load(Path(skimage.data_dir) / "lfw_subset.npy")[:PHOTOGRAPHS]):
+        picture = Image.new("L", (280, 280), 128)
+        portrait = Image.fromarray((face / face.max() * 255).astype(np.uint8))
+        picture.paste(portrait.resize((200, 200), Image.Resampling.BICUBIC), (40, 40))
+        picture.convert("RGB").save(folder / f"{number}.jpg", quality=90)
+    return folder
+
+
+def run(command, *arguments) -> str:
+    result = CliRunner().invoke(command, [str(each) for each in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.usefixtures("lenient")
+def test_the_whole_loop(people, tmp_path):
+    plan, prompts, images = tmp_path / "plan.json", tmp_path / "prompts.jsonl", tmp_path / "images"
+    run(generation, "plan", plan, "--cells", IMAGES, "--seed", 1)
+    run(generation, "prompts", plan, prompts, "--writer", "template")
+    model = ("--model", "facecheck/tiny-faces", "--steps", 12)
+    said = run(generation, "generate", images, "--prompts", prompts, *model)
+    assert f"{IMAGES} images made" in said
+    said = run(generation, "gate", images, "--plan", plan)
+    accepted = json.loads((images / "gate.json").read_text())["counts"]["accepted"]
+    assert accepted >= IMAGES / 2
+    assert "reads no text" in said
+    run(generation, "export", images, tmp_path / "export", "--real", people, "--source", "lfw")
+    run(training, "prepare", tmp_path / "export", tmp_path / "data", "--min-face", 32, "--keep-split", "--workers", 0)
+    _train_and_evaluate(tmp_path)
+    table = (tmp_path / "report" / "report.md").read_text()
+    assert "facecheck/tiny-faces" in table or "facecheck-tiny-faces" in table
+    scores = (tmp_path / "report" / "scores.csv").read_text()
+    assert "facecheck-tiny-faces" in scores
+    assert "lfw" in scores
+
+
+def _train_and_evaluate(folder: Path) -> None:
+    steps = ("--steps", 2, "--batch", 8, "--phase", 1.0, 32, "--workers", 0)
+    run(training, "train", folder / "data", folder / "run", "--preset", "mobilenet_v2", *steps, "--unaudited")
+    weights = next((folder / "run").glob("*.safetensors"))
+    out = ("--out", folder / "report", "--tiers", "clean", "--no-curves", "--rounds", 20, "--split", "train")
+    run(training, "evaluate", weights, folder / "data", *out)
+
+
+@pytest.mark.usefixtures("lenient")
+def test_a_challenge_says_what_the_shipped_model_makes_of_the_embedded_generator(tmp_path):
+    plan, prompts, out = tmp_path / "plan.json", tmp_path / "prompts.jsonl", tmp_path / "challenge"
+    run(generation, "plan", plan, "--cells", 6)
+    run(generation, "prompts", plan, prompts)
+    arguments = ("challenge", out, "--prompts", prompts, "--model", "facecheck/tiny-faces", "--steps", 12)
+    first = run(generation, *arguments)
+    assert "images are called fake" in first
+    assert run(generation, *arguments) == first
+    said = json.loads((out / "challenge.json").read_text())
+    assert said["attempted"] == 6
+    assert len(said["scores"]) == said["accepted"]
+    assert "training update" in (out / "challenge.html").read_text()
+
+
+@pytest.mark.parametrize("command", ["plan", "prompts", "generate", "gate", "export", "challenge", "train-tiny"])
+def test_every_command_explains_itself_with_an_example(command):
+    said = run(generation, command, "--help")
+    assert f"python -m data_generation {command} " in said
+    assert command in run(generation, "--help")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["generate", "OUT"], "write one with `python -m data_generation prompts`"),
+        (["generate", "OUT", "--mode", "vae"], "pass --photos FOLDER"),
+        (["generate", "OUT", "--photos", "OUT"], "pass --mode vae, img2img or inpaint"),
+        (["generate", "OUT", "--shard", "9/2"], "such as 2/8"),
+        (["gate", "OUT"], "python -m data_generation generate"),
+        (["export", "OUT", "OUT/out"], "python -m data_generation generate"),
+    ],
+)
+def test_a_mistake_ends_in_one_line_that_says_what_to_do(arguments, says, tmp_path):
+    result = CliRunner().invoke(generation, [each.replace("OUT", str(tmp_path)) for each in arguments])
+    assert result.exit_code == 1
+    assert says in result.output
+    assert len(result.output.strip().splitlines()) == 1
