@@ -3,7 +3,7 @@
 import click
 
 from data_generation.commands import handover, prompts, synthesis
-from data_generation.record import GenerationError
+from data_generation.errors import GenerationError
 
 
 class _Group(click.Group):
@@ -12,7 +12,7 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except GenerationError as error:
+        except (GenerationError, OSError) as error:
             raise click.ClickException(str(error)) from error
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from data_generation import gate
+from data_generation.errors import GenerationError
 from data_generation.gate import Gate, Limits
-from data_generation.record import GenerationError, Row
+from data_generation.record import Row
 from data_generation.synthesis.photos import sha256
 from facecheck import image
 from facecheck.errors import ImageError

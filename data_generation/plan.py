@@ -12,14 +12,11 @@ from typing import Any
 
 from data_generation.attributes import DEFAULTS, STRATA, Weights
 from data_generation.drawing import Attributes, DrawingError, draw
+from data_generation.errors import PlanError
 
 FORMAT = 1
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 LARGEST_COUNT = 1_000_000
-
-
-class PlanError(ValueError):
-    """The plan cannot be made or read; the message names the cell and the field."""
 
 
 @dataclass(frozen=True)

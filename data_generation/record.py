@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from data_generation.errors import GenerationError
+
 TXT2IMG, IMG2IMG, INPAINT, VAE = "txt2img", "img2img", "inpaint", "vae"
 MODES = (TXT2IMG, IMG2IMG, INPAINT, VAE)
 LEDGERS = "manifest*.jsonl"
-
-
-class GenerationError(Exception):
-    """Something that the person who started the command can mend; the message says how."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """What the images are for: export, challenge."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,10 @@ import click
 
 from data_generation.commands import FILE, FOLDER, NEW_FOLDER
 from data_generation.commands.synthesis import GROUP, model_options, settings_of
+from data_generation.errors import GenerationError
 from data_generation.gate import read_judgement
-from data_generation.record import GenerationError, read_folder
+from data_generation.prompts.record import read_prompts
+from data_generation.record import read_folder
 from data_generation.synthesis.settings import DEFAULT_MODEL, EMBEDDED_MODEL
 
 
@@ -61,11 +62,12 @@ def challenge(out: Path, model: str, prompts: Path, each: int, detector: str, **
     from data_generation.challenge_report import headline, write_report
     from data_generation.synthesis.generate import Local, Run
     from data_generation.synthesis.pipelines import Pipeline
-    from data_generation.synthesis.tasks import Shard, read_prompts, tasks
+    from data_generation.synthesis.tasks import Shard, tasks
 
     pipeline = Pipeline(settings_of(model, "txt2img", **said))
     group = pipeline.settings.batch if pipeline.device == "cuda" else GROUP
-    Run(out, pipeline, Shard()).make(tasks(pipeline, read_prompts(prompts), [], each), Local(pipeline), group)
+    written = read_prompts(prompts)
+    Run(out, pipeline, Shard()).make(tasks(pipeline, written, [], each), Local(pipeline), group)
     rows = read_folder(out)
     judged = read_judgement(out, rows)
     accepted = [row for row in rows if not judged[row.id]]
@@ -74,14 +76,11 @@ def challenge(out: Path, model: str, prompts: Path, each: int, detector: str, **
             f"the gate accepted none of {len(rows)} images; see `python -m data_generation gate {out}`"
         )
     checker, scored = score(accepted, out, detector)
-    page = write_report(out, scored, _attributes(prompts), len(rows), checker.config, _retraining(out))
+    page = write_report(
+        out, scored, {each.id: each.attributes for each in written}, len(rows), checker.config, _retraining(out)
+    )
     click.echo(headline(rate(AS_MADE, scored)))
     click.echo(str(page))
-
-
-def _attributes(prompts: Path) -> dict[str, dict[str, str]]:
-    rows = map(json.loads, prompts.read_text(encoding="utf-8").splitlines())
-    return {row["id"]: row.get("attributes", {}) for row in rows}
 
 
 def _retraining(out: Path) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ import click
 
 from data_generation.attributes import DEFAULTS
 from data_generation.commands import FILE, NEW_FILE
-from data_generation.plan import Plan, PlanError, make_plan, reweighted
-from data_generation.prompts.record import PromptError
+from data_generation.plan import Plan, make_plan, reweighted
 from data_generation.prompts.rules import NEGATIVE, Rules
 from data_generation.prompts.template import TemplateWriter
 from data_generation.prompts.waiting import Backoff, Pace
@@ -53,11 +51,10 @@ def plan(
     """  # noqa: D301 - \b is click's
     if out.exists() and not force:
         raise click.ClickException(f"{out} exists: choose another name, or replace it with --force")
-    with one_line_errors():
-        values = Plan.load(like).weights if like else DEFAULTS
-        changes = {(attribute, value): weight for attribute, value, weight in weights}
-        made = make_plan(cells, seed, per_cell, reweighted(values, changes))
-        made.save(out)
+    values = Plan.load(like).weights if like else DEFAULTS
+    changes = {(attribute, value): weight for attribute, value, weight in weights}
+    made = make_plan(cells, seed, per_cell, reweighted(values, changes))
+    made.save(out)
     click.echo(f"{out}: {len(made.cells)} cells, {made.total} pictures")
 
 
@@ -110,12 +107,11 @@ def prompts(
     if kind == OPENAI and not (key or base_url):
         raise click.ClickException(f"${key_env} is empty: put the key there, or use `--writer template`")
     rules = Rules(max_words, negative)
-    with one_line_errors():
-        wanted = Plan.load(plan)
-        if kind == TEMPLATE or (kind == AUTO and not (key or base_url)):
-            _write(wanted, out, TemplateWriter(wanted.seed if seed is None else seed), rules)
-        else:
-            _write_with_model(wanted, out, rules, key, base_url, **settings)
+    wanted = Plan.load(plan)
+    if kind == TEMPLATE or (kind == AUTO and not (key or base_url)):
+        _write(wanted, out, TemplateWriter(wanted.seed if seed is None else seed), rules)
+    else:
+        _write_with_model(wanted, out, rules, key, base_url, **settings)
 
 
 def _write_with_model(
@@ -143,12 +139,3 @@ def _write(plan: Plan, out: Path, writer: Writer, rules: Rules) -> None:
         tally = write_prompts(plan, out, writer, rules, bar.update)
     more = f", {tally.surplus} more that the plan does not ask for" if tally.surplus else ""
     click.echo(f"{out}: {tally.wanted} prompts, {tally.written} new, {tally.rejected} asked for again{more}")
-
-
-@contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """What a person can mend is told in one line, without a traceback."""
-    try:
-        yield
-    except (PlanError, PromptError, OSError) as error:
-        raise click.ClickException(str(error)) from error

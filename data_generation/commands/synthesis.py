@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from data_generation.commands import FILE, FOLDER, NEW_FOLDER
+from data_generation.errors import GenerationError
 from data_generation.gate import Limits, counts, judge, write_judgement
-from data_generation.record import MODES, GenerationError, read_folder
+from data_generation.prompts.record import read_prompts
+from data_generation.record import MODES, read_folder
 from data_generation.synthesis.settings import DEFAULT_MODEL, DTYPES, EMBEDDED_MODEL, Settings
 
 Command = Callable[..., None]
@@ -75,12 +77,13 @@ def generate(
     from data_generation.synthesis.generate import Local, Run
     from data_generation.synthesis.photos import listed
     from data_generation.synthesis.pipelines import Pipeline
-    from data_generation.synthesis.tasks import Shard, read_prompts, tasks
+    from data_generation.synthesis.tasks import Shard, tasks
 
     settings, part = settings_of(model, mode, **said), Shard.parse(shard)
     _check_inputs(settings, prompts, photos)
+    written = read_prompts(prompts) if prompts else []
     pipeline = Pipeline(settings)
-    wanted = tasks(pipeline, read_prompts(prompts) if prompts else [], listed(photos) if photos else [], each)
+    wanted = tasks(pipeline, written, listed(photos) if photos else [], each)
     run = Run(out, pipeline, part)
     if address:
         from data_generation.synthesis.cluster import Cluster
@@ -101,6 +104,8 @@ def _check_inputs(settings: Settings, prompts: Path | None, photos: Path | None)
         raise GenerationError("--photos has no use in txt2img; pass --mode vae, img2img or inpaint")
     if prompts is None and (settings.needs_prompts or not settings.needs_photos):
         raise GenerationError("--prompts FILE is missing; write one with `python -m data_generation prompts`")
+    if prompts and not prompts.stat().st_size:
+        raise GenerationError(f"{prompts} is empty; write prompts with `python -m data_generation prompts`")
     if settings.needs_photos and settings.width != settings.height:
         raise GenerationError("photographs are cut to squares; pass --size N N")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import openai
 
+from data_generation.errors import PromptError
 from data_generation.prompts.dialects import DIALECTS, Items, Malformed, Question
 from data_generation.prompts.questions import instructions, request
-from data_generation.prompts.record import PromptError
 from data_generation.prompts.rules import Rules
 from data_generation.prompts.secret import Secret
 from data_generation.prompts.usage import Usage

@@ -9,9 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-
-class PromptError(ValueError):
-    """Prompts cannot be read or written; one line that says what to do."""
+from data_generation.errors import PromptError
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from data_generation.prompts.record import PromptError
+from data_generation.errors import PromptError
 
 SHORTEST = 8
 """Characters; what is shorter ("ollama", "none") is a placeholder that hides nothing."""

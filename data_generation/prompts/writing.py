@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from data_generation.errors import PromptError
 from data_generation.plan import Cell, Plan
-from data_generation.prompts.record import Prompt, PromptError, PromptFile, identifier
+from data_generation.prompts.record import Prompt, PromptFile, identifier
 from data_generation.prompts.rules import Rules, likeness, tidy
 
 

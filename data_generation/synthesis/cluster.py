@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
-from data_generation.record import GenerationError
+from data_generation.errors import GenerationError
 from data_generation.synthesis.generate import Work
 from data_generation.synthesis.pipelines import Pipeline, Rendered
 from data_generation.synthesis.settings import Settings

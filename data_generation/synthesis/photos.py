@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.record import GenerationError
+from data_generation.errors import GenerationError
 from facecheck import crop, image
 from facecheck.detection import FaceDetector
 from facecheck.errors import ImageError

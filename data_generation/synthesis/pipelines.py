@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from data_generation.record import IMG2IMG, INPAINT, TXT2IMG, VAE, GenerationError, Recipe
+from data_generation.errors import GenerationError
+from data_generation.record import IMG2IMG, INPAINT, TXT2IMG, VAE, Recipe
 from data_generation.synthesis.photos import Photo
 from data_generation.synthesis.settings import EMBEDDED_MODEL, LICENCES, Settings
 

@@ -3,7 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 
-from data_generation.record import MODES, TXT2IMG, VAE, GenerationError
+from data_generation.errors import GenerationError
+from data_generation.record import MODES, TXT2IMG, VAE
 
 DEFAULT_MODEL = "SG161222/Realistic_Vision_V1.4"
 EMBEDDED_MODEL = "facecheck/tiny-faces"

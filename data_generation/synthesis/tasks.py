@@ -1,23 +1,14 @@
 """What is to be made: one task for each image, the same list on every machine."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_generation.record import GenerationError, Recipe
+from data_generation.errors import GenerationError
+from data_generation.prompts.record import Prompt
+from data_generation.record import Recipe
 from data_generation.synthesis.photos import sha256
 from data_generation.synthesis.pipelines import Pipeline
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """One line of prompts.jsonl, as far as synthesis reads it."""
-
-    id: str
-    cell: str
-    text: str
-    negative: str
 
 
 @dataclass(frozen=True)
@@ -57,26 +48,6 @@ class Shard:
         return "" if self.count == 1 else f"-{self.index}of{self.count}"
 
 
-def read_prompts(path: Path) -> list[Prompt]:
-    """The lines of prompts.jsonl.
-
-    Raises:
-        GenerationError: missing, empty, or a line is damaged.
-    """
-    if not path.is_file():
-        raise GenerationError(f"{path}: no such file; write prompts with `python -m data_generation prompts`")
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            row = json.loads(line)
-            found.append(Prompt(str(row["id"]), str(row["cell"]), str(row["prompt"]), str(row["negative"])))
-        except (ValueError, KeyError, TypeError) as error:
-            raise GenerationError(f"{path}, line {number} is damaged ({error!r}); remove that line") from error
-    if not found:
-        raise GenerationError(f"{path} is empty; write prompts with `python -m data_generation prompts`")
-    return found
-
-
 def tasks(pipeline: Pipeline, prompts: Sequence[Prompt], photos: Sequence[Path], each: int) -> Iterator[Task]:
     """All tasks of a run: `each` images of every photograph where there are some, else of every prompt.
 
@@ -98,4 +69,4 @@ def _said(pipeline: Pipeline, prompt: Prompt) -> dict[str, str]:
     if not pipeline.takes_prompt:
         return {"prompt_id": prompt.id}
     negative = prompt.negative if "negative_prompt" in pipeline.takes else ""
-    return {"prompt_id": prompt.id, "cell": prompt.cell, "prompt": prompt.text, "negative": negative}
+    return {"prompt_id": prompt.id, "cell": prompt.cell, "prompt": prompt.prompt, "negative": negative}

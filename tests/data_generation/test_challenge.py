@@ -71,7 +71,8 @@ def test_the_page_stands_alone_and_runs_nothing_of_a_prompt(scored, attributes, 
     found[0] = dataclasses.replace(found[0], row=dataclasses.replace(found[0].row, recipe=evil))
     page = write_report(folder, found, attributes, 9, checker.config, "python -m training update").read_text()
     assert "<script" not in page
-    assert not re.findall(r"""(?:src|href)=["']?(?!data:)""", page)
+    assert not re.findall(r"""(?:src|href)=["']?(?!["']?data:)""", page)
+    assert "http" not in page
     assert page.count("data:image/jpeg;base64,") >= 1
     assert "9 images were made" in page
     said = json.loads((folder / "challenge.json").read_text())

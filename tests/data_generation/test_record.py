@@ -6,7 +6,8 @@ import multiprocessing
 
 import pytest
 
-from data_generation.record import TXT2IMG, GenerationError, Ledger, Recipe, Row, read_folder, read_ledger
+from data_generation.errors import GenerationError
+from data_generation.record import TXT2IMG, Ledger, Recipe, Row, read_folder, read_ledger
 
 
 def row(number: int = 0, **recipe) -> Row:

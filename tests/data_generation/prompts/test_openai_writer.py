@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from data_generation.errors import PromptError
 from data_generation.prompts.openai_writer import OpenAIWriter
 from data_generation.prompts.questions import request
-from data_generation.prompts.record import PromptError, read_prompts
+from data_generation.prompts.record import read_prompts
 from data_generation.prompts.rules import Rules, likeness
 from data_generation.prompts.template import TemplateWriter
 from data_generation.prompts.waiting import Backoff, Pace

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from data_generation.prompts.record import Prompt, PromptError, PromptFile, identifier, read_prompts
+from data_generation.errors import PromptError
+from data_generation.prompts.record import Prompt, PromptFile, identifier, read_prompts
 
 FIRST = Prompt("a1", "cell", 0, "A photo of a café", "drawing", {"age": "child"}, "template", "v")
 SECOND = replace(FIRST, id="a2", ordinal=1)

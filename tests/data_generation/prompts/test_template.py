@@ -4,9 +4,10 @@ from dataclasses import replace
 import pytest
 
 from data_generation.attributes import DEFAULTS, NONE, SKIN_TONES
+from data_generation.errors import PromptError
 from data_generation.plan import Cell, make_plan
 from data_generation.prompts.phrases import PEOPLE, PHRASES
-from data_generation.prompts.record import PromptError, read_prompts
+from data_generation.prompts.record import read_prompts
 from data_generation.prompts.rules import Rules, likeness
 from data_generation.prompts.template import TemplateWriter
 from data_generation.prompts.writing import Wish, write_prompts

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from data_generation.record import GenerationError, read_folder
+from data_generation.prompts.record import read_prompts
+from data_generation.record import read_folder
 from data_generation.synthesis.generate import Local, Run
 from data_generation.synthesis.pipelines import Pipeline
 from data_generation.synthesis.settings import Settings
-from data_generation.synthesis.tasks import Shard, read_prompts, tasks
+from data_generation.synthesis.tasks import Shard, tasks
 
 pytestmark = pytest.mark.usefixtures("lenient")
 IMAGES, KILLS = 200, 20
@@ -118,15 +119,3 @@ def test_a_row_says_everything(stable_diffusion, prompts, tmp_path):
     assert row["seconds"] > 0
     assert row["time"].startswith("20")
     assert row["revision"].startswith("sha256:")
-
-
-@pytest.mark.parametrize(
-    ("content", "says"), [("", "is empty"), ("{", "line 1 is damaged"), ('{"id": 1}\n', "line 1 is damaged")]
-)
-def test_bad_prompts_are_named(content, says, tmp_path):
-    path = tmp_path / "prompts.jsonl"
-    path.write_text(content)
-    with pytest.raises(GenerationError, match=says):
-        read_prompts(path)
-    with pytest.raises(GenerationError, match="python -m data_generation prompts"):
-        read_prompts(tmp_path / "missing.jsonl")
