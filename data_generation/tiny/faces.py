@@ -1,4 +1,4 @@
-"""Photographs -> faces that all look the same way: eyes and mouth of every one at the same pixels.
+"""Photographs -> faces that all look the same way: the eyes of every one at the same pixels, the mouth below.
 
 A small network learns faces sooner where none is turned, shifted or scaled (the alignment of Karras et al. 2018,
 "Progressive Growing of GANs", appendix C, with five landmarks in place of 68).

@@ -119,7 +119,8 @@ def prompts(tmp_path_factory) -> Path:
     """Six prompts of three plan cells."""
     rows = [
         {
-            "id": f"p{i}", "cell": f"c{i // 2}", "ordinal": i % 2, "prompt": f"photo of person {i}", "negative": "drawing, blurry",
+            "id": f"p{i}", "cell": f"c{i // 2}", "ordinal": i % 2, "prompt": f"photo of person {i}",
+            "negative": "drawing, blurry",
             "attributes": {"age": ("20-29", "60-69")[i % 2], "hair": "short"}, "writer": "template", "model": "",
         }
         for i in range(6)

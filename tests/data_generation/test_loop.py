@@ -1,6 +1,7 @@
 """From nothing to the evaluation table, offline: every command, one after the other, on real output."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,26 @@ def test_a_challenge_says_what_the_shipped_model_makes_of_the_embedded_generator
     assert said["attempted"] == 6
     assert len(said["scores"]) == said["accepted"]
     assert "training update" in (out / "challenge.html").read_text()
+
+
+DOCUMENTS = [Path(__file__).parents[2] / name for name in ("README.md", "docs/generation.md")]
+LINES = [
+    line.strip()
+    for document in DOCUMENTS
+    for line in document.read_text().splitlines()
+    if line.startswith("    python -m data_generation ")
+]
+
+
+@pytest.mark.parametrize("line", sorted(set(LINES)))
+def test_every_documented_command_is_one_that_exists(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("plan.json", "prompts.jsonl"):
+        (tmp_path / name).touch()
+    for name in ("faces", "Human Faces/Real Images"):
+        (tmp_path / name).mkdir(parents=True)
+    name, *words = shlex.split(line)[3:]
+    generation.commands[name].make_context(name, words)
 
 
 @pytest.mark.parametrize("command", ["plan", "prompts", "generate", "gate", "export", "challenge", "train-tiny"])
