@@ -129,9 +129,9 @@ def _attributes(groups: Sequence[Rate]) -> str:
 
 def _slipped(slipped: Sequence[Scored]) -> str:
     lines = "".join(
-        f"<tr><td class=n>{each.p_fake():.2f}<td>{html.escape(each.row.recipe.prompt or 'no prompt')}<td><code>"
-        f"{each.row.id}</code>"
+        f"<tr><td class=n>{each.p_fake():.2f}<td>{html.escape(each.row.recipe.prompt)}<td><code>{each.row.id}</code>"
         for each in slipped[:SHOWN]
+        if each.row.recipe.prompt
     )
     return f"<table><tr><th class=n>p_fake<th>prompt<th>image{lines}</table>" if lines else ""
 
