@@ -33,7 +33,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 @click.option("--feedback-dir", type=click.Path(file_okay=False, path_type=Path), default=default_store)
 @click.option("--feedback-mb", default=Settings.feedback_mb, type=click.IntRange(0), help="Of objections at most, MiB.")
 @click.pass_context
-def main(context: click.Context, auth: str | None, feedback_dir: Path, **chosen: Any) -> None:
+def main(context: click.Context, /, auth: str | None, feedback_dir: Path, **chosen: Any) -> None:
     """Serve the Reality Check page, on this computer only unless you say otherwise."""
     if context.invoked_subcommand:
         return

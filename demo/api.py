@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 
 from demo import words
 from demo.metrics import Metrics
-from demo.service import Busy, NotReady, Service
+from demo.service import BusyError, NotReadyError, Service
 from facecheck.errors import ModelError
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Timing
 
@@ -103,7 +103,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         415: "The body is neither multipart/form-data nor JSON.",
         422: "No picture, too many pictures, or a budget that the model does not have.",
         429: "Too many requests from this address.",
-        503: "Busy, or the model is not there yet; try again.",
+        503: "BusyError, or the model is not there yet; try again.",
     }.items()
 }
 
@@ -143,10 +143,10 @@ def add_api(app: FastAPI, service: Service, metrics: Metrics) -> None:
 async def _judge(service: Service, metrics: Metrics, pictures: list[Named], max_fpr: float | None) -> list[Prediction]:
     try:
         answers = await service.run(lambda: service.checker.predict([data for _, data in pictures], max_fpr))
-    except Busy as error:
+    except BusyError as error:
         metrics.answers.labels("busy").inc(len(pictures))
         raise HTTPException(503, " ".join(words.BUSY), {"Retry-After": "2"}) from error
-    except NotReady as error:
+    except NotReadyError as error:
         raise HTTPException(503, " ".join(words.LOADING), {"Retry-After": "5"}) from error
     except ModelError as error:
         raise HTTPException(422, str(error)) from error

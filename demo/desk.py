@@ -9,7 +9,7 @@ from typing import Any
 
 from demo import drawing, timeline, words
 from demo.pictures import Pictures
-from demo.service import Busy, Judged, NotReady, Service
+from demo.service import BusyError, Judged, NotReadyError, Service
 from demo.settings import Settings
 from demo.video import is_clip, judge_clip
 from facecheck.errors import FacecheckError, ImageError
@@ -44,9 +44,9 @@ class Desk:
     async def _drawn(self, data: bytes) -> tuple[str, Prediction | None]:
         try:
             return await self.service.run(lambda: self._draw(data))
-        except Busy:
+        except BusyError:
             return drawing.message(*words.BUSY, kind="busy"), None
-        except NotReady:
+        except NotReadyError:
             return drawing.message(*words.BROKEN, kind="error"), None
         except ImageError as error:
             return drawing.message(*words.unreadable(error), kind="unreadable"), None
@@ -77,9 +77,9 @@ class Desk:
             judged = await self.service.run(lambda: self.service.judge(data))
         except binascii.Error:
             return replace(EMPTY, error="not a data: URL with base64").to_dict()
-        except Busy:
+        except BusyError:
             return replace(EMPTY, error=" ".join(words.BUSY)).to_dict()
-        except (FacecheckError, NotReady) as error:
+        except (FacecheckError, NotReadyError) as error:
             return replace(EMPTY, error=str(error)).to_dict()
         return judged.prediction.to_dict()
 

@@ -17,7 +17,7 @@ from facecheck.result import Face, Prediction, Verdict
 
 PREVIEW_SIDE, CARD_SIDE, CARD_MARGIN = 1280, 192, 1.5
 CARDS_SHOWN, CROWD = 12, 8
-ICONS = {Verdict.REAL: "○", Verdict.FAKE: "▲", Verdict.UNCERTAIN: "◇", Verdict.NO_FACE: "–"}
+ICONS = {Verdict.REAL: "○", Verdict.FAKE: "▲", Verdict.UNCERTAIN: "◇", Verdict.NO_FACE: "□"}
 
 
 def answer(judged: Judged, decision: Decision) -> str:
@@ -81,7 +81,7 @@ def described(faces: Sequence[Face]) -> str:
 
 def _box(number: int, face: Face, unit: float) -> str:
     x0, y0, x1, y1 = face.box
-    size = min(max(unit * 8, (x1 - x0) / 6), (x1 - x0) / 2)
+    size = min(max(unit * 8, (x1 - x0) / 6), (x1 - x0) / 2, unit * 14)
     return (
         f'<g class="rc-box rc-{face.verdict}" stroke-width="{unit:.2f}"><rect x="{x0:.1f}" y="{y0:.1f}" '
         f'width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" rx="{unit * 2:.1f}"/>'
@@ -136,7 +136,7 @@ def footnote(prediction: Prediction, *more: str) -> str:
     seconds = (timing.decode + timing.detect + timing.classify) / 1000
     told = [f"Judged in {seconds:.2f} s", *more]
     if size:
-        told.append(f"{size[0]} × {size[1]} pixels")
+        told.append(f"{size[0]} x {size[1]} pixels")
     if model:
         told.append(f"{model.name} {model.version}")
     return f'<p class="rc-foot">{escape(" · ".join(told))}</p>'

@@ -80,7 +80,7 @@ class Guard:
         keys = self._settings.api_keys
         if path.startswith("/api/") and keys:
             shown = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
-            if not any([secrets.compare_digest(shown.encode(), key.encode()) for key in keys]):
+            if not any(secrets.compare_digest(shown.encode(), key.encode()) for key in keys):
                 return refused(401, "Send one of this server's keys in the header X-API-Key.")
         elif self._settings.auth:
             expected = "Basic " + base64.b64encode(":".join(self._settings.auth).encode()).decode()

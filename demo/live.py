@@ -15,7 +15,7 @@ import numpy as np
 from fastapi import FastAPI, HTTPException, Request
 
 from demo import words
-from demo.service import Busy, NotReady, Service
+from demo.service import BusyError, NotReadyError, Service
 from demo.tracking import Tracker
 from facecheck import image
 from facecheck.checker import FaceChecker
@@ -92,7 +92,7 @@ def add_live(app: FastAPI, service: Service) -> None:
             raise HTTPException(400, "Not a frame of a camera.")
         try:
             return await service.run(lambda: cameras.judge(name, data, service.checker))
-        except (Busy, NotReady) as error:
+        except (BusyError, NotReadyError) as error:
             raise HTTPException(503, " ".join(words.BUSY)) from error
         except ImageError as error:
             raise HTTPException(422, " ".join(words.unreadable(error))) from error

@@ -7,7 +7,7 @@ from html import escape
 import gradio as gr
 
 from demo import words
-from demo.feedback.store import LABELS, MAX_COMMENT, Store, StoreFull
+from demo.feedback.store import LABELS, MAX_COMMENT, Store, StoreFullError
 from demo.pictures import Pictures
 from facecheck.errors import ImageError
 
@@ -42,7 +42,7 @@ class Objections:
             return " ".join(words.GONE)
         try:
             return words.thanks(self._store.add(kept.data, label, comment or "", kept.prediction))
-        except StoreFull:
+        except StoreFullError:
             return words.FULL
         except (ImageError, OSError):
             return " ".join(words.BROKEN)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 from gradio.themes.utils import fonts
 
 from demo import words
@@ -15,7 +16,10 @@ from demo.objections import Objections, build_deletion, build_objections
 from demo.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
-HEAD = '<link rel="stylesheet" href="own/page.css"><script src="own/page.js" defer></script><script src="own/camera.js" defer></script>'
+HEAD = (
+    '<link rel="stylesheet" href="own/page.css"><script src="own/page.js" defer></script>'
+    '<script src="own/camera.js" defer></script>'
+)
 # The picture goes to this server only now, and not through Gradio, which would keep it in a file.
 SEND_JS = "async () => [await window.realityCheck.send()]"
 
@@ -30,18 +34,21 @@ def theme() -> gr.themes.Base:
     ).set(
         body_background_fill="#f6f7f6", body_background_fill_dark="#11161a", body_text_color="#1c2730",
         body_text_color_dark="#e8edf0", button_primary_background_fill="#0f5f5c",
-        button_primary_background_fill_hover="#0b4a48", button_primary_background_fill_dark="#7fd1c7",
-        button_primary_background_fill_hover_dark="#a3e0d8", button_primary_text_color="#ffffff",
-        button_primary_text_color_dark="#0c2422", block_label_text_color="#41505b", block_label_text_color_dark="#b9c6ce",
-        block_info_text_color="#41505b", block_info_text_color_dark="#b9c6ce", body_text_color_subdued="#4b5a65",
-        body_text_color_subdued_dark="#aebbc4", input_placeholder_color="#5c6b76", input_placeholder_color_dark="#9fb0ba",
+        button_primary_background_fill_hover="#0b4a48", button_primary_background_fill_dark="#62b8ad",
+        button_primary_background_fill_hover_dark="#7fd1c7", button_primary_text_color="#ffffff",
+        button_primary_text_color_dark="#0c2422",
+        block_label_text_color="#41505b", block_label_text_color_dark="#b9c6ce",
+        block_info_text_color="#41505b", block_info_text_color_dark="#b9c6ce",
+        body_text_color_subdued="#4b5a65", body_text_color_subdued_dark="#aebbc4",
+        input_placeholder_color="#5c6b76", input_placeholder_color_dark="#9fb0ba",
         block_border_width="0px", block_background_fill="transparent", block_background_fill_dark="transparent",
     )  # fmt: skip
 
 
 def build_page(desk: Desk, objections: Objections, settings: Settings) -> gr.Blocks:
     """The Blocks of the page."""
-    with gr.Blocks(title=words.NAME, analytics_enabled=False, fill_width=True) as page:
+    page = gr.Blocks(title=words.NAME, analytics_enabled=False, fill_width=True)
+    with page:
         gr.HTML(_template("header.html"), apply_default_css=False)
         with gr.Row(elem_id="rc-desk", equal_height=False):
             with gr.Column(scale=5, min_width=320, elem_id="rc-choose"):
@@ -64,7 +71,7 @@ def build_page(desk: Desk, objections: Objections, settings: Settings) -> gr.Blo
             check, inputs=ticket, outputs=[result, told.ticket, told.form, told.answer], js=SEND_JS,
             concurrency_limit=settings.workers, show_progress_on=result, api_visibility="private",
         )  # fmt: skip
-        gr.api(desk.check_picture, api_name="check", concurrency_limit=settings.workers)
+        api(desk.check_picture, api_name="check", concurrency_limit=settings.workers)
     page.queue(max_size=settings.waiting, api_open=True)
     return page
 

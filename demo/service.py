@@ -1,4 +1,4 @@
-"""One checker for all visitors: loaded in the background, with a bounded number at work and a bounded number waiting."""
+"""One checker for all visitors: loaded in the background, with bounded numbers of pictures at work and waiting."""
 
 import dataclasses
 import threading
@@ -22,11 +22,11 @@ TURNED_CONFIDENCE, TURNED_FACE_PX = 0.99, 40
 LOADING_LIMIT_S = 120.0
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """Too many pictures are waiting already."""
 
 
-class NotReady(Exception):
+class NotReadyError(Exception):
     """The model is not loaded yet, or cannot be."""
 
 
@@ -49,7 +49,7 @@ class Service:
 
     Args:
         make_checker: called once, in a thread of its own.
-        workers: jobs at the same time. waiting: further jobs that may wait; the next one raises `Busy`.
+        workers: jobs at the same time. waiting: further jobs that may wait; the next one raises `BusyError`.
     """
 
     def __init__(self, make_checker: Callable[[], FaceChecker], workers: int, waiting: int) -> None:
@@ -78,12 +78,12 @@ class Service:
         """The checker, for those who run inside `run`.
 
         Raises:
-            NotReady: it cannot be loaded, or that takes too long.
+            NotReadyError: it cannot be loaded, or that takes too long.
         """
         self.start()
         self._done.wait(LOADING_LIMIT_S)
         if self._checker is None:
-            raise NotReady(self._problem or "the model is still loading")
+            raise NotReadyError(self._problem or "the model is still loading")
         return self._checker
 
     def start(self) -> None:
@@ -95,10 +95,10 @@ class Service:
         """Run a job in a thread when it is its turn.
 
         Raises:
-            Busy: too many wait already.
+            BusyError: too many wait already.
         """
         if self._inside >= self._places:
-            raise Busy
+            raise BusyError
         if self._limiter is None:  # It belongs to the event loop that runs the server.
             self._limiter = anyio.CapacityLimiter(self._workers)
         self._inside += 1
@@ -111,7 +111,7 @@ class Service:
         """Judge one picture, to be called inside `run`; without a face, also lying on its side or upside down.
 
         Raises:
-            ImageError: the bytes are no picture. NotReady.
+            ImageError: the bytes are no picture. NotReadyError.
         """
         started = time.perf_counter()
         pixels = image.load(data)

@@ -26,8 +26,8 @@ def answer(clip: Clip, decision: Decision) -> str:
 
 def _seen(track: Track) -> str:
     scores = track.judged
-    span = f"{words.percent(min(scores))} to {words.percent(max(scores))}" if scores else "none"
-    return f"Seen {len(track.faces)} times, {track.seconds[0]:.1f} to {track.seconds[-1]:.1f} s. Scores: {span}."
+    span = f"{words.percent(min(scores))} to {words.percent(max(scores))}" if scores else "in none clearly enough"
+    return f"In {len(track.faces)} frames, {track.seconds[0]:.1f} to {track.seconds[-1]:.1f} s: {span}."
 
 
 def _chart(clip: Clip, decision: Decision) -> str:
@@ -48,8 +48,8 @@ def _chart(clip: Clip, decision: Decision) -> str:
         f'<text x="{LEFT - 8}" y="{y(value):.0f}" text-anchor="end">{value:.0%}</text>' for value in (0, 0.5, 1)
     )
     times = "".join(
-        f'<text x="{x(clip.seconds * part):.0f}" y="{HEIGHT - 6}" text-anchor="middle">{clip.seconds * part:.1f} s</text>'
-        for part in (0, 0.5, 1)
+        f'<text x="{x(at):.0f}" y="{HEIGHT - 6}" text-anchor="middle">{at:.1f} s</text>'
+        for at in (0, clip.seconds / 2, clip.seconds)
     )
     lines = ""
     for number, (face, track) in enumerate(zip(clip.prediction.faces, clip.tracks, strict=True), 1):
@@ -58,9 +58,10 @@ def _chart(clip: Clip, decision: Decision) -> str:
         end_x, end_y = points[-1]
         lines += (
             f'<g class="rc-line rc-{face.verdict}"><polyline points="{path}"/>'
-            f'<circle cx="{end_x:.1f}" cy="{end_y:.1f}" r="9"/><text x="{end_x:.1f}" y="{end_y:.1f}">{number}</text></g>'
+            f'<circle cx="{end_x:.1f}" cy="{end_y:.1f}" r="9"/>'
+            f'<text x="{end_x:.1f}" y="{end_y:.1f}">{number}</text></g>'
         )
-    name = escape(f"Time line of the probability of generation of {len(clip.tracks)} faces over {clip.seconds:.1f} s")
+    name = escape(f"Time line of the probability of generation, {len(clip.tracks)} faces, {clip.seconds:.1f} s")
     return (
         f'<figure class="rc-timeline"><figcaption>Probability of generation over time</figcaption>'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">{band}{scale}{times}{lines}</svg></figure>'

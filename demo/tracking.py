@@ -69,13 +69,11 @@ class Tracker:
             at: seconds.
         """
         alive = [track for track in self.tracks if track.missed <= self._patience]
-        pairs = sorted(
-            ((overlap(track.faces[-1].box, face.box), t, f) for t, track in enumerate(alive) for f, face in enumerate(faces)),
-            reverse=True,
-        )  # fmt: skip
+        boxes = [track.faces[-1].box for track in alive]
+        pairs = [(overlap(box, face.box), t, f) for t, box in enumerate(boxes) for f, face in enumerate(faces)]
         owner: dict[int, Track] = {}
         taken: set[int] = set()
-        for share, t, f in pairs:
+        for share, t, f in sorted(pairs, reverse=True):
             if share >= SAME_FACE and t not in taken and f not in owner:
                 owner[f] = alive[t]
                 taken.add(t)

@@ -19,7 +19,7 @@ from facecheck.errors import ImageError
 from facecheck.image import Pixels
 from facecheck.result import Face, Prediction, Timing, Verdict
 
-MAX_SECONDS, FRAMES, WORK_SECONDS = 60.0, 40, 45.0
+MAX_SECONDS, FRAMES, WORK_SECONDS = 60.0, 30, 45.0
 MAX_PIXELS, JUDGED_SIDE = 4096 * 2304, 1280
 MIN_SEEN, MAX_FACES = 3, 12
 PROTOCOLS = {"OPENCV_FFMPEG_CAPTURE_OPTIONS": "protocol_whitelist;file"}
@@ -33,7 +33,7 @@ class Clip:
     Attributes:
         prediction: one face for each person followed: as in their largest frame, with their median score.
         tracks: of the same people, in the same order. seconds: of the clip that were looked at.
-        frame: the frame of the first face, (H, W, 3) uint8 RGB. stills: for each face the frame it is drawn from.
+        stills: for each face the frame that it is drawn from, (H, W, 3) uint8 RGB.
     """
 
     prediction: Prediction
@@ -117,7 +117,7 @@ def _frames(capture: cv2.VideoCapture, rate: float, seconds: float) -> Iterator[
             read, frame = capture.retrieve()
             if not read:
                 return
-            yield number / rate, _reduced(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+            yield number / rate, _reduced(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8))
     finally:
         capture.release()
 

@@ -8,7 +8,7 @@ from facecheck.result import Prediction, Verdict
 
 NAME = "Reality Check"
 TAGLINE = "Is this face a photograph of a person, or was it generated?"
-PROMISE = "Your picture is judged on this computer, is not published, and is forgotten when you leave."
+PROMISE = "Only this server sees your picture. It is kept in memory while you look at it, and forgotten when you leave."
 
 SHORT = {
     Verdict.REAL: "No sign of generation found",
@@ -16,10 +16,10 @@ SHORT = {
     Verdict.UNCERTAIN: "Cannot be judged",
 }
 EXPLAINED = {
-    Verdict.REAL: "The model found none of the traces that it knows from generated faces. This does not prove that the "
-    "picture is authentic: it may be retouched, staged, or made by a generator that the model has never seen.",
-    Verdict.FAKE: "The model found traces that it knows from generated faces. This is a score, not a proof: it is wrong "
-    "about some photographs. Do not accuse anybody on it alone.",
+    Verdict.REAL: "The model found none of the traces that it knows from generated faces. This does not prove that "
+    "the picture is authentic: it may be retouched, staged, or made by a generator that the model has never seen.",
+    Verdict.FAKE: "The model found traces that it knows from generated faces. This is a score, not a proof: it is "
+    "wrong about some photographs. Do not accuse anybody on it alone.",
     Verdict.UNCERTAIN: "There is too little to go by, so there is no verdict. A larger, sharper, or less compressed "
     "copy of the same picture may help.",
     Verdict.NO_FACE: "This page judges faces only, and says nothing about the rest of a picture. If there is a face, "
@@ -58,11 +58,11 @@ GUIDELINES = (
 )
 DOES_MEAN = (
     "How much each face resembles the generated faces that the model learned from, as a calibrated probability.",
-    "“Looks generated” is drawn where the model was right most often on faces that it had never seen.",
-    "“Cannot be judged” is an honest answer: the face is too small, blurred, or compressed, or the score is a tie.",
+    "'Looks generated' is drawn where the model was right most often on faces that it had never seen.",
+    "'Cannot be judged' is an honest answer: the face is too small, blurred, or compressed, or the score is a tie.",
 )
 DOES_NOT_MEAN = (
-    "“No sign of generation found” does not say that a picture is authentic, unedited, or shows what its caption says.",
+    "'No sign of generation found' does not say that a picture is authentic, unedited, or shows what its caption says.",
     "It is no proof against anybody. Photographs are called generated now and then, some kinds more often than others.",
     "Face swaps, retouching, beauty filters, and generators newer than the model may leave no trace that it knows.",
 )
@@ -73,7 +73,7 @@ OBJECTION_WORDS = (
 )
 LABELS = {"real": "It is a photograph of a person", "fake": "It was generated"}
 CONSENT = (
-    "I agree that this picture (without its metadata), my answer, my comment and the model’s score are kept on this "
+    "I agree that this picture (without its metadata), my answer, my comment and the score are kept on this "
     "server and may be used, after a person has looked at them, to improve the model. I may share this picture. "
     "I can delete all of it at any time with the receipt code."
 )

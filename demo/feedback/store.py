@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS objections (
 """
 
 
-class StoreFull(Exception):
+class StoreFullError(Exception):
     """Keeping one more would go beyond the operator's limit."""
 
 
@@ -71,7 +71,7 @@ class Store:
         """Keep an objection and return its receipt code.
 
         Raises:
-            ValueError: not a label. StoreFull. ImageError: the bytes are no picture.
+            ValueError: not a label. StoreFullError. ImageError: the bytes are no picture.
         """
         if label not in LABELS:
             raise ValueError(f"label {label!r} is not one of {', '.join(LABELS)}")
@@ -86,7 +86,7 @@ class Store:
             table.execute("BEGIN IMMEDIATE")
             (used,) = table.execute("SELECT coalesce(sum(bytes), 0) FROM objections").fetchone()
             if used + len(picture) > self._max_bytes:
-                raise StoreFull
+                raise StoreFullError
             write_atomically(self._pictures / values[2], picture)
             (self._pictures / values[2]).chmod(0o600)
             table.execute(
