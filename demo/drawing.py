@@ -111,7 +111,7 @@ def card(pixels: Pixels, number: int, face: Face, decision: Decision, note: str 
     reasons = "".join(f"<li>{escape(sentence)}</li>" for sentence in told)
     return (
         f'<li class="rc-card rc-{face.verdict}"><img src="{data_url(_cut(pixels, face))}" '
-        f'alt="Face {number}, cut out" width="96" height="96"><div><h3>Face {number}: '
+        f'alt="Face {number}, cut out" width="96" height="96"/><div><h3>Face {number}: '
         f"{words.SHORT[face.verdict]}</h3>{probability_bar(face.p_fake, decision, number)}"
         f"<ul>{reasons}</ul></div></li>"
     )

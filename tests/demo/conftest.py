@@ -1,14 +1,17 @@
 """Servers, browsers and pictures that the tests of the page share."""
 
+import asyncio
 import io
 import os
 import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -17,6 +20,7 @@ from PIL import Image
 pytest.importorskip("gradio", reason="needs the demo extra")
 
 import uvicorn
+from fastapi import FastAPI
 
 from demo.app import create_app
 from demo.feedback.store import Store
@@ -24,7 +28,9 @@ from demo.service import Service
 from demo.settings import Settings
 from facecheck.checker import FaceChecker
 
+Result = TypeVar("Result")
 ROOT = Path(__file__).parents[2]
+SHARED_PHOTOS = ROOT.parent / "shared" / "data" / "photos"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -55,18 +61,32 @@ def serving(settings: Settings, checker: FaceChecker) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    service = Service(lambda: checker, settings.workers, settings.waiting)
-    config = uvicorn.Config(
-        create_app(settings, service), host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
+    service, servers = Service(lambda: checker, settings.workers, settings.waiting), []
+
+    def serve() -> None:
+        app = asyncio.run(_made(settings, service))
+        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
+        servers.append(uvicorn.Server(config))
+        servers[0].run()
+
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     address = f"http://127.0.0.1:{port}"
     _wait_until_ready(address)
     yield address
-    server.should_exit = True
+    servers[0].should_exit = True
     thread.join(10)
+
+
+def in_a_thread(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine in a thread of its own: Playwright keeps an event loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+async def _made(settings: Settings, service: Service) -> FastAPI:
+    """Made inside an event loop: outside of one Gradio makes its own and never closes it."""
+    return create_app(settings, service)
 
 
 def _wait_until_ready(address: str) -> None:
