@@ -117,7 +117,7 @@ def test_forty_megapixels_are_judged(page, grace):
 
 @pytest.mark.parametrize(
     ("data", "words"),
-    [(b"", "empty"), (b"just text " * 99, "not a picture"), (b"\xff\xd8\xff\xe0junk", "cannot be judged")],
+    [(b"", "empty"), (b"just text " * 99, "Not a picture"), (b"\xff\xd8\xff\xe0junk", "cannot be judged")],
 )
 def test_what_is_no_picture_is_explained(page, data, words):
     said = check(page, data, "<img src=x onerror=alert(1)>.jpg", expects=STATE)
