@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from facecheck.checker import FaceChecker, predict
     from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError
     from facecheck.models import load_model
+    from facecheck.origin.findings import Finding, Provenance
+    from facecheck.origin.provenance import provenance
     from facecheck.result import Face, Prediction, Verdict
 
 __version__ = "0.2.0"
@@ -22,12 +24,15 @@ __all__ = [
     "Face",
     "FaceChecker",
     "FacecheckError",
+    "Finding",
     "ImageError",
     "ModelError",
     "Prediction",
+    "Provenance",
     "Verdict",
     "load_model",
     "predict",
+    "provenance",
 ]
 
 # Resolved on first use (PEP 562), so that importing facecheck loads no torch.
@@ -35,6 +40,8 @@ _HOMES = {
     "checker": ("FaceChecker", "predict"),
     "errors": ("DeviceError", "FacecheckError", "ImageError", "ModelError"),
     "models": ("load_model",),
+    "origin.findings": ("Finding", "Provenance"),
+    "origin.provenance": ("provenance",),
     "result": ("Face", "Prediction", "Verdict"),
 }
 

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, cast, overload
 
 import numpy as np
@@ -20,6 +20,8 @@ from facecheck.detection import Detections, FaceDetector
 from facecheck.errors import ImageError
 from facecheck.image import Pixels, Source
 from facecheck.models import DEFAULT_MODEL, Model, ModelConfig, load_model
+from facecheck.origin.findings import Provenance
+from facecheck.origin.provenance import read as read_provenance
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Timing, Verdict
 
 BATCH_PICTURES = 16
@@ -35,6 +37,7 @@ class _Opened:
     pixels: Pixels | None
     decode_ms: float
     error: ImageError | None = None
+    provenance: Provenance | None = None
 
 
 class FaceChecker:
@@ -183,24 +186,27 @@ class FaceChecker:
         results = []
         for item in batch:
             if item.pixels is None:
-                timing, error = Timing(item.decode_ms), str(item.error)
-                results.append(
-                    Prediction(item.name, model=self._info, timing_ms=timing, error=error, budget=self._budget)
-                )
-                continue
-            height, width = item.pixels.shape[:2]
-            timing = Timing(item.decode_ms, detect_ms, classify_ms)
-            results.append(Prediction(item.name, (width, height), next(faces), self._info, timing, budget=self._budget))
+                answer = Prediction(item.name, timing_ms=Timing(item.decode_ms), error=str(item.error))
+            else:
+                height, width = item.pixels.shape[:2]
+                timing = Timing(item.decode_ms, detect_ms, classify_ms)
+                answer = Prediction(item.name, (width, height), next(faces), timing_ms=timing)
+            results.append(replace(answer, model=self._info, budget=self._budget, provenance=item.provenance))
         return results
 
 
 def _open(source: Source) -> _Opened:
     name, started = image.describe(source), time.perf_counter()
+    pixels, provenance, error = None, None, None
     try:
-        pixels, error = image.load(source), None
+        data = image.encoded(source)
+        # First, and apart: nothing that is found here reaches the pixels.
+        provenance = None if data is None else read_provenance(data, name)
+        started = time.perf_counter()
+        pixels = image.load(source if data is None else data, name)
     except ImageError as problem:
-        pixels, error = None, problem
-    return _Opened(name, pixels, (time.perf_counter() - started) * 1000, error)
+        error = problem
+    return _Opened(name, pixels, (time.perf_counter() - started) * 1000, error, provenance)
 
 
 _shared_lock = threading.Lock()

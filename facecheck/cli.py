@@ -27,7 +27,7 @@ COLOURS = {
     Verdict.NO_FACE: "blue",
     None: "magenta",
 }
-CSV_COLUMNS = ("source", "verdict", "p_fake", "faces", "reasons", "error")
+CSV_COLUMNS = ("source", "verdict", "p_fake", "faces", "reasons", "error", "file_says")
 
 
 @click.group()
@@ -194,6 +194,7 @@ def _csv_row(prediction: Prediction) -> list[object]:
         len(prediction.faces),
         " ".join(prediction.reasons),
         _cell(prediction.error or ""),
+        "; ".join(_file_says(prediction)),
     ]
 
 
@@ -210,7 +211,20 @@ def _sentence(prediction: Prediction) -> str:
         words += (
             f", p_fake {prediction.p_fake:.2f}, {len(prediction.faces)} face{'s' if len(prediction.faces) > 1 else ''}"
         )
-    return f"{words}, because {', '.join(prediction.reasons)}" if prediction.reasons else words
+    if prediction.reasons:
+        words += f", because {', '.join(prediction.reasons)}"
+    return words + "".join(f"; {said}" for said in _file_says(prediction))
+
+
+def _file_says(prediction: Prediction) -> list[str]:
+    """What the file claims, in a few words and apart from the verdict; traces of programs are in the JSON only."""
+    findings = prediction.provenance.findings if prediction.provenance else ()
+    claims = {
+        f.claim: f"the file says {f.claim} ({f.source}, {f.strength})"
+        for f in reversed(findings)
+        if f.claim != "nothing"
+    }
+    return [words.replace("_", " ") for words in reversed(claims.values())]
 
 
 def _problem(prediction: Prediction) -> str:
@@ -225,6 +239,7 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
         score = "    " if prediction.p_fake is None else f"{prediction.p_fake:.2f}"
         note = prediction.verdict.meaning if prediction.verdict else _problem(prediction)
         note += f" ({', '.join(prediction.reasons)})" if prediction.reasons else ""
+        note += "".join(f"; {said}" for said in _file_says(prediction))
         verdict = click.style(f"{prediction.verdict or 'unreadable':<10}", fg=COLOURS[prediction.verdict], bold=True)
         click.echo(f"{name:<{width}}  {verdict}  {score}  {len(prediction.faces):>2} face(s)  {note}")
 

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+from facecheck.origin.findings import Provenance
+
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
@@ -124,6 +126,7 @@ class Prediction:
         faces: largest first; empty is a normal answer.
         error: in batches only: what was wrong with this input. Then `verdict` is None.
         budget: the false-accusation budget that was asked for, with its expected recall; None without one.
+        provenance: what the file says about its own origin; it has no part in the verdict. None for pixels.
     """
 
     source: str
@@ -133,6 +136,7 @@ class Prediction:
     timing_ms: Timing = field(default_factory=Timing)
     error: str | None = None
     budget: Budget | None = None
+    provenance: Provenance | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -154,15 +158,22 @@ class Prediction:
             return ()
         return tuple(dict.fromkeys(reason for face in _deciding(self.faces) for reason in face.reasons))
 
+    @property
+    def contradiction(self) -> str | None:
+        """A sentence where the pixels and the file disagree; it changes neither."""
+        return self.provenance.contradiction(self.verdict) if self.provenance else None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`."""
         values = asdict(self)
+        values["provenance"] = self.provenance.to_dict() if self.provenance else None
         values["faces"] = [{**face, "verdict": str(face["verdict"])} for face in values["faces"]]
         head = {
             "source": self.source,
             "verdict": str(self.verdict) if self.verdict else None,
             "p_fake": self.p_fake,
             "reasons": self.reasons,
+            "contradiction": self.contradiction,
         }
         return head | values
 
@@ -181,8 +192,9 @@ class Prediction:
             model=ModelInfo(**values["model"]) if values["model"] is not None else None,
             timing_ms=Timing(**values["timing_ms"]),
             error=values["error"],
-            # 0.1.0 wrote none.
+            # 0.1.0 wrote no budget, 0.2.0 no provenance.
             budget=Budget(**values["budget"]) if values.get("budget") is not None else None,
+            provenance=Provenance.from_dict(values["provenance"]) if values.get("provenance") is not None else None,
         )
 
 
