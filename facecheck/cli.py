@@ -50,6 +50,7 @@ def main() -> None:
 @click.option("--model", default=None, help="Name or path of a model; the default ships with the package.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
 @click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
+@click.option("--stability", is_flag=True, help="Doubt answers that change when the picture is saved or resized again.")
 def predict(
     photos: Sequence[str],
     style: str | None,
@@ -57,6 +58,7 @@ def predict(
     model: str | None,
     device: str,
     max_fpr: float | None,
+    stability: bool,
 ) -> None:
     """Judge PHOTOS: files, folders (every file in them), or - for a picture on standard input.
 
@@ -64,7 +66,7 @@ def predict(
     """
     inputs = list(_inputs(photos))
     try:
-        results = _checker(model, device, max_fpr).stream(_opened(inputs))
+        results = _checker(model, device, max_fpr, stability).stream(_opened(inputs))
     except FacecheckError as error:
         raise click.ClickException(str(error)) from error
     verdicts, unreadable, budget = set(), False, None
@@ -130,11 +132,11 @@ def list_models() -> None:
         click.echo(name)
 
 
-def _checker(model: str | None, device: str, max_fpr: float | None = None) -> "FaceChecker":
+def _checker(model: str | None, device: str, max_fpr: float | None = None, stability: bool = False) -> "FaceChecker":
     from facecheck.checker import FaceChecker
     from facecheck.models import DEFAULT_MODEL
 
-    return FaceChecker(model or DEFAULT_MODEL, device, max_fpr=max_fpr)
+    return FaceChecker(model or DEFAULT_MODEL, device, max_fpr=max_fpr, stability=stability)
 
 
 def _inputs(photos: Iterable[str]) -> Iterator[str]:

@@ -36,6 +36,36 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True)
+class Stability:
+    """How the score of a face moves when the picture is saved and resized again, as websites and messengers do.
+
+    Attributes:
+        p_fake: of each delivered copy, in [0, 1].
+        deliveries: what was done to each copy, in words.
+        low, high: range of p_fake over the copies and the face as given.
+        flips: whether a copy falls on the other side of the threshold.
+    """
+
+    p_fake: tuple[float, ...]
+    deliveries: tuple[str, ...]
+    low: float
+    high: float
+    flips: bool
+
+    @property
+    def meaning(self) -> str:
+        """The sentence that people read."""
+        moved = f"p_fake lies between {self.low:.2f} and {self.high:.2f} when the picture is saved or resized again"
+        return f"{moved}: {'the answer changes with it' if self.flips else 'the answer stays the same'}"
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The stability that `Prediction.to_dict` wrote."""
+        lists = {name: tuple(values[name]) for name in ("p_fake", "deliveries")}
+        return cls(**{**values, **lists})
+
+
+@dataclass(frozen=True)
 class Face:
     """One face.
 
@@ -45,7 +75,8 @@ class Face:
         confidence: of the detector, in [0, 1].
         p_fake: calibrated probability that the face was generated, in [0, 1].
         verdict: real, fake or uncertain.
-        reasons: why it is uncertain: face_too_small, blurred, heavy_compression, partial, borderline.
+        reasons: why it is uncertain: face_too_small, blurred, heavy_compression, partial, borderline, unstable.
+        stability: what delivery does to the score; None where it was not asked for.
     """
 
     box: Box
@@ -54,6 +85,7 @@ class Face:
     p_fake: float
     verdict: Verdict
     reasons: tuple[str, ...] = ()
+    stability: Stability | None = None
 
     @property
     def size_px(self) -> float:
@@ -70,6 +102,7 @@ class Face:
             p_fake=float(values["p_fake"]),
             verdict=Verdict(values["verdict"]),
             reasons=tuple(values["reasons"]),
+            stability=Stability.from_dict(values["stability"]) if values.get("stability") is not None else None,
         )
 
 

@@ -1,4 +1,4 @@
-"""C2PA Content Credentials, read and validated by c2pa-python (extra `provenance`); where they lie, the container says."""
+"""C2PA Content Credentials, read and validated by c2pa-python (extra `provenance`); the container says where."""
 
 import io
 import json
