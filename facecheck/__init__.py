@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker, predict
     from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError
+    from facecheck.evidence.explanation import Explanation, explain
     from facecheck.models import load_model
     from facecheck.origin.findings import Finding, Provenance
     from facecheck.origin.provenance import provenance
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 __all__ = [
     "DeviceError",
+    "Explanation",
     "Face",
     "FaceChecker",
     "FacecheckError",
@@ -30,6 +32,7 @@ __all__ = [
     "Prediction",
     "Provenance",
     "Verdict",
+    "explain",
     "load_model",
     "predict",
     "provenance",
@@ -39,6 +42,7 @@ __all__ = [
 _HOMES = {
     "checker": ("FaceChecker", "predict"),
     "errors": ("DeviceError", "FacecheckError", "ImageError", "ModelError"),
+    "evidence.explanation": ("Explanation", "explain"),
     "models": ("load_model",),
     "origin.findings": ("Finding", "Provenance"),
     "origin.provenance": ("provenance",),

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck import calibration, crop, image, quality
-from facecheck.backends import Backend
 from facecheck.backends.torch import TorchBackend, pick_device
 from facecheck.calibration import Decision
 from facecheck.detection import Detections, FaceDetector
@@ -57,6 +56,7 @@ class FaceChecker:
     Attributes:
         config: what stands beside the weights.
         decision: what turns scores into verdicts here: that of the config, or the same under `max_fpr`.
+        backend: the classifier on its device.
 
     Raises:
         ModelError: also for a `max_fpr` that is not stored. DeviceError.
@@ -79,7 +79,7 @@ class FaceChecker:
         if max_fpr is not None:
             self._keep_to(max_fpr)
         self.detector = detector or FaceDetector(chosen)
-        self._backend: Backend = TorchBackend(loaded, chosen)
+        self.backend = TorchBackend(loaded, chosen)
         self._info = ModelInfo(self.config.name, self.config.version, self.config.sha256)
 
     @overload
@@ -138,7 +138,7 @@ class FaceChecker:
         Returns:
             (N,) calibrated probabilities.
         """
-        return calibration.p_fake(self._backend.logits(faces), self.decision, face_px)
+        return calibration.p_fake(self.backend.logits(faces), self.decision, face_px)
 
     def judge(self, pictures: Sequence[Pixels], detections: Sequence[Detections]) -> list[tuple[Face, ...]]:
         """Score faces whose places are known already, from a tracker or another detector.
