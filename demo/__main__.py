@@ -6,12 +6,16 @@ from typing import Any
 import click
 
 from demo.feedback.commands import feedback
+from demo.picture import picture
 from demo.settings import Settings, default_store
+from demo.space import space
 
+# Every option may also stand in the environment: FACECHECK_DEMO_AUTH, FACECHECK_DEMO_FRAMED_BY, ...
+CONTEXT = {"show_default": True, "auto_envvar_prefix": "FACECHECK_DEMO"}
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
-@click.group(invoke_without_command=True, context_settings={"show_default": True})
+@click.group(invoke_without_command=True, context_settings=CONTEXT)
 @click.option("--host", default=Settings.host, help="0.0.0.0 opens the page to your network.")
 @click.option("--port", default=Settings.port)
 @click.option("--model", default=Settings.model, help="Name or path of a model.")
@@ -22,10 +26,8 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 @click.option(
     "--rate", default=Settings.rate, type=click.IntRange(0), help="Requests a minute from one address; 0: any."
 )
-@click.option("--auth", metavar="USER:PASSWORD", help="Ask everybody for it.", envvar="FACECHECK_AUTH")
-@click.option(
-    "--api-key", "api_keys", multiple=True, envvar="FACECHECK_API_KEYS", help="Ask programs for one of these."
-)
+@click.option("--auth", metavar="USER:PASSWORD", help="Ask everybody for it.")
+@click.option("--api-key", "api_keys", multiple=True, help="Ask programs for one of these.")
 @click.option("--cors", multiple=True, help="Web pages of this origin may call the API.")
 @click.option("--framed-by", multiple=True, help="Origin that may show the page in a frame.")
 @click.option("--root-path", default="", help="Path below which a proxy serves the page.")
@@ -60,7 +62,8 @@ def _auth(text: str | None) -> tuple[str, str] | None:
     return user, password
 
 
-main.add_command(feedback)
+for command in (feedback, picture, space):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main(prog_name="python -m demo")

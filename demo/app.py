@@ -10,20 +10,24 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
+from PIL import Image
 
 from demo import words
 from demo.api import add_api
 from demo.desk import Desk
+from demo.drawing import data_url
 from demo.examples import TYPES, examples
 from demo.feedback.store import Store
 from demo.guard import Guard
+from demo.heat import heat_map
 from demo.live import add_live
 from demo.metrics import Metrics
 from demo.pictures import Pictures
-from demo.service import Service
+from demo.service import BusyError, NotReadyError, Service
 from demo.settings import Settings
 from facecheck import __version__
 from facecheck.checker import FaceChecker
+from facecheck.errors import ModelError
 
 SWEEP_S = 60
 # Gradio and its libraries read these when they are imported.
@@ -65,7 +69,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     metrics = Metrics(service, pictures)
     add_api(app, service, metrics)
     add_live(app, service)
-    _add_pictures(app, pictures, settings)
+    _add_pictures(app, pictures, service)
     app.mount("/own", StaticFiles(directory=STATIC))
     page = build_page(desk, Objections(store, pictures), settings)
     if settings.cors:
@@ -85,7 +89,7 @@ async def _sweep(pictures: Pictures) -> None:
         pictures.sweep()
 
 
-def _add_pictures(app: FastAPI, pictures: Pictures, settings: Settings) -> None:
+def _add_pictures(app: FastAPI, pictures: Pictures, service: Service) -> None:
     """Where the page puts the visitor's picture, and takes it away again. The body is the file itself, unnamed."""
 
     @app.post("/pictures", include_in_schema=False)
@@ -96,6 +100,19 @@ def _add_pictures(app: FastAPI, pictures: Pictures, settings: Settings) -> None:
     async def forget(request: Request) -> Response:
         pictures.drop((await request.body()).decode("ascii", "replace"))
         return Response(status_code=204)
+
+    @app.post("/pictures/heat/{number}", include_in_schema=False)
+    async def heat(number: int, request: Request) -> dict[str, str]:
+        kept = pictures.get((await request.body()).decode("ascii", "replace"))
+        if kept is None:
+            raise HTTPException(404, " ".join(words.GONE))
+        try:
+            seen = await service.run(lambda: heat_map(kept, number, service.checker))
+        except (IndexError, ModelError, NotReadyError) as error:
+            raise HTTPException(422, words.NO_HEAT) from error
+        except BusyError as error:
+            raise HTTPException(503, " ".join(words.BUSY)) from error
+        return {"picture": data_url(Image.fromarray(seen)), "means": words.HEAT_MEANS}
 
     @app.get("/examples/{name}", include_in_schema=False)
     def example(name: str) -> FileResponse:

@@ -37,11 +37,12 @@ class Desk:
             return
         if self.service.state == "loading":
             yield drawing.message(*words.LOADING, kind="loading"), False
-        html, prediction = await self._drawn(kept.data)
-        kept.prediction = prediction
-        yield html, prediction is not None
+        html, judged = await self._drawn(kept.data)
+        if judged is not None:
+            kept.prediction, kept.turned = judged.prediction, judged.turned
+        yield html, judged is not None
 
-    async def _drawn(self, data: bytes) -> tuple[str, Prediction | None]:
+    async def _drawn(self, data: bytes) -> tuple[str, Judged | None]:
         try:
             return await self.service.run(lambda: self._draw(data))
         except BusyError:
@@ -54,11 +55,11 @@ class Desk:
             log.exception("a picture could not be judged")
             return drawing.message(*words.BROKEN, kind="error"), None
 
-    def _draw(self, data: bytes) -> tuple[str, Prediction | None]:
+    def _draw(self, data: bytes) -> tuple[str, Judged | None]:
         if is_clip(data):
             return timeline.answer(judge_clip(data, self.service.checker), self.service.checker.decision), None
-        judged: Judged = self.service.judge(data)
-        return drawing.answer(judged, self.service.checker.decision), judged.prediction
+        judged = self.service.judge(data)
+        return drawing.answer(judged, self.service.checker.decision), judged
 
     def _unsent(self, code: str) -> Words:
         return words.too_large(self.settings.max_mb) if code == "!too_large" else UNSENT.get(code, words.UNSENT)

@@ -8,14 +8,14 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from demo import words
+from demo import origins, words
 from demo.service import Judged
 from facecheck import crop
 from facecheck.calibration import Decision
 from facecheck.image import Pixels
 from facecheck.result import Face, Prediction, Verdict
 
-PREVIEW_SIDE, CARD_SIDE, CARD_MARGIN = 1280, 192, 1.5
+PREVIEW_SIDE, CARD_SIDE, CARD_MARGIN = 1280, 192, 1.3
 CARDS_SHOWN, CROWD = 12, 8
 ICONS = {Verdict.REAL: "○", Verdict.FAKE: "▲", Verdict.UNCERTAIN: "◇", Verdict.NO_FACE: "□"}
 
@@ -26,14 +26,14 @@ def answer(judged: Judged, decision: Decision) -> str:
     notes = [words.TURNED] if judged.turned else []
     if len(prediction.faces) >= CROWD:
         notes.append(words.CROWD)
-    return "".join(
-        (
-            banner(prediction, notes),
-            picture(judged.pixels, prediction.faces),
-            cards(judged.pixels, prediction.faces, decision),
-            footnote(prediction),
-        )
+    parts = (
+        banner(prediction, notes),
+        picture(judged.pixels, prediction.faces),
+        cards(judged.pixels, prediction.faces, decision),
+        origins.panel(prediction),
+        footnote(prediction),
     )
+    return "".join(parts)
 
 
 def banner(prediction: Prediction, notes: Iterable[str] = ()) -> str:
@@ -92,7 +92,10 @@ def _box(number: int, face: Face, unit: float) -> str:
 
 def cards(pixels: Pixels, faces: Sequence[Face], decision: Decision) -> str:
     """One card a face; those of a crowd beyond the largest are folded away."""
-    drawn = [card(pixels, number, face, decision) for number, face in enumerate(faces, 1)]
+    drawn = [
+        card(pixels, number, face, decision, _delivered(face), heat=heat_button(number))
+        for number, face in enumerate(faces, 1)
+    ]
     if not drawn:
         return ""
     rest = drawn[CARDS_SHOWN:]
@@ -105,15 +108,30 @@ def cards(pixels: Pixels, faces: Sequence[Face], decision: Decision) -> str:
     return f'<ol class="rc-cards" aria-label="Faces">{"".join(drawn[:CARDS_SHOWN])}</ol>{folded}'
 
 
-def card(pixels: Pixels, number: int, face: Face, decision: Decision, note: str = "") -> str:
-    """Crop, verdict, probability, reasons, and perhaps a note, of one face."""
+def heat_button(number: int) -> str:
+    """What asks for the heat map of a face of the picture that was judged last."""
+    return (
+        f'<button type="button" class="rc-heat" data-face="{number}" aria-pressed="false" '
+        f'aria-label="Face {number}: {words.HEAT}">{words.HEAT}</button>'
+    )
+
+
+def _delivered(face: Face) -> str:
+    if face.stability is None:
+        return ""
+    low, high = words.percent(face.stability.low), words.percent(face.stability.high)
+    return words.STABLE.format(low=low, high=high)
+
+
+def card(pixels: Pixels, number: int, face: Face, decision: Decision, note: str = "", heat: str = "") -> str:
+    """Crop, verdict, probability, reasons, perhaps a note and the button for the heat map, of one face."""
     told = [*(words.REASONS.get(reason, reason) for reason in face.reasons), *([note] if note else [])]
     reasons = "".join(f"<li>{escape(sentence)}</li>" for sentence in told)
     return (
         f'<li class="rc-card rc-{face.verdict}"><img src="{data_url(_cut(pixels, face))}" '
         f'alt="Face {number}, cut out" width="96" height="96"/><div><h3>Face {number}: '
         f"{words.SHORT[face.verdict]}</h3>{probability_bar(face.p_fake, decision, number)}"
-        f"<ul>{reasons}</ul></div></li>"
+        f"<ul>{reasons}</ul>{heat}</div></li>"
     )
 
 

@@ -20,11 +20,13 @@ class Kept:
 
     Attributes:
         prediction: the answer, once there is one; an objection is stored with it.
+        turned: quarter turns against the clock under which it was judged.
     """
 
     data: bytes
     until: float
     prediction: Prediction | None = None
+    turned: int = 0
 
 
 class Pictures:

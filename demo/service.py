@@ -13,6 +13,7 @@ import numpy as np
 from facecheck import image
 from facecheck.checker import FaceChecker
 from facecheck.image import Pixels
+from facecheck.origin.provenance import provenance
 from facecheck.result import Prediction, Verdict
 
 Result = TypeVar("Result")
@@ -42,6 +43,15 @@ class Judged:
     pixels: Pixels
     prediction: Prediction
     turned: int = 0
+
+
+def upright(data: bytes, turned: int) -> Pixels:
+    """A judged picture's pixels once more, as its boxes count them."""
+    return _turned(image.load(data), turned)
+
+
+def _turned(pixels: Pixels, turned: int) -> Pixels:
+    return np.ascontiguousarray(np.rot90(pixels, turned))
 
 
 class Service:
@@ -117,18 +127,21 @@ class Service:
         pixels = image.load(data)
         decode_ms = (time.perf_counter() - started) * 1000
         judged = self._judged(pixels)
-        timing = dataclasses.replace(judged.prediction.timing_ms, decode=decode_ms)
-        return dataclasses.replace(
-            judged, prediction=dataclasses.replace(judged.prediction, source=name, timing_ms=timing)
+        prediction = dataclasses.replace(
+            judged.prediction,
+            source=name,
+            timing_ms=dataclasses.replace(judged.prediction.timing_ms, decode=decode_ms),
+            provenance=provenance(data),
         )
+        return dataclasses.replace(judged, prediction=prediction)
 
     def _judged(self, pixels: Pixels) -> Judged:
-        prediction = self.checker.predict(pixels)
+        prediction = self.checker.predict(pixels, stability=True)
         if prediction.verdict != Verdict.NO_FACE:
             return Judged(pixels, prediction)
         for turned in (1, 3, 2):
-            other = np.ascontiguousarray(np.rot90(pixels, turned))
-            again = self.checker.predict(other)
+            other = _turned(pixels, turned)
+            again = self.checker.predict(other, stability=True)
             if any(face.confidence > TURNED_CONFIDENCE and face.size_px > TURNED_FACE_PX for face in again.faces):
                 return Judged(other, again, turned)
         return Judged(pixels, prediction)

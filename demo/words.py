@@ -31,10 +31,18 @@ REASONS = {
     "heavy_compression": "The file is compressed so strongly that the traces are gone.",
     "partial": "Too much of the face lies outside the picture.",
     "borderline": "The score lies too near to the threshold.",
+    "unstable": "The answer changes when the picture is saved or resized again.",
 }
 TURNED = "The picture was lying on its side or upside down. It was turned before it was judged."
 CROWD = "With many faces, a false alarm on one of them becomes likely. Look at each face by itself."
 
+HEAT = "Where the model looked"
+HEAT_MEANS = "Bright places spoke most for the answer. They show what the model used, not what was generated."
+NO_HEAT = "There is no heat map for this face."
+STABLE = "{low} to {high} when the picture is saved and resized again."
+FILE_SAYS = "What the file says"
+DETAILS = "Details"
+STRENGTHS = {"signed": "signed", "declared": "declared", "hint": "a hint"}
 CLIP_CUT = "Only the first minute of the clip was looked at."
 
 BUSY = ("Many people are asking right now", "Please wait a few seconds and press the button again.")

@@ -50,6 +50,25 @@
     if (window.matchMedia("(max-width: 760px)").matches) byId("rc-result").scrollIntoView();
   }
 
+  async function toggleHeat(button) {
+    const card = button.closest(".rc-card"), picture = card.querySelector("img");
+    if (button.getAttribute("aria-pressed") === "true") {
+      picture.src = button.dataset.plain;
+      button.setAttribute("aria-pressed", "false");
+      return;
+    }
+    button.dataset.plain = picture.src;
+    button.disabled = true;
+    try {
+      const answer = await post(`pictures/heat/${button.dataset.face}`, state.ticket ?? "");
+      const told = await answer.json();
+      let note = card.querySelector(".rc-heat-note");
+      if (!note) { note = document.createElement("p"); note.className = "rc-heat-note"; button.after(note); }
+      note.textContent = answer.ok ? told.means : told.detail;
+      if (answer.ok) { picture.src = told.picture; button.setAttribute("aria-pressed", "true"); }
+    } finally { button.disabled = false; }
+  }
+
   function setTheme(dark) {
     document.body.classList.toggle("dark", dark);
     const button = byId("rc-theme");
@@ -72,6 +91,7 @@
     const button = event.target.closest("button");
     if (!button) return;
     if (button.dataset.example) tryExample(button);
+    else if (button.dataset.face) toggleHeat(button);
     else clicks[button.id]?.();
   });
   document.addEventListener("change", (event) => {

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from demo.feedback.store import Store
 from tests.demo.conftest import SHARED_PHOTOS, as_file
@@ -57,7 +58,7 @@ def shared(name: str) -> bytes:
 
 def test_a_portrait_gets_a_verdict_a_box_a_card_and_what_it_means(page, portrait, default_checker):
     said = check(page, portrait)
-    expected = default_checker.predict(portrait)
+    expected = default_checker.predict(portrait, stability=True)
     assert said.get_attribute("data-verdict") == expected.verdict
     assert page.locator(".rc-box").count() == page.locator(".rc-card").count() == len(expected.faces) == 1
     assert (
@@ -66,6 +67,27 @@ def test_a_portrait_gets_a_verdict_a_box_a_card_and_what_it_means(page, portrait
     assert "Judged in" in page.inner_text("#rc-result")
     assert "What it does not mean" in page.inner_text("body")
     assert page.locator(".rc-picture svg").get_attribute("aria-label").startswith("Your picture with 1 marked face")
+
+
+def test_a_heat_map_is_one_press_and_goes_with_another(page, portrait):
+    check(page, portrait)
+    plain = page.get_attribute(".rc-card img", "src")
+    page.click(".rc-heat")
+    page.wait_for_selector(".rc-heat[aria-pressed=true]")
+    heat = page.get_attribute(".rc-card img", "src")
+    assert heat != plain and heat.startswith("data:image/jpeg") and "Bright places" in page.inner_text(".rc-card")
+    page.click(".rc-heat")
+    assert page.get_attribute(".rc-card img", "src") == plain
+
+
+def test_what_a_file_says_is_quoted_and_never_run(page, grace):
+    info = PngInfo()
+    script = "<img src=x onerror=\"document.title='hacked'\">"
+    info.add_text("parameters", f"a face {script}\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 7, Size: 512x512")
+    check(page, as_file(Image.fromarray(grace), "PNG", pnginfo=info), "made.png", "image/png")
+    said = page.inner_text(".rc-file")
+    assert "What the file says" in said and "never changes the verdict" in said and "generat" in said.lower()
+    assert page.title() == "Reality Check"
 
 
 def test_a_generated_face_looks_generated(page):
@@ -207,7 +229,7 @@ def test_the_keyboard_is_enough(page, portrait):
 
 def test_dark_is_chosen_and_remembered(page):
     def ground() -> str:
-        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return page.evaluate("getComputedStyle(document.querySelector('.gradio-container')).backgroundColor")
 
     light = ground()
     page.click("#rc-theme")
