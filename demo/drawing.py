@@ -117,10 +117,7 @@ def heat_button(number: int) -> str:
 
 
 def _delivered(face: Face) -> str:
-    if face.stability is None:
-        return ""
-    low, high = words.percent(face.stability.low), words.percent(face.stability.high)
-    return words.STABLE.format(low=low, high=high)
+    return words.delivered(face.stability.low, face.stability.high) if face.stability else ""
 
 
 def card(pixels: Pixels, number: int, face: Face, decision: Decision, note: str = "", heat: str = "") -> str:

@@ -27,7 +27,7 @@ CALLS = (
     r"queue/(?:join|data)|cancel|reset/?|(?:call|run|api)/(?:v2/)?[\w/-]+)"
 )
 MCP = r"|/gradio_api/mcp(?:/.*)?"
-COSTLY = ("/api/v1/", "/pictures", "/live/", "/gradio_api/queue/join", "/gradio_api/call/", "/gradio_api/run/")
+COSTLY = ("/api/v1/", "/pictures", "/gradio_api/queue/join", "/gradio_api/call/", "/gradio_api/run/")
 OPEN = ("/health",)
 # A call through Gradio carries tickets and short texts; its session keeps what it was given.
 CALL_BYTES = 3 << 20

@@ -1,6 +1,6 @@
 """The page itself, in Gradio Blocks. What is drawn stands in `drawing`, what is said in `words`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ HEAD = (
     '<link rel="stylesheet" href="own/page.css"><script src="own/page.js" defer></script>'
     '<script src="own/camera.js" defer></script>'
 )
+# Visitors whose page is open; of more, those who were silent longest have to press the button again.
+SESSIONS = 200
 # The picture goes to this server only now, and not through Gradio, which would keep it in a file.
 SEND_JS = "async () => [await window.realityCheck.send()]"
 
@@ -72,8 +74,19 @@ def build_page(desk: Desk, objections: Objections, settings: Settings) -> gr.Blo
             concurrency_limit=settings.workers, show_progress_on=result, api_visibility="private",
         )  # fmt: skip
         api(desk.check_picture, api_name="check", concurrency_limit=settings.workers)
+        page.unload(_forgetting(page))
+    page.state_session_capacity = SESSIONS
     page.queue(max_size=settings.waiting, api_open=True)
     return page
+
+
+def _forgetting(page: gr.Blocks) -> Callable[[gr.Request], None]:
+    """Gradio remembers what it sent to a visitor, pictures too, until it has served 10,000 others."""
+
+    def forget(request: gr.Request) -> None:
+        page.state_holder.session_data.pop(request.session_hash or "", None)
+
+    return forget
 
 
 def _template(name: str) -> str:

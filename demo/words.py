@@ -39,7 +39,6 @@ CROWD = "With many faces, a false alarm on one of them becomes likely. Look at e
 HEAT = "Where the model looked"
 HEAT_MEANS = "Bright places spoke most for the answer. They show what the model used, not what was generated."
 NO_HEAT = "There is no heat map for this face."
-STABLE = "{low} to {high} when the picture is saved and resized again."
 FILE_SAYS = "What the file says"
 DETAILS = "Details"
 STRENGTHS = {"signed": "signed", "declared": "declared", "hint": "a hint"}
@@ -114,6 +113,13 @@ def percent(probability: float) -> str:
     if probability > 0.99:
         return "over 99 %"
     return f"{probability:.0%}".replace("%", " %")
+
+
+def delivered(low: float, high: float) -> str:
+    """How the probability moves when the picture travels."""
+    least, most = percent(low), percent(high)
+    span = f"Stays {least}" if least == most else f"Between {least} and {most}"
+    return f"{span} when the picture is saved and resized again."
 
 
 def thanks(receipt: str) -> str:

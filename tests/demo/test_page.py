@@ -1,11 +1,15 @@
 """The real page in Debian's Chromium."""
 
+import gc
 import io
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
+from gradio.state_holder import StateHolder
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -185,6 +189,26 @@ def object_to_it(page, consents: bool) -> str:
         page.check("#rc-consent input")
     page.click("#rc-object-send")
     return page.wait_for_selector("#rc-object-answer p").inner_text()
+
+
+def test_when_the_visitor_leaves_nothing_of_the_picture_stays(browser, server, portrait):
+    def remembered() -> list[str]:
+        holders = [one for one in gc.get_objects() if isinstance(one, StateHolder)]
+        sessions = [session for holder in holders for session in holder.session_data.values()]
+        return [text for text in (str(session.config_values) for session in sessions) if "data:image/jpeg" in text]
+
+    def kept() -> str:
+        return re.search(r"facecheck_kept_pictures (\S+)", httpx.get(f"{server}/metrics").text)[1]
+
+    with opened(browser, server) as page:
+        check(page, portrait)
+        assert remembered() and kept() != "0.0"
+        page.goto("about:blank")
+        for _ in range(100):
+            if not remembered() and kept() == "0.0":
+                break
+            page.wait_for_timeout(200)
+    assert not remembered() and kept() == "0.0"
 
 
 def test_an_objection_without_consent_keeps_nothing(page, portrait, feedback_folder):
