@@ -71,7 +71,7 @@ def build_page(desk: Desk, objections: Objections, settings: Settings) -> gr.Blo
 
         submit.click(
             check, inputs=ticket, outputs=[result, told.ticket, told.form, told.answer], js=SEND_JS,
-            concurrency_limit=settings.workers, show_progress_on=result, api_visibility="private",
+            concurrency_limit=settings.workers, show_progress_on=result, api_name="press", api_visibility="private",
         )  # fmt: skip
         api(desk.check_picture, api_name="check", concurrency_limit=settings.workers)
         page.unload(_forgetting(page))

@@ -42,7 +42,7 @@ def test_its_command_starts_in_a_clean_folder_and_is_healthy(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    health, start = (json.loads(command) for command in steps("CMD"))
+    health, start = (json.loads(command) for command in re.findall(r"CMD +(\[.+\])", DOCKERFILE))
     home = tmp_path / "home"
     home.mkdir()
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "OMP_NUM_THREADS": "2"}
