@@ -1,7 +1,8 @@
 """`python -m demo`: start the Reality Check page; `python -m demo feedback`: what visitors objected to."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +10,9 @@ from demo.feedback.commands import feedback
 from demo.picture import picture
 from demo.settings import Settings, default_store
 from demo.space import space
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 # Every option may also stand in the environment: FACECHECK_DEMO_AUTH, FACECHECK_DEMO_FRAMED_BY, ...
 CONTEXT = {"show_default": True, "auto_envvar_prefix": "FACECHECK_DEMO"}
@@ -39,18 +43,28 @@ def main(context: click.Context, /, auth: str | None, feedback_dir: Path, **chos
     """Serve the Reality Check page, on this computer only unless you say otherwise."""
     if context.invoked_subcommand:
         return
-    import uvicorn
+    try:
+        import uvicorn
 
-    from demo.app import create_app
+        from demo.app import create_app
+    except ImportError as error:
+        raise click.ClickException(f'{error}; install what the page needs: pip install -e ".[demo]"') from error
 
     settings = Settings(auth=_auth(auth), feedback=feedback_dir, **chosen)
     if settings.host not in LOCAL and not settings.auth:
         click.echo("Note: whoever reaches this address can use the page; --auth USER:PASSWORD asks for a password.")
     click.echo(f"Reality Check: http://{settings.host}:{settings.port}{settings.root_path}")
     uvicorn.run(
-        create_app(settings), host=settings.host, port=settings.port, log_level="warning", server_header=False,
+        _made(create_app, settings), host=settings.host, port=settings.port, log_level="warning", server_header=False,
         timeout_graceful_shutdown=3,
     )  # fmt: skip
+
+
+def _made(create_app: Callable[[Settings], "FastAPI"], settings: Settings) -> "FastAPI":
+    try:
+        return create_app(settings)
+    except ImportError as error:  # Of Gradio, when --mcp is asked for without its extra.
+        raise click.ClickException(str(error)) from error
 
 
 def _auth(text: str | None) -> tuple[str, str] | None:

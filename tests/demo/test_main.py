@@ -1,5 +1,6 @@
 """`python -m demo`: options become settings, and the server starts, offline, with a verdict soon after."""
 
+import importlib.util
 import os
 import re
 import socket
@@ -11,10 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 import demo.app
 from demo.__main__ import main
+from tests.demo.conftest import in_a_thread
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +45,18 @@ def test_an_open_address_without_a_password_is_pointed_out(settings):
     assert "--auth" in CliRunner().invoke(main, ["--host", "0.0.0.0"]).output
     assert "--auth" not in CliRunner().invoke(main, []).output
     assert CliRunner().invoke(main, ["--auth", "nonsense"]).exit_code == 2
+
+
+def test_agents_without_their_package_are_told_how_to_get_it(tmp_path, monkeypatch):
+    if importlib.util.find_spec("mcp"):
+        pytest.skip("gradio[mcp] is installed")
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
+    result = in_a_thread(_invoked(["--mcp", "--feedback-dir", str(tmp_path / "feedback")]))
+    assert result.exit_code == 1 and "gradio[mcp]" in result.output and "Traceback" not in result.output
+
+
+async def _invoked(options: list[str]) -> Result:
+    return CliRunner().invoke(main, options)
 
 
 def test_it_starts_and_answers(tmp_path, portrait):
