@@ -138,3 +138,11 @@ def axe() -> str:
     if not script.is_file():
         pytest.skip("needs axe-core: npm install --no-save axe-core")
     return script.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def page(browser, server):
+    from tests.demo.visiting import opened
+
+    with opened(browser, server) as page:
+        yield page
