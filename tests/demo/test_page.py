@@ -139,16 +139,6 @@ def test_two_visitors_at_once_get_their_own_answers(browser, server, portrait, c
         assert other.wait_for_selector(VERDICT).get_attribute("data-verdict") == "no_face"
 
 
-def object_to_it(page, consents: bool) -> str:
-    page.click("#rc-object button")
-    page.click("text=It was generated")
-    page.fill("#rc-object textarea", "<script>document.title='hacked'</script>")
-    if consents:
-        page.check("#rc-consent input")
-    page.click("#rc-object-send")
-    return page.wait_for_selector("#rc-object-answer p").inner_text()
-
-
 def test_the_folder_of_examples_holds_pictures_only():
     folder = Path(__file__).parents[2] / "demo" / "examples"
     assert {path.suffix for path in folder.iterdir()} <= {".jpg", ".png", ".webp", ".md"}

@@ -31,6 +31,16 @@ def test_when_the_visitor_leaves_nothing_of_the_picture_stays(browser, server, p
     assert not remembered() and kept() == "0.0"
 
 
+def object_to_it(page, consents: bool) -> str:
+    page.click("#rc-object button")
+    page.click("text=It was generated")
+    page.fill("#rc-object textarea", "<script>document.title='hacked'</script>")
+    if consents:
+        page.check("#rc-consent input")
+    page.click("#rc-object-send")
+    return page.wait_for_selector("#rc-object-answer p").inner_text()
+
+
 def test_an_objection_without_consent_keeps_nothing(page, portrait, feedback_folder):
     before = len(Store(feedback_folder, 0).all())
     check(page, portrait)
