@@ -80,6 +80,8 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=settings.mcp, max_file_size=1,
         root_path=settings.root_path or None, favicon_path=str(STATIC / "favicon.svg"),
     )  # fmt: skip
+    if settings.mcp and not page.mcp_server:  # Gradio itself would go on without it.
+        raise ImportError('--mcp needs another package: pip install "gradio[mcp]"')
     return app
 
 

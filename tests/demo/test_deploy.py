@@ -50,7 +50,7 @@ def test_its_command_starts_in_a_clean_folder_and_is_healthy(tmp_path):
     check = [sys.executable, *(word.replace("7860", port) for word in health[1:])]
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
-            end = time.monotonic() + 120
+            end = time.monotonic() + 300
             while subprocess.run(check, env=environment, capture_output=True, check=False).returncode:
                 assert time.monotonic() < end and server.poll() is None
                 time.sleep(0.5)

@@ -76,8 +76,8 @@ def test_it_starts_and_answers(tmp_path, portrait):
 
 
 def _first_answer(url: str, picture: bytes) -> dict:
-    # Ten seconds on a quiet machine; tests may share theirs with others.
-    end = time.monotonic() + 90
+    # Ten seconds on a quiet machine; others may use this one too.
+    end = time.monotonic() + 300
     while time.monotonic() < end:
         try:
             return httpx.post(url, files={"files": picture}, timeout=60, trust_env=False).json()
