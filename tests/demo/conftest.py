@@ -75,7 +75,7 @@ def serving(settings: Settings, checker: FaceChecker) -> Iterator[str]:
     _wait_until_ready(address)
     yield address
     servers[0].should_exit = True
-    thread.join(10)
+    thread.join(120)  # A job that is under way ends first: torch must not be cut off in the middle.
 
 
 def in_a_thread(work: Coroutine[Any, Any, Result]) -> Result:
