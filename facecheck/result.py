@@ -56,7 +56,7 @@ class Stability:
     @property
     def meaning(self) -> str:
         """The sentence that people read."""
-        moved = f"p_fake lies between {self.low:.2f} and {self.high:.2f} when the picture is saved or resized again"
+        moved = f"the score lies between {self.low:.2f} and {self.high:.2f} when the picture is saved or resized again"
         return f"{moved}: {'the answer changes with it' if self.flips else 'the answer stays the same'}"
 
     @classmethod

@@ -70,9 +70,7 @@ def now() -> str:
 def _head(found: "Explanation") -> str:
     answer = found.prediction
     verdict = answer.verdict
-    score = "" if answer.p_fake is None else f"<p>Score of the face that decides: {_score(answer.p_fake)}.</p>"
-    many = len(answer.faces) > 1
-    deciding = "<p class=small>Of several faces the one that looks most generated decides.</p>" if many else ""
+    score = "" if answer.p_fake is None else f"<p>Score: {_score(answer.p_fake)}.</p>"
     error = f"<p>{escape(answer.error)}</p>" if answer.error else ""
     budget = (
         f"<p class=small>With the budget that was asked for: {escape(answer.budget.meaning)}.</p>"
@@ -82,8 +80,17 @@ def _head(found: "Explanation") -> str:
     return (
         f"<h1>facecheck: case report</h1><p class=source>{escape(answer.source)} · {now()}</p>"
         f"<section class='panel verdict {verdict or 'unreadable'}'><strong>{wording.HEADLINES[verdict]}</strong>"
-        f"<p>{wording.EXPLAINED[verdict]}</p>{_reasons(answer.reasons)}{error}{score}{deciding}{budget}</section>"
+        f"<p>{wording.EXPLAINED[verdict]}</p>{_reasons(answer.reasons)}{error}{score}{_deciding(found)}{budget}</section>"
     )
+
+
+def _deciding(found: "Explanation") -> str:
+    """Of several faces, which ones the verdict on the picture comes from."""
+    answer = found.prediction
+    numbers = [str(number) for number, face in enumerate(answer.faces, start=1) if face.verdict == answer.verdict]
+    if len(answer.faces) < 2 or len(numbers) == len(answer.faces):
+        return ""
+    return f"<p class=small>Decided by face {', '.join(numbers)} of {len(answer.faces)}; the score is the highest of them all.</p>"
 
 
 def _score(p_fake: float) -> str:
@@ -133,7 +140,7 @@ def _face(number: int, seen: "FaceEvidence", threshold: float) -> str:
     figures = [_figure(seen.pixels, "The face as the model saw it")]
     figures += [_figure(heat.on(seen.pixels), wording.HEAT_MAPS[heat.method]) for heat in seen.heat_maps]
     stability = face.stability
-    stable = f"<p>{escape(stability.meaning)}.</p>" if stability else ""
+    stable = f"<p>{escape(stability.meaning.capitalize())}.</p>" if stability else ""
     expected = _paragraphs([face.expected_error.meaning]) if face.expected_error else ""
     low, high = (stability.low, stability.high) if stability else (face.p_fake, face.p_fake)
     rows = {"Size": f"{face.size_px:.0f} pixels", "Detector": f"{face.confidence:.0%} sure that it is a face"}
@@ -204,7 +211,7 @@ def _card(name: str) -> dict[str, list[str]]:
 
 
 def _plain(markdown: str) -> str:
-    return re.sub(r"\*\*|`", "", " ".join(markdown.split()))
+    return re.sub(r"\*+|`", "", " ".join(markdown.split()))
 
 
 def _limits(_: "Explanation") -> str:

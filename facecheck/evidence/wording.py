@@ -10,8 +10,8 @@ HEADLINES = {
     None: "The file could not be read",
 }
 EXPLAINED = {
-    Verdict.REAL: "The model found nothing that it knows from generated faces. That does not make the picture authentic: it "
-    "may be retouched, staged, swapped, or made by a generator that the model has not seen.",
+    Verdict.REAL: "The model found nothing that it knows from generated faces. That does not make the picture "
+    "authentic: it may be retouched, staged, swapped, or made by a generator that the model has not seen.",
     Verdict.FAKE: "The model found what it knows from generated faces. This is a score, not a proof: photographs are "
     "called generated too. Do not accuse anybody on it alone.",
     Verdict.UNCERTAIN: "There is not enough to go by. Below stands why. An unclear answer is no accusation and no "
@@ -42,8 +42,8 @@ STRENGTHS = {
     "hint": "hint: a trace or an oddity",
 }
 LIMITS = (
-    "The answer is about faces that were generated as a whole. Face swaps, retouching and beauty filters were not in the "
-    "training data.",
+    "The answer is about faces that were generated as a whole. Face swaps, retouching and beauty filters were not in "
+    "the training data.",
     "Generators and cameras that the model has never seen are judged worse than the numbers say.",
     "The more faces a picture has, the more likely is one false alarm among them.",
     "The numbers were measured on sources of which many are portraits; they hold for pictures like those.",
