@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Self, cast, overload
 
 import numpy as np
@@ -57,6 +57,7 @@ class FaceChecker:
         config: what stands beside the weights.
         decision: what turns scores into verdicts here: that of the config, or the same under `max_fpr`.
         backend: the classifier on its device.
+        errors: how often the model is wrong, by the measurements of a face; empty where that was not measured.
 
     Raises:
         ModelError: also for a `max_fpr` that is not stored. DeviceError.
@@ -73,6 +74,7 @@ class FaceChecker:
         loaded = model if isinstance(model, Model) else load_model(model)
         chosen = pick_device(device)
         self.config: ModelConfig = loaded.config
+        self.errors = loaded.errors
         self.decision: Decision = loaded.config.decision
         self.stability = stability
         self._budget: Budget | None = None
@@ -182,7 +184,8 @@ class FaceChecker:
         self, picture: Pixels, found: Detections, index: int, face: Pixels, score: float, stable: Stability | None
     ) -> Face:
         box = found.boxes[index]
-        reasons = quality.measure(picture, box, face).reasons(self.config.limits)
+        measured = quality.measure(picture, box, face, found.landmarks[index])
+        reasons, measurements = measured.reasons(self.config.limits), asdict(measured)
         verdict = calibration.verdict(score, self.decision)
         if verdict == Verdict.UNCERTAIN:
             reasons += (calibration.BORDERLINE,)
@@ -197,6 +200,8 @@ class FaceChecker:
             verdict=Verdict.UNCERTAIN if reasons else verdict,
             reasons=reasons,
             stability=stable,
+            measurements=measurements,
+            expected_error=next(iter(self.errors.of(measurements)), None),
         )
 
     def _adapted(self, max_fpr: float | None, stability: bool | None) -> Self:

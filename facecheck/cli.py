@@ -83,6 +83,39 @@ def predict(
     sys.exit(UNREADABLE if unreadable else 0)
 
 
+@main.command()
+@click.argument("photo")
+@click.option("-o", "--output", multiple=True, help="Where the report goes, as .html or .json; may be given twice.")
+@click.option("--occlusion", is_flag=True, help="A second heat map for each face; takes 65 more looks at it.")
+@click.option("--model", default=None, help="Name or path of a model; the default ships with the package.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
+@click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
+def explain(
+    photo: str, output: Sequence[str], occlusion: bool, model: str | None, device: str, max_fpr: float | None
+) -> None:
+    """Judge PHOTO (or - for standard input) and write a case report: heat maps, stability, origin, limits.
+
+    Exit code: 0 whatever the verdict, 1 if the picture could not be read (the report says why), 2 for wrong usage.
+    """
+    if wrong := [path for path in output if not path.endswith((".html", ".json"))]:
+        raise click.BadParameter(f"{wrong[0]!r} ends neither in .html nor in .json", param_hint="--output")
+    from facecheck.evidence.explanation import explain as explained
+    from facecheck.evidence.heatmaps import GRAD_CAM, OCCLUSION
+    from facecheck.models import write_atomically
+
+    methods = (GRAD_CAM, OCCLUSION) if occlusion else (GRAD_CAM,)
+    (source,) = _opened([photo])
+    try:
+        found = explained(source, methods, _checker(model, device, max_fpr))
+        for path in output:
+            page = found.to_html() if path.endswith(".html") else json.dumps(found.to_dict(), indent=2) + "\n"
+            write_atomically(Path(path), page.encode())
+    except (FacecheckError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{_printable(found.prediction.source)}: {_sentence(found.prediction)}")
+    sys.exit(UNREADABLE if found.prediction.error else 0)
+
+
 @main.group()
 def model() -> None:
     """The models that ship with the package."""

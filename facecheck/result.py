@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+from facecheck.evidence.error_rates import ErrorCell
 from facecheck.origin.findings import Provenance
 
 Box = tuple[float, float, float, float]
@@ -55,7 +56,7 @@ class Stability:
     @property
     def meaning(self) -> str:
         """The sentence that people read."""
-        moved = f"p_fake lies between {self.low:.2f} and {self.high:.2f} when the picture is saved or resized again"
+        moved = f"the score lies between {self.low:.2f} and {self.high:.2f} when the picture is saved or resized again"
         return f"{moved}: {'the answer changes with it' if self.flips else 'the answer stays the same'}"
 
     @classmethod
@@ -77,6 +78,9 @@ class Face:
         verdict: real, fake or uncertain.
         reasons: why it is uncertain: face_too_small, blurred, heavy_compression, partial, borderline, unstable.
         stability: what delivery does to the score; None where it was not asked for.
+        measurements: size, sharpness and so on, by the names of `facecheck.quality.Quality`.
+        expected_error: how often the model is wrong on faces like this one, by the least favourable of the
+            measurements; None where the model has no table of that.
     """
 
     box: Box
@@ -86,6 +90,8 @@ class Face:
     verdict: Verdict
     reasons: tuple[str, ...] = ()
     stability: Stability | None = None
+    measurements: dict[str, float] = field(default_factory=dict, hash=False)
+    expected_error: ErrorCell | None = None
 
     @property
     def size_px(self) -> float:
@@ -102,7 +108,10 @@ class Face:
             p_fake=float(values["p_fake"]),
             verdict=Verdict(values["verdict"]),
             reasons=tuple(values["reasons"]),
+            # 0.2.0 wrote none of these.
             stability=Stability.from_dict(values["stability"]) if values.get("stability") is not None else None,
+            measurements=dict(values.get("measurements", {})),
+            expected_error=ErrorCell.from_dict(values["expected_error"]) if values.get("expected_error") else None,
         )
 
 

@@ -91,5 +91,5 @@ class TorchBackend:
         return np.asarray(self._network(self._normalised(faces)).squeeze(1).float().cpu().numpy())
 
     def _normalised(self, faces: npt.NDArray[np.uint8]) -> torch.Tensor:
-        pixels = torch.from_numpy(faces).to(self.device).permute(0, 3, 1, 2).float()
+        pixels = torch.from_numpy(np.require(faces, requirements="W")).to(self.device).permute(0, 3, 1, 2).float()
         return ((pixels - self._mean) / self._std).contiguous(memory_format=torch.channels_last)

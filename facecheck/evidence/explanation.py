@@ -1,14 +1,19 @@
 """`explain`: a picture -> the answer with its evidence: crops, heat maps, stability, what the file says."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from facecheck import crop, image
 from facecheck.checker import FaceChecker, shared_checker
+from facecheck.evidence import report
+from facecheck.evidence.error_rates import ErrorCell
 from facecheck.evidence.heatmaps import GRAD_CAM, METHODS, HeatMap, Pixels, heat_maps, region
 from facecheck.image import Source
+from facecheck.models import ModelConfig
 from facecheck.origin.provenance import read as read_provenance
 from facecheck.result import Face, Prediction
 
@@ -24,11 +29,13 @@ class FaceEvidence:
         face: as in `Explanation.prediction.faces`.
         pixels: (S, S, 3) uint8 RGB, the face as the classifier saw it.
         heat_maps: one for each method asked for.
+        cells: how often the model is wrong on faces with each of its measurements, the worst first.
     """
 
     face: Face
     pixels: Pixels
     heat_maps: tuple[HeatMap, ...]
+    cells: tuple[ErrorCell, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,11 +46,25 @@ class Explanation:
         prediction: with stability; an input that cannot be read has its `error` set.
         picture: (H, W, 3) uint8 RGB, upright; None if it could not be read.
         faces: largest first, at most `MOST_FACES`.
+        model: what stands beside the weights. threshold: p_fake from which a face is called fake here.
+        sha256, bytes: of the file; empty and None for pixels.
     """
 
     prediction: Prediction
     picture: Pixels | None = None
     faces: tuple[FaceEvidence, ...] = ()
+    model: ModelConfig | None = None
+    threshold: float = 0.5
+    sha256: str = ""
+    bytes: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The case report as plain values, without the pictures."""
+        return report.as_dict(self)
+
+    def to_html(self) -> str:
+        """The case report as one self-contained page."""
+        return report.as_html(self)
 
 
 def explain(source: Source, methods: Sequence[str] = (GRAD_CAM,), checker: FaceChecker | None = None) -> Explanation:
@@ -68,10 +89,13 @@ def explain(source: Source, methods: Sequence[str] = (GRAD_CAM,), checker: FaceC
     told = read_provenance(data, name) if data is not None else None
     error = prediction.error and prediction.error.replace(image.describe(given), name)
     prediction = replace(prediction, source=name, provenance=told, error=error)
+    found = Explanation(prediction, model=checker.config, threshold=checker.decision.threshold)
+    if data is not None:
+        found = replace(found, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     if prediction.error is not None:
-        return Explanation(prediction)
+        return found
     picture = image.load(given, name)
-    return Explanation(prediction, picture, _seen(checker, picture, prediction.faces[:MOST_FACES], methods))
+    return replace(found, picture=picture, faces=_seen(checker, picture, prediction.faces[:MOST_FACES], methods))
 
 
 def _seen(
@@ -85,6 +109,6 @@ def _seen(
     fake = [face.p_fake >= checker.decision.threshold for face in faces]
     maps = [heat_maps(checker.backend, crops, regions, fake, method) for method in methods]
     return tuple(
-        FaceEvidence(face, pixels, tuple(of_method[index] for of_method in maps))
+        FaceEvidence(face, pixels, tuple(of_method[index] for of_method in maps), checker.errors.of(face.measurements))
         for index, (face, pixels) in enumerate(zip(faces, crops, strict=True))
     )
