@@ -93,7 +93,7 @@ def _box(number: int, face: Face, unit: float) -> str:
 def cards(pixels: Pixels, faces: Sequence[Face], decision: Decision) -> str:
     """One card a face; those of a crowd beyond the largest are folded away."""
     drawn = [
-        card(pixels, number, face, decision, _delivered(face), heat=heat_button(number))
+        card(pixels, number, face, decision, _evidence(face), heat_button(number))
         for number, face in enumerate(faces, 1)
     ]
     if not drawn:
@@ -116,13 +116,15 @@ def heat_button(number: int) -> str:
     )
 
 
-def _delivered(face: Face) -> str:
-    return words.delivered(face.stability.low, face.stability.high) if face.stability else ""
+def _evidence(face: Face) -> list[str]:
+    """What is known beside the score: how it survives delivery, and how often the model is wrong on such faces."""
+    told = [words.delivered(face.stability.low, face.stability.high)] if face.stability else []
+    return [*told, face.expected_error.meaning] if face.expected_error else told
 
 
-def card(pixels: Pixels, number: int, face: Face, decision: Decision, note: str = "", heat: str = "") -> str:
-    """Crop, verdict, probability, reasons, perhaps a note and the button for the heat map, of one face."""
-    told = [*(words.REASONS.get(reason, reason) for reason in face.reasons), *([note] if note else [])]
+def card(pixels: Pixels, number: int, face: Face, decision: Decision, notes: Sequence[str] = (), heat: str = "") -> str:
+    """Crop, verdict, probability, reasons, notes and perhaps the button for the heat map, of one face."""
+    told = [*(words.REASONS.get(reason, reason) for reason in face.reasons), *notes]
     reasons = "".join(f"<li>{escape(sentence)}</li>" for sentence in told)
     return (
         f'<li class="rc-card rc-{face.verdict}"><img src="{data_url(_cut(pixels, face))}" '

@@ -23,7 +23,7 @@ ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking",
 @click.option("--height", default=1000)
 @click.option("--dark", is_flag=True)
 def picture(photo: Path, out: Path, width: int, height: int, dark: bool) -> None:
-    """Start the page, let it judge PHOTO, and write what a visitor sees to OUT (.png, .jpg); needs Playwright and Chromium."""
+    """Let the page judge PHOTO and write what a visitor sees to OUT (.png, .jpg); needs Playwright and Chromium."""
     from playwright.sync_api import sync_playwright
 
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)

@@ -15,7 +15,7 @@ def answer(clip: Clip, decision: Decision) -> str:
     notes = [words.CLIP_CUT] if clip.was_cut else []
     faces = clip.prediction.faces
     people = "".join(
-        drawing.card(still, number, face, decision, _seen(track))
+        drawing.card(still, number, face, decision, [_seen(track)])
         for number, (face, track, still) in enumerate(zip(faces, clip.tracks, clip.stills, strict=True), 1)
     )
     listed = f'<ol class="rc-cards" aria-label="Faces">{people}</ol>' if people else ""

@@ -11,7 +11,9 @@ from demo import drawing, words
 from demo.service import Judged
 from facecheck.calibration import Decision
 from facecheck.errors import ImageError
-from facecheck.result import Face, ModelInfo, Prediction, Timing, Verdict
+from facecheck.evidence.error_rates import ErrorCell
+from facecheck.origin.findings import Claim, Finding, Provenance, Strength
+from facecheck.result import Face, ModelInfo, Prediction, Stability, Timing, Verdict
 
 PICTURE = np.full((300, 400, 3), 127, np.uint8)
 
@@ -54,6 +56,29 @@ def test_every_face_has_a_box_a_card_a_probability_and_its_reasons():
     assert words.REASONS["face_too_small"] in html and words.REASONS["borderline"] in html
     assert "Judged in 0.60 s" in html and "400 x 300" in html
     assert all(image.get("alt") for image in root.iterfind(".//img"))
+
+
+def test_what_is_known_beside_the_score_is_told():
+    seen = replace(
+        REAL,
+        stability=Stability((0.02, 0.31), ("JPEG quality 75", "JPEG quality 45"), 0.02, 0.31, flips=False),
+        expected_error=ErrorCell("face_px", 96, 160, 500, 0.05, 0.04, 0.0625),
+    )
+    html = drawing.answer(Judged(PICTURE, prediction(seen)), Decision())
+    assert "Between 2 % and 31 % when the picture is saved and resized again." in html
+    assert "wrong about 1 time in 20" in html
+    assert "Where the model looked" in html and 'data-face="1"' in html
+
+
+def test_what_the_file_says_is_a_panel_of_its_own_and_escaped():
+    told = Provenance(
+        "PNG", (Finding("text", Strength.DECLARED, "made by <b>", Claim.GENERATED, {"prompt": "<script>"}),)
+    )
+    html = drawing.answer(Judged(PICTURE, replace(prediction(REAL), provenance=told)), Decision())
+    assert "What the file says" in html and "made by &lt;b&gt;" in html and "<script>" not in html
+    assert "Both stand as they are" in html and "No sign of generation found" in html
+    absent = drawing.answer(Judged(PICTURE, replace(prediction(REAL), provenance=Provenance("PNG"))), Decision())
+    assert "That means nothing" in absent
 
 
 def test_a_crowd_is_folded_and_warned_of():

@@ -64,7 +64,10 @@ def test_uploads_cannot_be_read_back_by_anybody(small_server):
     for path in (f"/pictures/{ticket}", "/pictures", f"/gradio_api/file={ticket}", f"/pictures?ticket={ticket}"):
         answer = raw(small_server, path)
         assert answer.status_code in (404, 405) and mark not in answer.text
+    assert httpx.post(f"{small_server}/pictures/heat/1", content="guess").status_code == 404
+    assert httpx.post(f"{small_server}/pictures/heat/1", content=ticket).status_code == 422
     assert httpx.post(f"{small_server}/pictures/forget", content=ticket).status_code == 204
+    assert httpx.post(f"{small_server}/pictures/heat/1", content=ticket).status_code == 404
 
 
 @pytest.fixture
