@@ -13,28 +13,39 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker, predict
     from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError
+    from facecheck.evidence.explanation import Explanation, explain
     from facecheck.models import load_model
+    from facecheck.origin.findings import Finding, Provenance
+    from facecheck.origin.provenance import provenance
     from facecheck.result import Face, Prediction, Verdict
 
 __version__ = "0.2.0"
 __all__ = [
     "DeviceError",
+    "Explanation",
     "Face",
     "FaceChecker",
     "FacecheckError",
+    "Finding",
     "ImageError",
     "ModelError",
     "Prediction",
+    "Provenance",
     "Verdict",
+    "explain",
     "load_model",
     "predict",
+    "provenance",
 ]
 
 # Resolved on first use (PEP 562), so that importing facecheck loads no torch.
 _HOMES = {
     "checker": ("FaceChecker", "predict"),
     "errors": ("DeviceError", "FacecheckError", "ImageError", "ModelError"),
+    "evidence.explanation": ("Explanation", "explain"),
     "models": ("load_model",),
+    "origin.findings": ("Finding", "Provenance"),
+    "origin.provenance": ("provenance",),
     "result": ("Face", "Prediction", "Verdict"),
 }
 

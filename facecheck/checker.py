@@ -6,21 +6,23 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Self, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from facecheck import calibration, crop, image, quality
-from facecheck.backends import Backend
 from facecheck.backends.torch import TorchBackend, pick_device
 from facecheck.calibration import Decision
 from facecheck.detection import Detections, FaceDetector
 from facecheck.errors import ImageError
+from facecheck.evidence.stability import DELIVERIES, UNSTABLE, delivered
 from facecheck.image import Pixels, Source
 from facecheck.models import DEFAULT_MODEL, Model, ModelConfig, load_model
-from facecheck.result import Budget, Face, ModelInfo, Prediction, Timing, Verdict
+from facecheck.origin.findings import Provenance
+from facecheck.origin.provenance import read as read_provenance
+from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Timing, Verdict
 
 BATCH_PICTURES = 16
 # A batch is closed early when its pictures are large, so that memory stays bounded.
@@ -35,6 +37,7 @@ class _Opened:
     pixels: Pixels | None
     decode_ms: float
     error: ImageError | None = None
+    provenance: Provenance | None = None
 
 
 class FaceChecker:
@@ -47,10 +50,14 @@ class FaceChecker:
         max_fpr: a false-accusation budget stored with the model, such as 0.01: a face is called fake only where at most
             this share of photographed faces is; where the model's own threshold accuses or doubts and the budget does
             not, it is `uncertain` ("borderline"). None: the model's own threshold.
+        stability: also score each face as it looks after it was saved and resized again; a verdict that flips becomes
+            `uncertain` ("unstable"). Takes up to twice the time.
 
     Attributes:
         config: what stands beside the weights.
         decision: what turns scores into verdicts here: that of the config, or the same under `max_fpr`.
+        backend: the classifier on its device.
+        errors: how often the model is wrong, by the measurements of a face; empty where that was not measured.
 
     Raises:
         ModelError: also for a `max_fpr` that is not stored. DeviceError.
@@ -62,30 +69,38 @@ class FaceChecker:
         device: str = "auto",
         detector: FaceDetector | None = None,
         max_fpr: float | None = None,
+        stability: bool = False,
     ) -> None:
         loaded = model if isinstance(model, Model) else load_model(model)
         chosen = pick_device(device)
         self.config: ModelConfig = loaded.config
+        self.errors = loaded.errors
         self.decision: Decision = loaded.config.decision
+        self.stability = stability
         self._budget: Budget | None = None
         if max_fpr is not None:
             self._keep_to(max_fpr)
         self.detector = detector or FaceDetector(chosen)
-        self._backend: Backend = TorchBackend(loaded, chosen)
+        self.backend = TorchBackend(loaded, chosen)
         self._info = ModelInfo(self.config.name, self.config.version, self.config.sha256)
 
     @overload
-    def predict(self, source: Source, max_fpr: float | None = None) -> Prediction: ...  # type: ignore[overload-overlap]
+    def predict(  # type: ignore[overload-overlap]
+        self, source: Source, max_fpr: float | None = None, stability: bool | None = None
+    ) -> Prediction: ...
     @overload
-    def predict(self, source: Iterable[Source], max_fpr: float | None = None) -> list[Prediction]: ...
     def predict(
-        self, source: "Source | Iterable[Source]", max_fpr: float | None = None
+        self, source: Iterable[Source], max_fpr: float | None = None, stability: bool | None = None
+    ) -> list[Prediction]: ...
+    def predict(
+        self, source: "Source | Iterable[Source]", max_fpr: float | None = None, stability: bool | None = None
     ) -> Prediction | list[Prediction]:
         """Judge one picture or many.
 
         Args:
             source: a picture in any form that `facecheck.image.load` reads, or a list or generator of them.
             max_fpr: a false-accusation budget for this call, in place of the checker's own.
+            stability: whether to check this call's faces for stability, in place of the checker's own setting.
 
         Returns:
             One `Prediction` for a picture; a list in input order for several, where an unreadable input has its
@@ -95,8 +110,8 @@ class FaceChecker:
             ImageError: the one picture cannot be read.
             ModelError: `max_fpr` is not stored with the model.
         """
-        if max_fpr is not None:
-            return copy.copy(self)._keep_to(max_fpr).predict(source)
+        if max_fpr is not None or stability is not None:
+            return self._adapted(max_fpr, stability).predict(source)
         if not image.is_one(source) and isinstance(source, Iterable):
             return list(self.stream(cast(Iterable[Source], source)))
         opened = _open(cast(Source, source))
@@ -125,7 +140,7 @@ class FaceChecker:
         Returns:
             (N,) calibrated probabilities.
         """
-        return calibration.p_fake(self._backend.logits(faces), self.decision, face_px)
+        return calibration.p_fake(self.backend.logits(faces), self.decision, face_px)
 
     def judge(self, pictures: Sequence[Pixels], detections: Sequence[Detections]) -> list[tuple[Face, ...]]:
         """Score faces whose places are known already, from a tracker or another detector.
@@ -143,19 +158,39 @@ class FaceChecker:
             if places
             else np.empty((0, size, size, 3), np.uint8)
         )
-        scores = iter(self.p_fake(crops, [float(max(box[2:] - box[:2])) for _, box in places]).tolist())
-        cut = iter(crops)
+        found_scores = self.p_fake(crops, [float(max(box[2:] - box[:2])) for _, box in places]).tolist()
+        scores, cut = iter(found_scores), iter(crops)
+        stable = iter(self._stabilities(places, found_scores) if self.stability else [None] * len(places))
         return [
-            tuple(self._face(picture, found, index, next(cut), next(scores)) for index in range(len(found)))
+            tuple(
+                self._face(picture, found, index, next(cut), next(scores), next(stable)) for index in range(len(found))
+            )
             for picture, found in zip(pictures, detections, strict=True)
         ]
 
-    def _face(self, picture: Pixels, found: Detections, index: int, face: Pixels, score: float) -> Face:
+    def _stabilities(self, places: Sequence[tuple[Pixels, Pixels]], scores: Sequence[float]) -> Iterator[Stability]:
+        """Each face after every delivery, all of them scored in one batch."""
+        size, margin = self.config.input_size, self.config.crop_margin
+        if not places:
+            return
+        copies = np.concatenate([delivered(picture, box, size, margin) for picture, box in places])
+        face_px = [float(max(box[2:] - box[:2])) * way.scale for _, box in places for way in DELIVERIES]
+        for own, after in zip(scores, self.p_fake(copies, face_px).reshape(len(places), -1).tolist(), strict=True):
+            sides = {score >= self.decision.threshold for score in (own, *after)}
+            names = tuple(way.name for way in DELIVERIES)
+            yield Stability(tuple(after), names, min(own, *after), max(own, *after), flips=len(sides) > 1)
+
+    def _face(
+        self, picture: Pixels, found: Detections, index: int, face: Pixels, score: float, stable: Stability | None
+    ) -> Face:
         box = found.boxes[index]
-        reasons = quality.measure(picture, box, face).reasons(self.config.limits)
+        measured = quality.measure(picture, box, face, found.landmarks[index])
+        reasons, measurements = measured.reasons(self.config.limits), asdict(measured)
         verdict = calibration.verdict(score, self.decision)
         if verdict == Verdict.UNCERTAIN:
             reasons += (calibration.BORDERLINE,)
+        if stable is not None and stable.flips:
+            reasons += (UNSTABLE,)
         x0, y0, x1, y1 = box.tolist()
         return Face(
             box=(x0, y0, x1, y1),
@@ -164,7 +199,17 @@ class FaceChecker:
             p_fake=score,
             verdict=Verdict.UNCERTAIN if reasons else verdict,
             reasons=reasons,
+            stability=stable,
+            measurements=measurements,
+            expected_error=next(iter(self.errors.of(measurements)), None),
         )
+
+    def _adapted(self, max_fpr: float | None, stability: bool | None) -> Self:
+        """This checker with the settings of one call."""
+        other = copy.copy(self)
+        if stability is not None:
+            other.stability = stability
+        return other if max_fpr is None else other._keep_to(max_fpr)
 
     def _keep_to(self, max_fpr: float) -> Self:
         self._budget = self.config.decision.budget(max_fpr)
@@ -183,24 +228,27 @@ class FaceChecker:
         results = []
         for item in batch:
             if item.pixels is None:
-                timing, error = Timing(item.decode_ms), str(item.error)
-                results.append(
-                    Prediction(item.name, model=self._info, timing_ms=timing, error=error, budget=self._budget)
-                )
-                continue
-            height, width = item.pixels.shape[:2]
-            timing = Timing(item.decode_ms, detect_ms, classify_ms)
-            results.append(Prediction(item.name, (width, height), next(faces), self._info, timing, budget=self._budget))
+                answer = Prediction(item.name, timing_ms=Timing(item.decode_ms), error=str(item.error))
+            else:
+                height, width = item.pixels.shape[:2]
+                timing = Timing(item.decode_ms, detect_ms, classify_ms)
+                answer = Prediction(item.name, (width, height), next(faces), timing_ms=timing)
+            results.append(replace(answer, model=self._info, budget=self._budget, provenance=item.provenance))
         return results
 
 
 def _open(source: Source) -> _Opened:
     name, started = image.describe(source), time.perf_counter()
+    pixels, provenance, error = None, None, None
     try:
-        pixels, error = image.load(source), None
+        data = image.encoded(source)
+        # First, and apart: nothing that is found here reaches the pixels.
+        provenance = None if data is None else read_provenance(data, name)
+        started = time.perf_counter()
+        pixels = image.load(source if data is None else data, name)
     except ImageError as problem:
-        pixels, error = None, problem
-    return _Opened(name, pixels, (time.perf_counter() - started) * 1000, error)
+        error = problem
+    return _Opened(name, pixels, (time.perf_counter() - started) * 1000, error, provenance)
 
 
 _shared_lock = threading.Lock()
@@ -218,9 +266,15 @@ def shared_checker() -> FaceChecker:
 
 
 @overload
-def predict(source: Source, max_fpr: float | None = None) -> Prediction: ...  # type: ignore[overload-overlap]
+def predict(  # type: ignore[overload-overlap]
+    source: Source, max_fpr: float | None = None, stability: bool | None = None
+) -> Prediction: ...
 @overload
-def predict(source: Iterable[Source], max_fpr: float | None = None) -> list[Prediction]: ...
-def predict(source: "Source | Iterable[Source]", max_fpr: float | None = None) -> Prediction | list[Prediction]:
+def predict(
+    source: Iterable[Source], max_fpr: float | None = None, stability: bool | None = None
+) -> list[Prediction]: ...
+def predict(
+    source: "Source | Iterable[Source]", max_fpr: float | None = None, stability: bool | None = None
+) -> Prediction | list[Prediction]:
     """Judge one picture or many with the default model; see `FaceChecker.predict`."""
-    return shared_checker().predict(source, max_fpr)
+    return shared_checker().predict(source, max_fpr, stability)

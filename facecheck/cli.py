@@ -27,7 +27,7 @@ COLOURS = {
     Verdict.NO_FACE: "blue",
     None: "magenta",
 }
-CSV_COLUMNS = ("source", "verdict", "p_fake", "faces", "reasons", "error")
+CSV_COLUMNS = ("source", "verdict", "p_fake", "faces", "reasons", "error", "file_says")
 
 
 @click.group()
@@ -50,6 +50,7 @@ def main() -> None:
 @click.option("--model", default=None, help="Name or path of a model; the default ships with the package.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
 @click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
+@click.option("--stability", is_flag=True, help="Doubt answers that change when the picture is saved or resized again.")
 def predict(
     photos: Sequence[str],
     style: str | None,
@@ -57,6 +58,7 @@ def predict(
     model: str | None,
     device: str,
     max_fpr: float | None,
+    stability: bool,
 ) -> None:
     """Judge PHOTOS: files, folders (every file in them), or - for a picture on standard input.
 
@@ -64,7 +66,7 @@ def predict(
     """
     inputs = list(_inputs(photos))
     try:
-        results = _checker(model, device, max_fpr).stream(_opened(inputs))
+        results = _checker(model, device, max_fpr, stability).stream(_opened(inputs))
     except FacecheckError as error:
         raise click.ClickException(str(error)) from error
     verdicts, unreadable, budget = set(), False, None
@@ -79,6 +81,39 @@ def predict(
     if verdicts & set(fail_on):
         sys.exit(FOUND)
     sys.exit(UNREADABLE if unreadable else 0)
+
+
+@main.command()
+@click.argument("photo")
+@click.option("-o", "--output", multiple=True, help="Where the report goes, as .html or .json; may be given twice.")
+@click.option("--occlusion", is_flag=True, help="A second heat map for each face; takes 65 more looks at it.")
+@click.option("--model", default=None, help="Name or path of a model; the default ships with the package.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
+@click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
+def explain(
+    photo: str, output: Sequence[str], occlusion: bool, model: str | None, device: str, max_fpr: float | None
+) -> None:
+    """Judge PHOTO (or - for standard input) and write a case report: heat maps, stability, origin, limits.
+
+    Exit code: 0 whatever the verdict, 1 if the picture could not be read (the report says why), 2 for wrong usage.
+    """
+    if wrong := [path for path in output if not path.endswith((".html", ".json"))]:
+        raise click.BadParameter(f"{wrong[0]!r} ends neither in .html nor in .json", param_hint="--output")
+    from facecheck.evidence.explanation import explain as explained
+    from facecheck.evidence.heatmaps import GRAD_CAM, OCCLUSION
+    from facecheck.models import write_atomically
+
+    methods = (GRAD_CAM, OCCLUSION) if occlusion else (GRAD_CAM,)
+    (source,) = _opened([photo])
+    try:
+        found = explained(source, methods, _checker(model, device, max_fpr))
+        for path in output:
+            page = found.to_html() if path.endswith(".html") else json.dumps(found.to_dict(), indent=2) + "\n"
+            write_atomically(Path(path), page.encode())
+    except (FacecheckError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{_printable(found.prediction.source)}: {_sentence(found.prediction)}")
+    sys.exit(UNREADABLE if found.prediction.error else 0)
 
 
 @main.group()
@@ -130,11 +165,11 @@ def list_models() -> None:
         click.echo(name)
 
 
-def _checker(model: str | None, device: str, max_fpr: float | None = None) -> "FaceChecker":
+def _checker(model: str | None, device: str, max_fpr: float | None = None, stability: bool = False) -> "FaceChecker":
     from facecheck.checker import FaceChecker
     from facecheck.models import DEFAULT_MODEL
 
-    return FaceChecker(model or DEFAULT_MODEL, device, max_fpr=max_fpr)
+    return FaceChecker(model or DEFAULT_MODEL, device, max_fpr=max_fpr, stability=stability)
 
 
 def _inputs(photos: Iterable[str]) -> Iterator[str]:
@@ -194,6 +229,7 @@ def _csv_row(prediction: Prediction) -> list[object]:
         len(prediction.faces),
         " ".join(prediction.reasons),
         _cell(prediction.error or ""),
+        "; ".join(_file_says(prediction)),
     ]
 
 
@@ -210,7 +246,20 @@ def _sentence(prediction: Prediction) -> str:
         words += (
             f", p_fake {prediction.p_fake:.2f}, {len(prediction.faces)} face{'s' if len(prediction.faces) > 1 else ''}"
         )
-    return f"{words}, because {', '.join(prediction.reasons)}" if prediction.reasons else words
+    if prediction.reasons:
+        words += f", because {', '.join(prediction.reasons)}"
+    return words + "".join(f"; {said}" for said in _file_says(prediction))
+
+
+def _file_says(prediction: Prediction) -> list[str]:
+    """What the file claims, in a few words and apart from the verdict; traces of programs are in the JSON only."""
+    findings = prediction.provenance.findings if prediction.provenance else ()
+    claims = {
+        f.claim: f"the file says {f.claim} ({f.source}, {f.strength})"
+        for f in reversed(findings)
+        if f.claim != "nothing"
+    }
+    return [words.replace("_", " ") for words in reversed(claims.values())]
 
 
 def _problem(prediction: Prediction) -> str:
@@ -225,6 +274,7 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
         score = "    " if prediction.p_fake is None else f"{prediction.p_fake:.2f}"
         note = prediction.verdict.meaning if prediction.verdict else _problem(prediction)
         note += f" ({', '.join(prediction.reasons)})" if prediction.reasons else ""
+        note += "".join(f"; {said}" for said in _file_says(prediction))
         verdict = click.style(f"{prediction.verdict or 'unreadable':<10}", fg=COLOURS[prediction.verdict], bold=True)
         click.echo(f"{name:<{width}}  {verdict}  {score}  {len(prediction.faces):>2} face(s)  {note}")
 

@@ -38,13 +38,14 @@ ORIENTATION_TAG, SIDEWAYS = 0x0112, (5, 6, 7, 8)
 _pillow_warnings = threading.Lock()
 
 
-def load(source: Source) -> Pixels:
+def load(source: Source, name: str | None = None) -> Pixels:
     """Read a picture.
 
     Args:
         source: path, bytes, binary file object, `data:` URL, PIL image; numpy array (H, W), (H, W, 1), (H, W, 3) RGB
             or (H, W, 4) RGBA, uint8, uint16, bool, or float in [0, 1]; torch tensor of the same dtypes, (H, W) or
             (C, H, W). Of an animation the first frame; alpha is laid over white; EXIF orientation is obeyed.
+        name: what messages call it, in place of `describe(source)`.
 
     Returns:
         (H, W, 3) uint8 RGB, C-contiguous, upright.
@@ -52,7 +53,7 @@ def load(source: Source) -> Pixels:
     Raises:
         ImageError: missing, empty, corrupt, truncated, too large, or not a picture.
     """
-    name = describe(source)
+    name = name or describe(source)
     if isinstance(source, Image.Image):
         return _decoded(source, name)
     if isinstance(source, np.ndarray):
@@ -60,6 +61,17 @@ def load(source: Source) -> Pixels:
     if _is_tensor(source):
         return _from_tensor(source, name)
     return _from_bytes(_bytes_of(source, name), name)
+
+
+def encoded(source: Source) -> bytes | None:
+    """The bytes of a picture's file; None where the source is pixels already.
+
+    Raises:
+        ImageError: there is no such file, it is too large, or the source is of no kind that `load` takes.
+    """
+    if isinstance(source, (Image.Image, np.ndarray)) or _is_tensor(source):
+        return None
+    return _bytes_of(source, describe(source))
 
 
 def describe(source: Source) -> str:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from facecheck.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD, Channels, build
 from facecheck.calibration import Decision
 from facecheck.errors import ModelError
+from facecheck.evidence.error_rates import ErrorTable
 
 __all__ = [
     "ARCHITECTURES",
@@ -30,6 +31,7 @@ __all__ = [
     "ModelConfig",
     "available",
     "build",
+    "find_weights",
     "load_model",
     "save_model",
     "write_atomically",
@@ -103,10 +105,11 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class Model:
-    """A network in evaluation mode, on the CPU in float32, and its config."""
+    """A network in evaluation mode, on the CPU in float32, its config, and its error rates where they were measured."""
 
     network: nn.Module
     config: ModelConfig
+    errors: ErrorTable = field(default_factory=ErrorTable)
 
 
 def available() -> list[str]:
@@ -132,6 +135,15 @@ def _files(name_or_path: str | os.PathLike[str]) -> tuple[Path, Path]:
             "or a .safetensors file with its .json config beside it"
         )
     return path, config
+
+
+def find_weights(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Path:
+    """The .safetensors file that `load_model` would read; its config and its error rates stand beside it.
+
+    Raises:
+        ModelError: no such model.
+    """
+    return _files(name_or_path)[0]
 
 
 def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
@@ -166,7 +178,18 @@ def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
         network = _filled(config.architecture, {name: _widened(tensor) for name, tensor in tensors.items()})
     except RuntimeError as error:
         raise ModelError(f"{weights_path} does not fit architecture {config.architecture!r}: {error}") from error
-    return Model(network.eval(), config)
+    return Model(network.eval(), config, _error_table(weights_path.with_suffix(".errors.json"), digest))
+
+
+def _error_table(path: Path, sha256: str) -> ErrorTable:
+    """The table, if it was measured on these very weights."""
+    if not path.is_file() or path.stat().st_size > LARGEST_CONFIG_BYTES:
+        return ErrorTable()
+    try:
+        table = ErrorTable.from_json(path.read_text(encoding="utf-8", errors="replace"))
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}; measure it again, or remove it") from error
+    return table if table.sha256 == sha256 else ErrorTable()
 
 
 def _filled(architecture: str, tensors: dict[str, Tensor]) -> nn.Module:

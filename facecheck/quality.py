@@ -29,12 +29,15 @@ class Quality:
             original pixels; 1 = no trace of blocks, grows as the quality falls (after Wang, Sheikh, Bovik 2002). A
             picture that was resized or shifted after compression shows none.
         outside: share of the box that lies outside the picture, in [0, 1].
+        turned: how far the nose lies beside the middle of the eyes and the mouth, over the distance of the eyes: 0 =
+            frontal, 0.5 = about 40 degrees to a side. 0 also where there are no landmarks.
     """
 
     face_px: float
     sharpness: float
     blockiness: float
     outside: float
+    turned: float = 0.0
 
     def reasons(self, limits: Limits) -> tuple[str, ...]:
         """Why this face should not be judged; empty if it may be."""
@@ -47,13 +50,19 @@ class Quality:
         return tuple(reason for reason, is_so in failed.items() if is_so)
 
 
-def measure(image: npt.NDArray[np.uint8], box: npt.ArrayLike, face: npt.NDArray[np.uint8]) -> Quality:
+def measure(
+    image: npt.NDArray[np.uint8],
+    box: npt.ArrayLike,
+    face: npt.NDArray[np.uint8],
+    landmarks: npt.ArrayLike | None = None,
+) -> Quality:
     """Measure one face.
 
     Args:
         image: (H, W, 3) uint8 RGB, the whole picture.
         box: (4,) xyxy, pixels.
         face: (S, S, 3) uint8 RGB, the same face as `facecheck.crop.face` cut it.
+        landmarks: (5, 2) xy, pixels, as in `facecheck.detection.Detections`.
     """
     corners = np.asarray(box, dtype=np.float64)
     height, width = image.shape[:2]
@@ -64,7 +73,19 @@ def measure(image: npt.NDArray[np.uint8], box: npt.ArrayLike, face: npt.NDArray[
         sharpness=float(cv2.Laplacian(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std()),
         blockiness=_blockiness(image, inside),
         outside=float(np.clip(1 - np.prod(inside[2:] - inside[:2]) / area, 0, 1)),
+        turned=0.0 if landmarks is None else _turned(np.asarray(landmarks, dtype=np.float64)),
     )
+
+
+def _turned(points: npt.NDArray[np.float64]) -> float:
+    """From eyes, nose and mouth corners; a tilt of the head does not count."""
+    left, right, nose, mouth = points[0], points[1], points[2], points[3:].mean(axis=0)
+    across = right - left
+    width = float(np.hypot(*across))
+    if width < 1:
+        return 0.0
+    middle = ((left + right) / 2 + mouth) / 2
+    return float(abs((nose - middle) @ across)) / width**2
 
 
 def _blockiness(image: npt.NDArray[np.uint8], box: npt.NDArray[np.float64]) -> float:

@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+from facecheck.evidence.error_rates import ErrorCell
+from facecheck.origin.findings import Provenance
+
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
@@ -34,6 +37,36 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True)
+class Stability:
+    """How the score of a face moves when the picture is saved and resized again, as websites and messengers do.
+
+    Attributes:
+        p_fake: of each delivered copy, in [0, 1].
+        deliveries: what was done to each copy, in words.
+        low, high: range of p_fake over the copies and the face as given.
+        flips: whether a copy falls on the other side of the threshold.
+    """
+
+    p_fake: tuple[float, ...]
+    deliveries: tuple[str, ...]
+    low: float
+    high: float
+    flips: bool
+
+    @property
+    def meaning(self) -> str:
+        """The sentence that people read."""
+        moved = f"the score lies between {self.low:.2f} and {self.high:.2f} when the picture is saved or resized again"
+        return f"{moved}: {'the answer changes with it' if self.flips else 'the answer stays the same'}"
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The stability that `Prediction.to_dict` wrote."""
+        lists = {name: tuple(values[name]) for name in ("p_fake", "deliveries")}
+        return cls(**{**values, **lists})
+
+
+@dataclass(frozen=True)
 class Face:
     """One face.
 
@@ -43,7 +76,11 @@ class Face:
         confidence: of the detector, in [0, 1].
         p_fake: calibrated probability that the face was generated, in [0, 1].
         verdict: real, fake or uncertain.
-        reasons: why it is uncertain: face_too_small, blurred, heavy_compression, partial, borderline.
+        reasons: why it is uncertain: face_too_small, blurred, heavy_compression, partial, borderline, unstable.
+        stability: what delivery does to the score; None where it was not asked for.
+        measurements: size, sharpness and so on, by the names of `facecheck.quality.Quality`.
+        expected_error: how often the model is wrong on faces like this one, by the least favourable of the
+            measurements; None where the model has no table of that.
     """
 
     box: Box
@@ -52,6 +89,9 @@ class Face:
     p_fake: float
     verdict: Verdict
     reasons: tuple[str, ...] = ()
+    stability: Stability | None = None
+    measurements: dict[str, float] = field(default_factory=dict, hash=False)
+    expected_error: ErrorCell | None = None
 
     @property
     def size_px(self) -> float:
@@ -68,6 +108,10 @@ class Face:
             p_fake=float(values["p_fake"]),
             verdict=Verdict(values["verdict"]),
             reasons=tuple(values["reasons"]),
+            # 0.2.0 wrote none of these.
+            stability=Stability.from_dict(values["stability"]) if values.get("stability") is not None else None,
+            measurements=dict(values.get("measurements", {})),
+            expected_error=ErrorCell.from_dict(values["expected_error"]) if values.get("expected_error") else None,
         )
 
 
@@ -124,6 +168,7 @@ class Prediction:
         faces: largest first; empty is a normal answer.
         error: in batches only: what was wrong with this input. Then `verdict` is None.
         budget: the false-accusation budget that was asked for, with its expected recall; None without one.
+        provenance: what the file says about its own origin; it has no part in the verdict. None for pixels.
     """
 
     source: str
@@ -133,6 +178,7 @@ class Prediction:
     timing_ms: Timing = field(default_factory=Timing)
     error: str | None = None
     budget: Budget | None = None
+    provenance: Provenance | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -154,15 +200,22 @@ class Prediction:
             return ()
         return tuple(dict.fromkeys(reason for face in _deciding(self.faces) for reason in face.reasons))
 
+    @property
+    def contradiction(self) -> str | None:
+        """A sentence where the pixels and the file disagree; it changes neither."""
+        return self.provenance.contradiction(self.verdict) if self.provenance else None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`."""
         values = asdict(self)
+        values["provenance"] = self.provenance.to_dict() if self.provenance else None
         values["faces"] = [{**face, "verdict": str(face["verdict"])} for face in values["faces"]]
         head = {
             "source": self.source,
             "verdict": str(self.verdict) if self.verdict else None,
             "p_fake": self.p_fake,
             "reasons": self.reasons,
+            "contradiction": self.contradiction,
         }
         return head | values
 
@@ -181,8 +234,9 @@ class Prediction:
             model=ModelInfo(**values["model"]) if values["model"] is not None else None,
             timing_ms=Timing(**values["timing_ms"]),
             error=values["error"],
-            # 0.1.0 wrote none.
+            # 0.1.0 wrote no budget, 0.2.0 no provenance.
             budget=Budget(**values["budget"]) if values.get("budget") is not None else None,
+            provenance=Provenance.from_dict(values["provenance"]) if values.get("provenance") is not None else None,
         )
 
 

@@ -1,12 +1,15 @@
 """The reference engine: PyTorch in float32 on the CPU or on CUDA."""
 
 import copy
+import threading
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from facecheck.errors import DeviceError
+from facecheck.architectures import architecture, stages
+from facecheck.errors import DeviceError, ModelError
 from facecheck.models import Model
 
 LARGEST_BATCH = 32
@@ -35,6 +38,7 @@ class TorchBackend:
 
     def __init__(self, model: Model, device: torch.device) -> None:
         self.device = device
+        self._architecture = model.config.architecture
         # Module.to moves in place: the caller's model, or another checker's, must stay where it is.
         network = model.network if device.type == "cpu" else copy.deepcopy(model.network)
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -47,7 +51,45 @@ class TorchBackend:
         parts = [self._batch(faces[start : start + LARGEST_BATCH]) for start in range(0, len(faces), LARGEST_BATCH)]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
+    def last_features(self, faces: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """What the last stage before the head gives, and how the logit depends on it.
+
+        Args:
+            faces: (N, S, S, 3) uint8 RGB.
+
+        Returns:
+            features, gradients of the logits: (N, C, H, W) float32 each.
+
+        Raises:
+            ModelError: that stage gives no map of features.
+        """
+        parts = [self._features(faces[start : start + LARGEST_BATCH]) for start in range(0, len(faces), LARGEST_BATCH)]
+        features, gradients = zip(*parts, strict=True)
+        return np.concatenate(features), np.concatenate(gradients)
+
+    def _features(self, faces: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        kept: list[Any] = []
+        mine = threading.get_ident()
+
+        def keep(_: torch.nn.Module, __: Any, output: Any) -> None:
+            if threading.get_ident() == mine:  # Other threads use the same network.
+                kept.append(output)
+
+        stage = stages(self._network, architecture(self._architecture).head)[-1]
+        hook = self._network.get_submodule(stage).register_forward_hook(keep)
+        try:
+            with torch.enable_grad():
+                logits = self._network(self._normalised(faces).requires_grad_())
+        finally:
+            hook.remove()
+        if len(kept) != 1 or not isinstance(kept[0], torch.Tensor) or kept[0].dim() != 4:
+            raise ModelError(f"architecture {self._architecture!r} allows no Grad-CAM: use occlusion")
+        (gradients,) = torch.autograd.grad(logits.sum(), kept[0])
+        return kept[0].detach().float().cpu().numpy(), gradients.float().cpu().numpy()
+
     def _batch(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        pixels = torch.from_numpy(faces).to(self.device).permute(0, 3, 1, 2).float()
-        pixels = ((pixels - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
-        return np.asarray(self._network(pixels).squeeze(1).float().cpu().numpy())
+        return np.asarray(self._network(self._normalised(faces)).squeeze(1).float().cpu().numpy())
+
+    def _normalised(self, faces: npt.NDArray[np.uint8]) -> torch.Tensor:
+        pixels = torch.from_numpy(np.require(faces, requirements="W")).to(self.device).permute(0, 3, 1, 2).float()
+        return ((pixels - self._mean) / self._std).contiguous(memory_format=torch.channels_last)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from facecheck import __version__, cli
 from facecheck.calibration import Decision
@@ -79,6 +80,17 @@ def test_standard_input(run, grace_path):
     result = run("predict", "-", stdin=grace_path.read_bytes())
     assert result.exit_code == 0
     assert "1 face" in result.stdout
+
+
+def test_what_the_file_says_stands_beside_the_verdict(run, folder, cat):
+    info = PngInfo()
+    info.add_text("parameters", "a cat\nSteps: 20, Seed: 1")
+    Image.fromarray(cat).save(folder / "generated.png", pnginfo=info)
+    said = "the file says generated (text, declared)"
+    line = run("predict", folder / "generated.png").stdout.strip()
+    assert line == f"{folder}/generated.png: no_face (no face found); {said}"
+    (row,) = csv.DictReader(io.StringIO(run("predict", "--csv", folder / "generated.png").stdout))
+    assert (row["verdict"], row["file_says"]) == ("no_face", said)
 
 
 def test_exit_codes(run, folder):

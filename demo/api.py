@@ -1,0 +1,206 @@
+"""The interface for programs: POST /api/v1/predict, /health, /metrics."""
+
+import base64
+import binascii
+import time
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import UploadFile
+
+from demo import words
+from demo.metrics import Metrics
+from demo.service import BusyError, NotReadyError, Service
+from facecheck.errors import ModelError
+from facecheck.result import Budget, Face, ModelInfo, Prediction, Timing
+
+MAX_PICTURES, MAX_NAME = 16, 200
+Named = tuple[str, bytes]
+
+
+class Picture(BaseModel):
+    """One picture in a JSON request."""
+
+    data: str = Field(description="base64, or a data: URL with base64")
+    name: str = Field("picture", max_length=MAX_NAME, description="comes back as `source`")
+
+
+class Batch(BaseModel):
+    """A JSON request."""
+
+    pictures: list[Picture] = Field(min_length=1, max_length=MAX_PICTURES)
+    max_fpr: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="false-accusation budget stored with the model, such as 0.01"
+    )
+
+
+class Answer(BaseModel):
+    """`facecheck.Prediction.to_dict()`. The verdict "real" means: no sign of generation found."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    source: str
+    verdict: str | None = Field(description="real, fake, uncertain, no_face; null if there is an error")
+    p_fake: float | None
+    reasons: list[str]
+    size: tuple[int, int] | None
+    faces: list[Face]
+    model: ModelInfo | None
+    timing_ms: Timing
+    error: str | None
+    budget: Budget | None = None
+
+
+class Answers(BaseModel):
+    """One prediction for each picture, in the order of the request."""
+
+    predictions: list[Answer]
+
+
+class Problem(BaseModel):
+    """What was wrong with a request."""
+
+    detail: str
+
+
+class Health(BaseModel):
+    """Whether the server can answer."""
+
+    status: str = Field(description="ready, loading or failed")
+
+
+REQUEST_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["files"],
+                "properties": {
+                    "files": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": MAX_PICTURES,
+                        "items": {"type": "string", "format": "binary"},
+                    },
+                    "max_fpr": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                },
+            }
+        },
+        "application/json": {"schema": Batch.model_json_schema()},
+    },
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text}
+    for status, text in {
+        400: "The body cannot be read.",
+        401: "A key is missing or wrong.",
+        413: "The body is too large.",
+        415: "The body is neither multipart/form-data nor JSON.",
+        422: "No picture, too many pictures, or a budget that the model does not have.",
+        429: "Too many requests from this address.",
+        503: "BusyError, or the model is not there yet; try again.",
+    }.items()
+}
+
+
+def add_api(app: FastAPI, service: Service, metrics: Metrics) -> None:
+    """Add the routes for programs."""
+
+    @app.post(
+        "/api/v1/predict", response_model=Answers, responses=PROBLEMS, openapi_extra={"requestBody": REQUEST_BODY}
+    )
+    async def predict(request: Request) -> Response:
+        """Judge up to 16 pictures: files of a multipart form, or base64 in JSON. A bad picture harms no other."""
+        started = time.perf_counter()
+        pictures, max_fpr = await _asked(request)
+        predictions = await _judge(service, metrics, pictures, max_fpr)
+        for prediction in predictions:
+            metrics.answers.labels(prediction.verdict or "error").inc()
+        metrics.seconds.observe(time.perf_counter() - started)
+        return JSONResponse({"predictions": [prediction.to_dict() for prediction in predictions]})
+
+    @app.get("/health", responses={503: {"model": Health, "description": "There is no model (yet)."}})
+    async def health(response: Response) -> Health:
+        """200 once the server can judge."""
+        response.status_code = 200 if service.state == "ready" else 503
+        return Health(status=service.state)
+
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    async def tell_metrics() -> Response:
+        """Counters for Prometheus."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return JSONResponse({"detail": _told(error.errors())}, 422)
+
+
+async def _judge(service: Service, metrics: Metrics, pictures: list[Named], max_fpr: float | None) -> list[Prediction]:
+    try:
+        answers = await service.run(lambda: service.checker.predict([data for _, data in pictures], max_fpr))
+    except BusyError as error:
+        metrics.answers.labels("busy").inc(len(pictures))
+        raise HTTPException(503, " ".join(words.BUSY), {"Retry-After": "2"}) from error
+    except NotReadyError as error:
+        raise HTTPException(503, " ".join(words.LOADING), {"Retry-After": "5"}) from error
+    except ModelError as error:
+        raise HTTPException(422, str(error)) from error
+    return [_renamed(answer, name) for (name, _), answer in zip(pictures, answers, strict=True)]
+
+
+def _renamed(prediction: Prediction, name: str) -> Prediction:
+    """A prediction under the name that the sender gave; surrogates that UTF-8 cannot carry are replaced."""
+    source = name.encode("utf-8", "replace").decode()[:MAX_NAME]
+    error = prediction.error and f"{source}: {prediction.error.removeprefix(f'{prediction.source}: ')}"
+    return replace(prediction, source=source, error=error)
+
+
+async def _asked(request: Request) -> tuple[list[Named], float | None]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await _from_form(request)
+    if kind == "application/json":
+        batch = _validated(await request.body())
+        return [(picture.name, _decoded(picture.data)) for picture in batch.pictures], batch.max_fpr
+    raise HTTPException(415, "Send multipart/form-data with files, or JSON with pictures in base64.")
+
+
+async def _from_form(request: Request) -> tuple[list[Named], float | None]:
+    async with request.form(max_files=MAX_PICTURES, max_fields=4) as form:
+        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        pictures = [(file.filename or "picture", await file.read()) for file in files]
+        budget = form.get("max_fpr")
+    if not pictures:
+        raise HTTPException(422, "There is no file in the form.")
+    try:
+        max_fpr = float(budget) if isinstance(budget, str) and budget else None
+    except ValueError as error:
+        raise HTTPException(422, "max_fpr must be a number between 0 and 1.") from error
+    return pictures, max_fpr
+
+
+def _validated(body: bytes) -> Batch:
+    try:
+        return Batch.model_validate_json(body)
+    except ValidationError as error:
+        raise HTTPException(422, _told(error.errors(include_url=False, include_input=False))) from error
+
+
+def _told(errors: Any) -> str:
+    """Validation errors in one sentence, without repeating what was sent."""
+    parts = ("{}: {}".format(".".join(map(str, error["loc"])), error["msg"]) for error in errors[:5])
+    return "; ".join(parts).encode("utf-8", "replace").decode()
+
+
+def _decoded(data: str) -> bytes:
+    """The bytes of base64 or of a data: URL; what is neither becomes bytes that no decoder takes for a picture."""
+    body = data.partition(",")[2] if data.startswith("data:") else data
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        return b"not base64"

@@ -1,0 +1,124 @@
+"""The server: FastAPI with the page mounted on it."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+from PIL import Image
+
+from demo import words
+from demo.api import add_api
+from demo.desk import Desk
+from demo.drawing import data_url
+from demo.examples import TYPES, examples
+from demo.feedback.store import Store
+from demo.guard import Guard
+from demo.heat import heat_map
+from demo.live import add_live
+from demo.metrics import Metrics
+from demo.pictures import Pictures
+from demo.service import BusyError, NotReadyError, Service
+from demo.settings import Settings
+from facecheck import __version__
+from facecheck.checker import FaceChecker
+from facecheck.errors import ModelError
+
+SWEEP_S = 60
+# Gradio and its libraries read these when they are imported.
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
+
+
+def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
+    """The whole server for `uvicorn.run`.
+
+    Args:
+        service: another one than that of the settings' model; tests pass it.
+    """
+    os.environ.update(QUIET)
+    import gradio as gr
+
+    from demo.objections import Objections
+    from demo.page import HEAD, STATIC, build_page, theme
+
+    service = service or Service(
+        lambda: FaceChecker(settings.model, settings.device), settings.workers, settings.waiting
+    )
+    pictures = Pictures(settings.kept_mb << 20, settings.kept_s)
+    desk = Desk(service, pictures, settings)
+    store = Store(settings.feedback, settings.feedback_mb << 20)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        store.sweep()
+        sweeping = asyncio.create_task(_sweep(pictures))
+        yield
+        sweeping.cancel()
+
+    # FastAPI's own page of the documentation loads its scripts from elsewhere.
+    app = FastAPIOffline(
+        title=words.NAME, version=__version__, lifespan=lifespan, redoc_url=None, static_url="/own/swagger",
+        description="Tells photographs of faces from generated ones. “real” means: no sign of generation found.",
+    )  # fmt: skip
+    metrics = Metrics(service, pictures)
+    add_api(app, service, metrics)
+    add_live(app, service)
+    _add_pictures(app, pictures, service)
+    app.mount("/own", StaticFiles(directory=STATIC))
+    page = build_page(desk, Objections(store, pictures), settings)
+    if settings.cors:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors, allow_methods=["POST"], allow_headers=["*"])
+    app.add_middleware(Guard, settings=settings)
+    gr.mount_gradio_app(
+        app, page, path="/", theme=theme(), head=HEAD, footer_links=[], run_history=False, show_error=False,
+        enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=settings.mcp, max_file_size=1,
+        root_path=settings.root_path or None, favicon_path=str(STATIC / "favicon.svg"),
+    )  # fmt: skip
+    if settings.mcp and not page.mcp_server:  # Gradio itself would go on without it.
+        raise ImportError('--mcp needs another package: pip install "gradio[mcp]"')
+    return app
+
+
+async def _sweep(pictures: Pictures) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        pictures.sweep()
+
+
+def _add_pictures(app: FastAPI, pictures: Pictures, service: Service) -> None:
+    """Where the page puts the visitor's picture, and takes it away again. The body is the file itself, unnamed."""
+
+    @app.post("/pictures", include_in_schema=False)
+    async def put(request: Request) -> dict[str, str]:
+        return {"ticket": pictures.put(await request.body())}
+
+    @app.post("/pictures/forget", include_in_schema=False)
+    async def forget(request: Request) -> Response:
+        pictures.drop((await request.body()).decode("ascii", "replace"))
+        return Response(status_code=204)
+
+    @app.post("/pictures/heat/{number}", include_in_schema=False)
+    async def heat(number: int, request: Request) -> dict[str, str]:
+        kept = pictures.get((await request.body()).decode("ascii", "replace"))
+        if kept is None:
+            raise HTTPException(404, " ".join(words.GONE))
+        try:
+            seen = await service.run(lambda: heat_map(kept, number, service.checker))
+        except (IndexError, ModelError, NotReadyError) as error:
+            raise HTTPException(422, words.NO_HEAT) from error
+        except BusyError as error:
+            raise HTTPException(503, " ".join(words.BUSY)) from error
+        return {"picture": data_url(Image.fromarray(seen)), "means": words.HEAT_MEANS}
+
+    @app.get("/examples/{name}", include_in_schema=False)
+    def example(name: str) -> FileResponse:
+        for known in examples():
+            if known.name == name:
+                return FileResponse(known.path, media_type=TYPES[known.path.suffix.lower()])
+        raise HTTPException(404, "There is no such example.")

@@ -1,0 +1,88 @@
+"""What happens to one visitor's picture: from its ticket to the sentence that they read."""
+
+import base64
+import binascii
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+from demo import drawing, timeline, words
+from demo.pictures import Pictures
+from demo.service import BusyError, Judged, NotReadyError, Service
+from demo.settings import Settings
+from demo.video import is_clip, judge_clip
+from facecheck.errors import FacecheckError, ImageError
+from facecheck.result import Prediction
+
+log = logging.getLogger(__name__)
+Words = tuple[str, str]
+UNSENT = {"!nothing": words.NOTHING_CHOSEN, "!unsent": words.UNSENT, "!busy": words.BUSY}
+
+
+class Desk:
+    """Judges by ticket; every failure becomes a sentence."""
+
+    def __init__(self, service: Service, pictures: Pictures, settings: Settings) -> None:
+        self.service, self.pictures, self.settings = service, pictures, settings
+
+    async def check(self, ticket: str) -> AsyncIterator[tuple[str, bool]]:
+        """HTML for a ticket, and whether it is a verdict; first a word of patience if the model still loads."""
+        if ticket.startswith("!"):
+            yield drawing.message(*self._unsent(ticket)), False
+            return
+        kept = self.pictures.get(ticket)
+        if kept is None:
+            yield drawing.message(*words.GONE), False
+            return
+        if self.service.state == "loading":
+            yield drawing.message(*words.LOADING, kind="loading"), False
+        html, judged = await self._drawn(kept.data)
+        if judged is not None:
+            kept.prediction, kept.turned = judged.prediction, judged.turned
+        yield html, judged is not None
+
+    async def _drawn(self, data: bytes) -> tuple[str, Judged | None]:
+        try:
+            return await self.service.run(lambda: self._draw(data))
+        except BusyError:
+            return drawing.message(*words.BUSY, kind="busy"), None
+        except NotReadyError:
+            return drawing.message(*words.BROKEN, kind="error"), None
+        except ImageError as error:
+            return drawing.message(*words.unreadable(error), kind="unreadable"), None
+        except Exception:
+            log.exception("a picture could not be judged")
+            return drawing.message(*words.BROKEN, kind="error"), None
+
+    def _draw(self, data: bytes) -> tuple[str, Judged | None]:
+        if is_clip(data):
+            return timeline.answer(judge_clip(data, self.service.checker), self.service.checker.decision), None
+        judged = self.service.judge(data)
+        return drawing.answer(judged, self.service.checker.decision), judged
+
+    def _unsent(self, code: str) -> Words:
+        return words.too_large(self.settings.max_mb) if code == "!too_large" else UNSENT.get(code, words.UNSENT)
+
+    async def check_picture(self, picture: str) -> dict[str, Any]:
+        """Judge one picture: is a face in it a photograph, or was it generated?
+
+        Args:
+            picture: a data: URL with base64, up to 2 MB; larger ones go to POST /api/v1/predict.
+
+        Returns:
+            facecheck's Prediction as JSON. "real" means: no sign of generation found.
+        """
+        try:
+            data = base64.b64decode(picture.partition(",")[2], validate=True)
+            judged = await self.service.run(lambda: self.service.judge(data))
+        except binascii.Error:
+            return replace(EMPTY, error="not a data: URL with base64").to_dict()
+        except BusyError:
+            return replace(EMPTY, error=" ".join(words.BUSY)).to_dict()
+        except (FacecheckError, NotReadyError) as error:
+            return replace(EMPTY, error=str(error)).to_dict()
+        return judged.prediction.to_dict()
+
+
+EMPTY = Prediction("picture")

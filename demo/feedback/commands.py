@@ -1,0 +1,98 @@
+"""`python -m demo feedback list | review | export`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from demo import words
+from demo.feedback.export import export as run_export
+from demo.feedback.store import Objection, Store
+from demo.settings import Settings, default_store
+
+ANSWERS = {"r": "real", "f": "fake", "n": "rejected"}
+STORE = click.option(
+    "--store", "folder", type=click.Path(file_okay=False, path_type=Path), default=default_store,
+    help="Folder of the objections.",
+)  # fmt: skip
+
+
+@click.group()
+def feedback() -> None:
+    """What visitors objected to, with their consent."""
+
+
+@feedback.command("list")
+@STORE
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_objections(folder: Path, as_json: bool) -> None:
+    """Print every objection."""
+    found = _store(folder).all()
+    for objection in found:
+        click.echo(json.dumps(_plain(objection)) if as_json else _line(objection))
+    if not found and not as_json:
+        click.echo(f"no objections in {folder}")
+
+
+@feedback.command()
+@STORE
+@click.argument("identity", metavar="[ID]", type=int, required=False)
+@click.option("--decide", type=click.Choice(["real", "fake", "rejected", "open"]), help="Decide ID without asking.")
+@click.option("--delete", is_flag=True, help="Delete ID and its picture.")
+def review(folder: Path, identity: int | None, decide: str | None, delete: bool) -> None:
+    """Look at the open objections one by one, or decide on ID."""
+    store = _store(folder)
+    if identity is None:
+        if decide or delete:
+            raise click.UsageError("--decide and --delete need an ID; `feedback list` prints them")
+        _ask(store)
+        return
+    if not (decide or delete):
+        raise click.UsageError("say --decide or --delete")
+    done = store.remove(identity) if delete else store.decide(identity, decide or "open")
+    if not done:
+        raise click.ClickException(f"there is no objection {identity} in {folder}")
+    click.echo(f"{identity}: {'deleted' if delete else decide}")
+
+
+@feedback.command()
+@STORE
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+def export(folder: Path, out: Path) -> None:
+    """Copy what was reviewed as real or fake into OUT, for `python -m training prepare OUT DATA`."""
+    count = run_export(_store(folder).all(), out)
+    click.echo(f"{out}: {count} pictures and manifest.csv; next: python -m training prepare {out} DATA")
+
+
+def _ask(store: Store) -> None:
+    for objection in (one for one in store.all() if one.decision == "open"):
+        click.echo(f"\n{_line(objection)}\n  picture  {objection.path}")
+        answer = click.prompt(
+            "  real (r), fake (f), not usable (n), delete (d), skip (s), quit (q)",
+            type=click.Choice(["r", "f", "n", "d", "s", "q"]), show_choices=False,
+        )  # fmt: skip
+        if answer == "q":
+            return
+        if answer == "d":
+            store.remove(objection.id)
+        elif answer in ANSWERS:
+            store.decide(objection.id, ANSWERS[answer])
+
+
+def _store(folder: Path) -> Store:
+    return Store(folder, Settings.feedback_mb << 20)
+
+
+def _line(objection: Objection) -> str:
+    score = objection.prediction["p_fake"]
+    said = f"{objection.prediction['verdict']} {'' if score is None else f'{score:.2f}'}".strip()
+    # Comments come from strangers: no control characters reach the terminal.
+    comment = "".join(letter if letter.isprintable() else " " for letter in objection.comment)
+    return (
+        f"{objection.id:>5}  {objection.created}  {objection.decision:<8}  model: {said}  "
+        f"visitor: {words.LABELS[objection.label].lower()}  {comment}".rstrip()
+    )
+
+
+def _plain(objection: Objection) -> dict[str, object]:
+    return {**vars(objection), "path": str(objection.path)}

@@ -1,0 +1,167 @@
+"""Where consented objections live: one SQLite table and one file a picture, below a folder of the operator.
+
+A picture is written before its row and removed after it, so that a crash leaves at most a file without a row; such
+files are removed when the store is opened next.
+"""
+
+import contextlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from demo.feedback.metadata import without_metadata
+from demo.feedback.receipts import fingerprint, new_receipt
+from facecheck.models import write_atomically
+from facecheck.result import Prediction
+
+LABELS = ("real", "fake")
+MAX_COMMENT = 1000
+ORPHAN_AGE_S = 60
+TABLE = """
+CREATE TABLE IF NOT EXISTS objections (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, receipt TEXT UNIQUE NOT NULL, created TEXT NOT NULL, file TEXT NOT NULL,
+    bytes INTEGER NOT NULL, label TEXT NOT NULL, comment TEXT NOT NULL, prediction TEXT NOT NULL, model TEXT NOT NULL,
+    decision TEXT NOT NULL DEFAULT 'open', decided TEXT NOT NULL DEFAULT ''
+)
+"""
+
+
+class StoreFullError(Exception):
+    """Keeping one more would go beyond the operator's limit."""
+
+
+@dataclass(frozen=True)
+class Objection:
+    """One visitor's objection.
+
+    Attributes:
+        path: of the picture, without metadata. label: what the visitor says: real or fake.
+        prediction: `Prediction.to_dict()` of the answer that they object to. model: name and version.
+        decision: open, real, fake or rejected: what the reviewer says.
+    """
+
+    id: int
+    created: str
+    path: Path
+    label: str
+    comment: str
+    prediction: dict[str, Any]
+    model: str
+    decision: str
+
+
+class Store:
+    """The objections below one folder, made on the first objection; safe to use from several threads and processes.
+
+    Args:
+        max_bytes: of all pictures together.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.folder, self._max_bytes = folder, max_bytes
+        self._writing = threading.Lock()
+
+    def add(self, data: bytes, label: str, comment: str, prediction: Prediction) -> str:
+        """Keep an objection and return its receipt code.
+
+        Raises:
+            ValueError: not a label. StoreFullError. ImageError: the bytes are no picture.
+        """
+        if label not in LABELS:
+            raise ValueError(f"label {label!r} is not one of {', '.join(LABELS)}")
+        picture, suffix = without_metadata(data)
+        receipt, model = new_receipt(), prediction.model
+        values = (
+            fingerprint(receipt), _now(), f"{fingerprint(receipt)[:32]}{suffix}", len(picture), label,
+            comment[:MAX_COMMENT], json.dumps(prediction.to_dict()), f"{model.name} {model.version}" if model else "",
+        )  # fmt: skip
+        with self._writing, self._table() as table:
+            # The lock of SQLite keeps other processes from filling the same room.
+            table.execute("BEGIN IMMEDIATE")
+            (used,) = table.execute("SELECT coalesce(sum(bytes), 0) FROM objections").fetchone()
+            if used + len(picture) > self._max_bytes:
+                raise StoreFullError
+            write_atomically(self._pictures / values[2], picture)
+            (self._pictures / values[2]).chmod(0o600)
+            table.execute(
+                "INSERT INTO objections (receipt, created, file, bytes, label, comment, prediction, model) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                values,
+            )
+        return receipt
+
+    def delete(self, receipt: str) -> bool:
+        """Delete an objection and its picture; False if there is none with this code."""
+        if not self._exists:
+            return False
+        with self._table() as table:
+            found = table.execute("SELECT id FROM objections WHERE receipt = ?", (fingerprint(receipt),)).fetchone()
+        return found is not None and self.remove(found[0])
+
+    def remove(self, identity: int) -> bool:
+        """Delete the objection with this number and its picture; False if there is none."""
+        with self._writing, self._table() as table:
+            row = table.execute("DELETE FROM objections WHERE id = ? RETURNING file", (identity,)).fetchone()
+        if row is not None:
+            (self._pictures / row[0]).unlink(missing_ok=True)
+        return row is not None
+
+    def all(self) -> list[Objection]:
+        """Every objection, oldest first."""
+        if not self._exists:
+            return []
+        columns = "id, created, file, label, comment, prediction, model, decision"
+        with self._table() as table:
+            rows = table.execute(f"SELECT {columns} FROM objections ORDER BY id").fetchall()
+        return [
+            Objection(row[0], row[1], self._pictures / row[2], row[3], row[4], json.loads(row[5]), row[6], row[7])
+            for row in rows
+        ]
+
+    def decide(self, identity: int, decision: str) -> bool:
+        """Note what the reviewer says: real, fake, rejected or open; False if there is no such objection."""
+        if not self._exists:
+            return False
+        with self._writing, self._table() as table:
+            values = (decision, _now(), identity)
+            return table.execute("UPDATE objections SET decision = ?, decided = ? WHERE id = ?", values).rowcount > 0
+
+    @property
+    def _exists(self) -> bool:
+        return (self.folder / "objections.sqlite").is_file()
+
+    @property
+    def _pictures(self) -> Path:
+        return self.folder / "pictures"
+
+    @contextlib.contextmanager
+    def _table(self) -> Iterator[sqlite3.Connection]:
+        """A connection with the table in it; commits at the end, or rolls back."""
+        self._pictures.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.chmod(0o700)
+        with contextlib.closing(sqlite3.connect(self.folder / "objections.sqlite", timeout=30)) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute(TABLE)
+            connection.commit()
+            with connection:
+                yield connection
+
+    def sweep(self) -> int:
+        """Remove pictures that no row speaks of, left by a crash; returns how many."""
+        if not self._exists:
+            return 0
+        known, oldest = {objection.path for objection in self.all()}, time.time() - ORPHAN_AGE_S
+        lost = [path for path in self._pictures.iterdir() if path not in known and path.stat().st_mtime < oldest]
+        for path in lost:
+            path.unlink(missing_ok=True)
+        return len(lost)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,98 @@
+"""The live camera: the page sends a frame, waits for the answer, and sends the newest frame then.
+
+So there is never more than one frame of a camera under way; what the processor cannot keep up with is dropped in the
+browser, and the picture never lags.
+"""
+
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI, HTTPException, Request
+
+from demo import words
+from demo.service import BusyError, NotReadyError, Service
+from demo.tracking import Tracker
+from facecheck import image
+from facecheck.checker import FaceChecker
+from facecheck.detection import Detections, FaceDetector
+from facecheck.errors import ImageError
+
+FRAME_BYTES, FRAME_PIXELS, FACES = 2 << 20, 1920 * 1088, 4
+# People before a camera are near; looking for small faces would take most of the time.
+MIN_FACE_PX = 48
+CAMERAS, SILENT_S, FRAMES_KEPT = 64, 30.0, 30
+NAME = re.compile(r"[\w-]{16,64}")
+
+
+class Cameras:
+    """One tracker for each camera, forgotten after half a minute of silence."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._trackers: OrderedDict[str, tuple[Tracker, float]] = OrderedDict()
+        self._detector: FaceDetector | None = None
+
+    def judge(self, name: str, data: bytes, checker: FaceChecker) -> dict[str, Any]:
+        """Judge one frame.
+
+        Raises:
+            ImageError: not a picture, or a larger one than a camera's.
+        """
+        started = time.perf_counter()
+        pixels = image.load(data)
+        if pixels.shape[0] * pixels.shape[1] > FRAME_PIXELS:
+            raise ImageError("frame: larger than a camera's; send at most 1920x1088 pixels")
+        (found,) = self._detect(checker, pixels)
+        nearest = Detections(found.boxes[:FACES], found.landmarks[:FACES], found.confidence[:FACES])
+        (faces,) = checker.judge([pixels], [nearest])
+        with self._lock:
+            tracks = self._tracker(name).update(self._clock(), faces)
+            scores = [track.smooth for track in tracks]
+        verdicts = [track.verdict_of(score, checker.decision) for track, score in zip(tracks, scores, strict=True)]
+        return {
+            "size": [pixels.shape[1], pixels.shape[0]],
+            "ms": (time.perf_counter() - started) * 1000,
+            "faces": [
+                {"number": track.number, "box": face.box, "p_fake": score, "verdict": str(verdict),
+                 "meaning": words.SHORT[verdict], "percent": "" if score is None else words.percent(score)}
+                for track, face, score, verdict in zip(tracks, faces, scores, verdicts, strict=True)
+            ],
+        }  # fmt: skip
+
+    def _detect(self, checker: FaceChecker, pixels: image.Pixels) -> list[Detections]:
+        with self._lock:
+            if self._detector is None:
+                self._detector = FaceDetector(checker.detector.device, min_face_px=MIN_FACE_PX)
+        return self._detector.detect([np.ascontiguousarray(pixels)])
+
+    def _tracker(self, name: str) -> Tracker:
+        now = self._clock()
+        tracker, _ = self._trackers.pop(name, (Tracker(keep=FRAMES_KEPT), now))
+        self._trackers[name] = (tracker, now)
+        for known, (_, seen) in list(self._trackers.items()):
+            if now - seen <= SILENT_S and len(self._trackers) <= CAMERAS:
+                break
+            del self._trackers[known]
+        return tracker
+
+
+def add_live(app: FastAPI, service: Service) -> None:
+    """Add the route that the page's camera sends its frames to."""
+    cameras = Cameras()
+
+    @app.post("/live/{name}", include_in_schema=False)
+    async def live(name: str, request: Request) -> dict[str, Any]:
+        data = await request.body()
+        if not NAME.fullmatch(name) or len(data) > FRAME_BYTES:
+            raise HTTPException(400, "Not a frame of a camera.")
+        try:
+            return await service.run(lambda: cameras.judge(name, data, service.checker))
+        except (BusyError, NotReadyError) as error:
+            raise HTTPException(503, " ".join(words.BUSY)) from error
+        except ImageError as error:
+            raise HTTPException(422, " ".join(words.unreadable(error))) from error

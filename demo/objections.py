@@ -1,0 +1,89 @@
+"""The part of the page where a visitor objects, and deletes an objection."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+
+import gradio as gr
+
+from demo import words
+from demo.feedback.store import LABELS, MAX_COMMENT, Store, StoreFullError
+from demo.pictures import Pictures
+from facecheck.errors import ImageError
+
+
+@dataclass(frozen=True)
+class ObjectionForm:
+    """The components that a new verdict resets.
+
+    Attributes:
+        ticket: of the picture that was judged last. form: what is shown once there is a verdict.
+    """
+
+    ticket: gr.State
+    form: gr.Group
+    answer: gr.HTML
+
+
+class Objections:
+    """Keeps an objection if, and only if, its sender consents."""
+
+    def __init__(self, store: Store, pictures: Pictures) -> None:
+        self._store, self._pictures = store, pictures
+
+    def send(self, ticket: str, label: str | None, comment: str | None, consents: bool) -> str:
+        """What the visitor reads after they pressed the button."""
+        if consents is not True:
+            return words.NO_CONSENT
+        if label not in LABELS:
+            return words.NO_LABEL
+        kept = self._pictures.get(ticket)
+        if kept is None or kept.prediction is None:
+            return " ".join(words.GONE)
+        try:
+            return words.thanks(self._store.add(kept.data, label, comment or "", kept.prediction))
+        except StoreFullError:
+            return words.FULL
+        except (ImageError, OSError):
+            return " ".join(words.BROKEN)
+
+    def delete(self, receipt: str | None) -> str:
+        """What the visitor reads after they asked for deletion."""
+        return words.DELETED if self._store.delete(receipt or "") else words.NOT_FOUND
+
+
+def build_objections(objections: Objections) -> ObjectionForm:
+    """Draw the form; must be called inside Blocks."""
+    ticket = gr.State("")
+    with (
+        gr.Column(visible=False, elem_id="rc-objection") as form,
+        gr.Accordion(words.OBJECTION, open=False, elem_id="rc-object"),
+    ):
+        gr.HTML(f"<p>{escape(words.OBJECTION_WORDS)}</p>", apply_default_css=False)
+        label = gr.Radio([(text, name) for name, text in words.LABELS.items()], label="What do you know about it?")
+        comment = gr.Textbox(label="How do you know? (optional)", max_length=MAX_COMMENT, lines=2, max_lines=4)
+        consents = gr.Checkbox(label=words.CONSENT, value=False, elem_id="rc-consent")
+        send = gr.Button("Send", elem_id="rc-object-send")
+        answer = _said("rc-object-answer")
+    _on(send, objections.send, [ticket, label, comment, consents], answer)
+    return ObjectionForm(ticket, form, answer)
+
+
+def build_deletion(objections: Objections) -> None:
+    """Draw the place where a receipt code is given back."""
+    with gr.Accordion("Delete an earlier objection", open=False, elem_id="rc-delete"):
+        receipt = gr.Textbox(label="Receipt code", placeholder="ABCD-EFGH-JKMN-PQRS", max_length=40)
+        delete = gr.Button("Delete it", elem_id="rc-delete-send")
+        answer = _said("rc-delete-answer")
+    _on(delete, objections.delete, [receipt], answer)
+
+
+def _said(elem_id: str) -> gr.HTML:
+    return gr.HTML("", elem_id=elem_id, elem_classes="rc-said", apply_default_css=False)
+
+
+def _on(button: gr.Button, told: Callable[..., str], inputs: list[gr.components.Component], answer: gr.HTML) -> None:
+    def run(*values: object) -> str:
+        return f'<p role="status">{escape(told(*values))}</p>'
+
+    button.click(run, inputs=inputs, outputs=answer, api_visibility="private", concurrency_limit=4)

@@ -1,0 +1,120 @@
+"""The page itself, in Gradio Blocks. What is drawn stands in `drawing`, what is said in `words`."""
+
+from collections.abc import AsyncIterator, Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.events import api
+from gradio.themes.utils import fonts
+
+from demo import words
+from demo.desk import Desk
+from demo.examples import examples
+from demo.objections import Objections, build_deletion, build_objections
+from demo.settings import Settings
+
+STATIC = Path(__file__).parent / "static"
+HEAD = (
+    '<link rel="stylesheet" href="own/page.css"><script src="own/page.js" defer></script>'
+    '<script src="own/camera.js" defer></script>'
+)
+# Visitors whose page is open; of more, those who were silent longest have to press the button again.
+SESSIONS = 200
+# The picture goes to this server only now, and not through Gradio, which would keep it in a file.
+SEND_JS = "async () => [await window.realityCheck.send()]"
+
+
+def theme() -> gr.themes.Base:
+    """Calm colours with local fonts only; the rest is in page.css."""
+    # Gradio 6.31 ships a semi-bold Plex that has no Latin letters in it, so weight 600 falls to 700.
+    sans = [fonts.LocalFont("IBM Plex Sans", weights=(400, 700)), fonts.Font("system-ui"), fonts.Font("sans-serif")]
+    mono = [fonts.Font("ui-monospace"), fonts.Font("monospace")]
+    return gr.themes.Base(
+        primary_hue="teal", neutral_hue="slate", font=sans, font_mono=mono, radius_size="lg", text_size="md"
+    ).set(
+        body_background_fill="#f6f7f6", body_background_fill_dark="#11161a", body_text_color="#1c2730",
+        body_text_color_dark="#e8edf0", button_primary_background_fill="#0f5f5c",
+        button_primary_background_fill_hover="#0b4a48", button_primary_background_fill_dark="#62b8ad",
+        button_primary_background_fill_hover_dark="#7fd1c7", button_primary_text_color="#ffffff",
+        button_primary_text_color_dark="#0c2422",
+        block_label_text_color="#41505b", block_label_text_color_dark="#b9c6ce",
+        block_info_text_color="#41505b", block_info_text_color_dark="#b9c6ce",
+        body_text_color_subdued="#4b5a65", body_text_color_subdued_dark="#aebbc4",
+        input_placeholder_color="#5c6b76", input_placeholder_color_dark="#9fb0ba",
+        block_border_width="0px", block_background_fill="transparent", block_background_fill_dark="transparent",
+    )  # fmt: skip
+
+
+def build_page(desk: Desk, objections: Objections, settings: Settings) -> gr.Blocks:
+    """The Blocks of the page."""
+    page = gr.Blocks(title=words.NAME, analytics_enabled=False, fill_width=True)
+    with page:
+        gr.HTML(_template("header.html"), apply_default_css=False)
+        with gr.Row(elem_id="rc-desk", equal_height=False):
+            with gr.Column(scale=5, min_width=320, elem_id="rc-choose"):
+                gr.HTML(_template("picker.html"), apply_default_css=False)
+                submit = gr.Button("Check this picture", variant="primary", size="lg", elem_id="rc-submit")
+                gr.HTML(_examples(settings), apply_default_css=False)
+            with gr.Column(scale=6, min_width=320):
+                result = gr.HTML(_welcome(), elem_id="rc-result", apply_default_css=False)
+                told = build_objections(objections)
+        gr.HTML(_notes(), apply_default_css=False)
+        build_deletion(objections)
+        gr.HTML('<footer class="rc-footer"><a href="docs">For programs: the API</a></footer>', apply_default_css=False)
+        ticket = gr.Textbox(visible=False)
+
+        async def check(ticket: str) -> AsyncIterator[tuple[Any, ...]]:
+            async for html, judged in desk.check(ticket):
+                yield html, ticket if judged else "", gr.update(visible=judged), ""
+
+        submit.click(
+            check, inputs=ticket, outputs=[result, told.ticket, told.form, told.answer], js=SEND_JS,
+            concurrency_limit=settings.workers, show_progress_on=result, api_name="press", api_visibility="private",
+        )  # fmt: skip
+        api(desk.check_picture, api_name="check", concurrency_limit=settings.workers)
+        page.unload(_forgetting(page))
+    page.state_session_capacity = SESSIONS
+    page.queue(max_size=settings.waiting, api_open=True)
+    return page
+
+
+def _forgetting(page: gr.Blocks) -> Callable[[gr.Request], None]:
+    """Gradio remembers what it sent to a visitor, pictures too, until it has served 10,000 others."""
+
+    def forget(request: gr.Request) -> None:
+        page.state_holder.session_data.pop(request.session_hash or "", None)
+
+    return forget
+
+
+def _template(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+def _examples(settings: Settings) -> str:
+    shown = "".join(
+        f'<li><button type="button" class="rc-example" data-example="examples/{example.name}">'
+        f'<img src="examples/{example.name}" alt="" width="72" height="72" loading="lazy">'
+        f"<span>{escape(example.title)}<small>{escape(example.kind)}</small></span></button></li>"
+        for example in examples()
+    )
+    part = _template("examples.html").replace("{{examples}}", shown)
+    return part.replace("{{max_mb}}", str(settings.max_mb)).replace("{{promise}}", escape(words.PROMISE))
+
+
+def _welcome() -> str:
+    steps = "".join(f"<li><b>{escape(name)}</b> {escape(text)}</li>" for name, text in words.HOW_IT_WORKS)
+    return f'<section class="rc-welcome"><h2>How it works</h2><ol>{steps}</ol></section>'
+
+
+def _notes() -> str:
+    def items(sentences: tuple[str, ...]) -> str:
+        return "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+
+    return (
+        f'<div class="rc-notes"><section><h2>What this result means</h2><ul>{items(words.DOES_MEAN)}</ul></section>'
+        f"<section><h2>What it does not mean</h2><ul>{items(words.DOES_NOT_MEAN)}</ul></section>"
+        f"<section><h2>Which pictures it is made for</h2><ul>{items(words.GUIDELINES)}</ul></section></div>"
+    )

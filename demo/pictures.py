@@ -1,0 +1,79 @@
+"""The visitors' pictures, in memory only, each under a ticket that nobody can guess.
+
+Nothing is written to the disk. A picture goes when its visitor leaves, when its time is over, or when newer ones need
+the room.
+"""
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from facecheck.result import Prediction
+
+
+@dataclass
+class Kept:
+    """One upload.
+
+    Attributes:
+        prediction: the answer, once there is one; an objection is stored with it.
+        turned: quarter turns against the clock under which it was judged.
+    """
+
+    data: bytes
+    until: float
+    prediction: Prediction | None = None
+    turned: int = 0
+
+
+class Pictures:
+    """A store of uploads that is bounded in bytes and in time; safe to use from several threads.
+
+    Args:
+        max_bytes: of all uploads together; the oldest go first.
+        seconds: how long one is kept.
+        clock: monotonic seconds; tests set it.
+    """
+
+    def __init__(self, max_bytes: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_bytes, self._seconds, self._clock = max_bytes, seconds, clock
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def put(self, data: bytes) -> str:
+        """Keep an upload and return its ticket: 192 random bits."""
+        ticket = secrets.token_urlsafe(24)
+        with self._lock:
+            self._kept[ticket] = Kept(data, self._clock() + self._seconds)
+            self._make_room()
+        return ticket
+
+    def get(self, ticket: str) -> Kept | None:
+        """The upload of a ticket; None if there never was one or it is gone."""
+        with self._lock:
+            self._make_room()
+            return self._kept.get(ticket)
+
+    def drop(self, ticket: str) -> None:
+        """Forget an upload at once."""
+        with self._lock:
+            self._kept.pop(ticket, None)
+
+    def sweep(self) -> None:
+        """Forget what is over; a server calls it now and then, because a quiet one gets no requests that would."""
+        with self._lock:
+            self._make_room()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def _make_room(self) -> None:
+        now, size = self._clock(), sum(len(kept.data) for kept in self._kept.values())
+        for ticket, kept in list(self._kept.items()):
+            if kept.until > now and size <= self._max_bytes:
+                break
+            size -= len(kept.data)
+            del self._kept[ticket]

@@ -1,0 +1,156 @@
+"""One checker for all visitors: loaded in the background, with bounded numbers of pictures at work and waiting."""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import anyio
+import numpy as np
+
+from facecheck import image
+from facecheck.checker import FaceChecker
+from facecheck.image import Pixels
+from facecheck.origin.provenance import provenance
+from facecheck.result import Prediction, Verdict
+
+Result = TypeVar("Result")
+
+# A face found only after turning the picture must be a sure one: a wall that looks like a face on its side is none.
+TURNED_CONFIDENCE, TURNED_FACE_PX = 0.99, 40
+LOADING_LIMIT_S = 120.0
+
+
+class BusyError(Exception):
+    """Too many pictures are waiting already."""
+
+
+class NotReadyError(Exception):
+    """The model is not loaded yet, or cannot be."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A picture and its answer.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB, as the answer's boxes count them.
+        turned: quarter turns against the clock that it took to find a face.
+    """
+
+    pixels: Pixels
+    prediction: Prediction
+    turned: int = 0
+
+
+def upright(data: bytes, turned: int) -> Pixels:
+    """A judged picture's pixels once more, as its boxes count them."""
+    return _turned(image.load(data), turned)
+
+
+def _turned(pixels: Pixels, turned: int) -> Pixels:
+    return np.ascontiguousarray(np.rot90(pixels, turned))
+
+
+class Service:
+    """Judges pictures for everybody.
+
+    Args:
+        make_checker: called once, in a thread of its own.
+        workers: jobs at the same time. waiting: further jobs that may wait; the next one raises `BusyError`.
+    """
+
+    def __init__(self, make_checker: Callable[[], FaceChecker], workers: int, waiting: int) -> None:
+        self._make_checker, self._workers, self._places = make_checker, workers, workers + waiting
+        self._inside = 0
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._checker: FaceChecker | None = None
+        self._problem = ""
+        self._done = threading.Event()
+        self._started = threading.Lock()
+
+    @property
+    def state(self) -> str:
+        """Loading, ready or failed."""
+        if not self._done.is_set():
+            return "loading"
+        return "ready" if self._checker else "failed"
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait now."""
+        return max(self._inside - self._workers, 0)
+
+    @property
+    def checker(self) -> FaceChecker:
+        """The checker, for those who run inside `run`.
+
+        Raises:
+            NotReadyError: it cannot be loaded, or that takes too long.
+        """
+        self.start()
+        self._done.wait(LOADING_LIMIT_S)
+        if self._checker is None:
+            raise NotReadyError(self._problem or "the model is still loading")
+        return self._checker
+
+    def start(self) -> None:
+        """Begin to load the model, once, without waiting for it."""
+        if self._started.acquire(blocking=False):
+            threading.Thread(target=self._load, name="model", daemon=True).start()
+
+    async def run(self, job: Callable[[], Result]) -> Result:
+        """Run a job in a thread when it is its turn.
+
+        Raises:
+            BusyError: too many wait already.
+        """
+        if self._inside >= self._places:
+            raise BusyError
+        if self._limiter is None:  # It belongs to the event loop that runs the server.
+            self._limiter = anyio.CapacityLimiter(self._workers)
+        self._inside += 1
+        try:
+            return await anyio.to_thread.run_sync(job, limiter=self._limiter)
+        finally:
+            self._inside -= 1
+
+    def judge(self, data: bytes, name: str = "picture") -> Judged:
+        """Judge one picture, to be called inside `run`; without a face, also lying on its side or upside down.
+
+        Raises:
+            ImageError: the bytes are no picture. NotReadyError.
+        """
+        started = time.perf_counter()
+        pixels = image.load(data)
+        decode_ms = (time.perf_counter() - started) * 1000
+        judged = self._judged(pixels)
+        prediction = dataclasses.replace(
+            judged.prediction,
+            source=name,
+            timing_ms=dataclasses.replace(judged.prediction.timing_ms, decode=decode_ms),
+            provenance=provenance(data),
+        )
+        return dataclasses.replace(judged, prediction=prediction)
+
+    def _judged(self, pixels: Pixels) -> Judged:
+        prediction = self.checker.predict(pixels, stability=True)
+        if prediction.verdict != Verdict.NO_FACE:
+            return Judged(pixels, prediction)
+        for turned in (1, 3, 2):
+            other = _turned(pixels, turned)
+            again = self.checker.predict(other, stability=True)
+            if any(face.confidence > TURNED_CONFIDENCE and face.size_px > TURNED_FACE_PX for face in again.faces):
+                return Judged(other, again, turned)
+        return Judged(pixels, prediction)
+
+    def _load(self) -> None:
+        try:
+            checker = self._make_checker()
+            checker.predict(np.zeros((64, 64, 3), np.uint8))  # The first call is slow; no visitor should wait for it.
+            self._checker = checker
+        except Exception as error:  # Whatever it is, the page must say that there is no model.
+            self._problem = str(error)
+        self._done.set()

@@ -1,0 +1,57 @@
+"""What an operator may choose."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from facecheck.models import DEFAULT_MODEL
+
+MEBIBYTE = 1 << 20
+
+
+def default_store() -> Path:
+    """Where objections are kept if nothing else is said: below the user's folder for application data."""
+    return Path(click.get_app_dir("facecheck")) / "feedback"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of one server; the defaults are safe on a laptop.
+
+    Attributes:
+        max_mb: largest upload, MiB; the library refuses more than 80 megapixels besides.
+        workers: pictures that are judged at the same time.
+        waiting: pictures that may wait; the next one is answered "busy".
+        kept_mb, kept_s: the visitors' last pictures stay in memory, for an objection, within this size and time.
+        auth: (user, password) that the whole server asks for.
+        api_keys: keys that /api/v1 asks for; none: it is open to whoever reaches the server.
+        cors: web pages of these origins may call /api/v1.
+        rate: requests a minute from one address to what costs computing; 0: no limit.
+        framed_by: origins that may show the page in a frame.
+        feedback: folder of the objections. feedback_mb: its largest size, MiB.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    model: str = DEFAULT_MODEL
+    device: str = "auto"
+    max_mb: int = 20
+    workers: int = 2
+    waiting: int = 32
+    kept_mb: int = 64
+    kept_s: int = 900
+    auth: tuple[str, str] | None = None
+    api_keys: tuple[str, ...] = ()
+    cors: tuple[str, ...] = ()
+    rate: int = 0
+    framed_by: tuple[str, ...] = ()
+    mcp: bool = False
+    root_path: str = ""
+    feedback: Path = field(default_factory=default_store)
+    feedback_mb: int = 1000
+
+    @property
+    def max_bytes(self) -> int:
+        """Largest upload, bytes."""
+        return self.max_mb * MEBIBYTE

@@ -1,0 +1,123 @@
+// The visitor's side of the page. Elements come and go with Gradio, so events are caught at the document.
+(() => {
+  "use strict";
+  const byId = (id) => document.getElementById(id);
+  const show = (id, visible) => { const element = byId(id); if (element) element.hidden = !visible; };
+  const state = { file: null, ticket: null, preview: null };
+  // Addresses are relative, so that the page also works below a proxy's path.
+  const post = (path, body) => fetch(path, { method: "POST", body, headers: { "content-type": "application/octet-stream" } });
+
+  function forget() {
+    if (state.ticket && !state.ticket.startsWith("!")) navigator.sendBeacon("pictures/forget", state.ticket);
+    state.ticket = null;
+  }
+
+  function choose(file) {
+    forget();
+    window.dispatchEvent(new Event("rc-camera-close"));
+    if (state.preview) URL.revokeObjectURL(state.preview);
+    state.file = file;
+    state.preview = file ? URL.createObjectURL(file) : null;
+    const isClip = Boolean(file && file.type.startsWith("video/"));
+    show("rc-drop", !file); show("rc-chosen", file); show("rc-clear", file);
+    show("rc-preview", file && !isClip); show("rc-clip", isClip); show("rc-nopreview", false);
+    const picture = byId("rc-preview"), clip = byId("rc-clip");
+    picture.onerror = () => { show("rc-preview", false); show("rc-nopreview", true); };
+    if (file && !isClip) picture.src = state.preview; else picture.removeAttribute("src");
+    if (isClip) clip.src = state.preview; else clip.removeAttribute("src");
+    if (!file) byId("rc-file").value = "";
+  }
+
+  // Uploads once; pressing the button again uses the same ticket. What starts with "!" names a problem.
+  async function send() {
+    if (!state.file) return "!nothing";
+    if (state.ticket) return state.ticket;
+    try {
+      const answer = await post("pictures", state.file);
+      if (answer.status === 413) return "!too_large";
+      if (answer.status === 429) return "!busy";
+      if (!answer.ok) return "!unsent";
+      state.ticket = (await answer.json()).ticket;
+      return state.ticket;
+    } catch { return "!unsent"; }
+  }
+
+  async function tryExample(button) {
+    const answer = await fetch(button.dataset.example);
+    const bytes = await answer.blob();
+    choose(new File([bytes], "example", { type: bytes.type }));
+    byId("rc-submit").click();
+    if (window.matchMedia("(max-width: 760px)").matches) byId("rc-result").scrollIntoView();
+  }
+
+  async function toggleHeat(button) {
+    const card = button.closest(".rc-card"), picture = card.querySelector("img");
+    if (button.getAttribute("aria-pressed") === "true") {
+      picture.src = button.dataset.plain;
+      button.setAttribute("aria-pressed", "false");
+      return;
+    }
+    button.dataset.plain = picture.src;
+    button.disabled = true;
+    try {
+      const answer = await post(`pictures/heat/${button.dataset.face}`, state.ticket ?? "");
+      const told = await answer.json();
+      let note = card.querySelector(".rc-heat-note");
+      if (!note) { note = document.createElement("p"); note.className = "rc-heat-note"; button.after(note); }
+      note.textContent = answer.ok ? told.means : told.detail;
+      if (answer.ok) { picture.src = told.picture; button.setAttribute("aria-pressed", "true"); }
+    } finally { button.disabled = false; }
+  }
+
+  function setTheme(dark) {
+    document.body.classList.toggle("dark", dark);
+    const button = byId("rc-theme");
+    if (button) {
+      button.setAttribute("aria-pressed", String(dark));
+      button.querySelector("span").textContent = dark ? "Light" : "Dark";
+      button.setAttribute("aria-label", dark ? "Dark theme is on; switch to light" : "Switch to the dark theme");
+    }
+  }
+
+  const clicks = {
+    "rc-clear": () => choose(null),
+    "rc-theme": () => {
+      const dark = !document.body.classList.contains("dark");
+      localStorage.setItem("rc-theme", dark ? "dark" : "light");
+      setTheme(dark);
+    },
+  };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.dataset.example) tryExample(button);
+    else if (button.dataset.face) toggleHeat(button);
+    else clicks[button.id]?.();
+  });
+  document.addEventListener("change", (event) => {
+    if (event.target.id === "rc-file" && event.target.files.length) choose(event.target.files[0]);
+  });
+  for (const name of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(name, (event) => {
+      const well = event.target.closest?.(".rc-picker");
+      event.preventDefault();  // A file that misses the well must not replace the page.
+      byId("rc-well")?.classList.toggle("rc-over", Boolean(well) && name === "dragover");
+      if (name === "drop" && well && event.dataTransfer.files.length) choose(event.dataTransfer.files[0]);
+    });
+  }
+  document.addEventListener("paste", (event) => {
+    const file = [...(event.clipboardData?.files ?? [])][0];
+    if (file) choose(file);
+  });
+  window.addEventListener("pagehide", forget);
+
+  const ready = new MutationObserver(() => {
+    if (!byId("rc-theme")) return;
+    const chosen = localStorage.getItem("rc-theme");
+    if (chosen) setTheme(chosen === "dark"); else setTheme(document.body.classList.contains("dark"));
+    byId("rc-result")?.setAttribute("aria-live", "polite");
+    ready.disconnect();
+  });
+  ready.observe(document.documentElement, { childList: true, subtree: true });
+  window.realityCheck = { send, choose };
+})();

@@ -1,0 +1,60 @@
+"""Delivery stability: the crop of a face is saved and resized again in a few ways, and scored each time."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facecheck import crop
+
+Pixels = npt.NDArray[np.uint8]
+UNSTABLE = "unstable"
+LARGEST_SIDE = 448
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One way in which a picture travels: reduced to `scale` of its side, then saved as JPEG."""
+
+    scale: float
+    jpeg_quality: int
+
+    @property
+    def name(self) -> str:
+        """What people read."""
+        size = f"{self.scale:.0%} of the size, " if self.scale < 1 else ""
+        return f"{size}JPEG quality {self.jpeg_quality}"
+
+
+DELIVERIES = (Delivery(1.0, 75), Delivery(1.0, 45), Delivery(0.5, 75))
+"""What websites and messengers do; few, so that all of them cost no more than finding and scoring the face once."""
+
+
+def delivered(picture: Pixels, box: npt.ArrayLike, size: int, margin: float) -> Pixels:
+    """The classifier's input for a face as it looks after each of `DELIVERIES`.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB. box: (4,) xyxy, pixels. size, margin: as in `facecheck.crop.face`.
+
+    Returns:
+        (len(DELIVERIES), size, size, 3) uint8 RGB.
+    """
+    x0, _, x1, _ = crop.square(box, picture.shape[1], picture.shape[0], margin)
+    patch = crop.face(picture, box, int(np.clip(round(x1 - x0), 1, LARGEST_SIDE)), margin)
+    return np.stack([_cut_again(_sent(patch, way), size) for way in DELIVERIES])
+
+
+def _sent(patch: Pixels, way: Delivery) -> Pixels:
+    side = max(round(patch.shape[0] * way.scale), 1)
+    small = cv2.resize(patch, (side, side), interpolation=cv2.INTER_AREA) if way.scale < 1 else patch
+    _, coded = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, way.jpeg_quality])
+    decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise ValueError(f"cannot reopen a face of shape {small.shape}")
+    return np.ascontiguousarray(decoded[:, :, ::-1], dtype=np.uint8)
+
+
+def _cut_again(patch: Pixels, size: int) -> Pixels:
+    side = patch.shape[0]
+    return crop.face(patch, (0, 0, side, side), size, margin=1.0)

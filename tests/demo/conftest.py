@@ -1,0 +1,148 @@
+"""Servers, browsers and pictures that the tests of the page share."""
+
+import asyncio
+import io
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from PIL import Image
+
+pytest.importorskip("gradio", reason="needs the demo extra")
+
+import uvicorn
+from fastapi import FastAPI
+
+from demo.app import create_app
+from demo.feedback.store import Store
+from demo.service import Service
+from demo.settings import Settings
+from facecheck.checker import FaceChecker
+
+Result = TypeVar("Result")
+ROOT = Path(__file__).parents[2]
+SHARED_PHOTOS = ROOT.parent / "shared" / "data" / "photos"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def portrait(grace_path: Path) -> bytes:
+    return grace_path.read_bytes()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "feedback", 50 << 20)
+
+
+def as_file(picture: Image.Image, kind: str = "JPEG", **options) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@contextmanager
+def serving(settings: Settings, checker: FaceChecker) -> Iterator[str]:
+    """A server in a thread; gives its address once the model is ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    service, servers = Service(lambda: checker, settings.workers, settings.waiting), []
+
+    def serve() -> None:
+        app = asyncio.run(_made(settings, service))
+        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
+        servers.append(uvicorn.Server(config))
+        servers[0].run()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    address = f"http://127.0.0.1:{port}"
+    _wait_until_ready(address)
+    yield address
+    servers[0].should_exit = True
+    thread.join(120)  # A job that is under way ends first: torch must not be cut off in the middle.
+
+
+def in_a_thread(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine in a thread of its own: Playwright keeps an event loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+async def _made(settings: Settings, service: Service) -> FastAPI:
+    """Made inside an event loop: outside of one Gradio makes its own and never closes it."""
+    return create_app(settings, service)
+
+
+def _wait_until_ready(address: str) -> None:
+    for _ in range(200):
+        try:
+            if httpx.get(f"{address}/health").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise TimeoutError(address)
+
+
+@pytest.fixture(scope="session")
+def small_server(checker: FaceChecker, tmp_path_factory) -> Iterator[str]:
+    """A server with a tiny model: fast, its verdicts mean nothing."""
+    settings = Settings(feedback=tmp_path_factory.mktemp("small") / "feedback", max_mb=2)
+    with serving(settings, checker) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def feedback_folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("page") / "feedback"
+
+
+@pytest.fixture(scope="session")
+def server(default_checker: FaceChecker, feedback_folder: Path) -> Iterator[str]:
+    """A server with the model that ships with the package."""
+    with serving(Settings(feedback=feedback_folder), default_checker) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (the dev extra)")
+    if not CHROMIUM:
+        pytest.skip("needs Debian's Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """axe-core's source; `npm install --no-save axe-core` puts it there."""
+    script = Path(os.environ.get("AXE_CORE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
+    if not script.is_file():
+        pytest.skip("needs axe-core: npm install --no-save axe-core")
+    return script.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def page(browser, server):
+    from tests.demo.visiting import opened
+
+    with opened(browser, server) as page:
+        yield page

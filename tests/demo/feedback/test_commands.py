@@ -1,0 +1,77 @@
+"""`python -m demo feedback`: from objection to training data."""
+
+import csv
+import json
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from demo.__main__ import main
+from facecheck.result import Prediction
+from tests.demo.conftest import as_file
+
+
+@pytest.fixture
+def run(store):
+    def invoke(*arguments: str, answers: str = "", fails: bool = False) -> str:
+        command, *rest = arguments
+        result = CliRunner().invoke(main, ["feedback", command, "--store", str(store.folder), *rest], input=answers)
+        assert (result.exit_code != 0) == fails, result.output
+        return result.output
+
+    return invoke
+
+
+@pytest.fixture
+def three(store, portrait, astronaut):
+    other = as_file(Image.fromarray(astronaut), quality=90)
+    for data, label, comment in (
+        (portrait, "real", "I took it"),
+        (other, "fake", "I made it\x1b[2J"),
+        (other, "fake", ""),
+    ):
+        store.add(data, label, comment, Prediction("picture"))
+
+
+def test_an_empty_store_says_so(run):
+    assert "no objections" in run("list")
+
+
+@pytest.mark.usefixtures("three")
+def test_list_shows_what_was_said_without_control_characters(run):
+    lines = run("list").splitlines()
+    assert len(lines) == 3 and "I took it" in lines[0] and "it was generated" in lines[1] and "\x1b" not in lines[1]
+    assert [json.loads(line)["label"] for line in run("list", "--json").splitlines()] == ["real", "fake", "fake"]
+
+
+@pytest.mark.usefixtures("three")
+def test_review_asks_about_each_and_remembers(run, store):
+    run("review", answers="r\nd\nq\n")
+    assert [(one.id, one.decision) for one in store.all()] == [(1, "real"), (3, "open")]
+    run("review", "3", "--decide", "rejected")
+    assert store.all()[1].decision == "rejected"
+    run("review", "3", "--delete")
+    assert "no objection 3" in run("review", "3", "--decide", "real", fails=True)
+    assert "need an ID" in run("review", "--delete", fails=True)
+    assert "say --decide" in run("review", "1", fails=True)
+
+
+@pytest.mark.usefixtures("three")
+def test_the_export_is_data_that_training_prepare_reads(run, store, tmp_path):
+    layouts = pytest.importorskip("training.faces.layouts")
+    from training.faces.prepare import PrepareConfig, prepare
+
+    run("review", "1", "--decide", "real")
+    run("review", "2", "--decide", "fake")
+    assert "2 pictures" in run("export", str(tmp_path / "out"))
+    found = layouts.recognise(tmp_path / "out")
+    assert [(photo.label, photo.source) for photo in found.photos] == [
+        ("real", "reality-check"), ("fake", "reality-check"),
+    ]  # fmt: skip
+    assert len({photo.group for photo in found.photos}) == 2
+    prepare([layouts.recognise(tmp_path / "out")], tmp_path / "data", PrepareConfig(workers=0))
+    rows = list(csv.DictReader((tmp_path / "data" / "manifest.csv").read_text().splitlines()))
+    assert sorted((row["label"], row["source"]) for row in rows) == [
+        ("fake", "reality-check"), ("real", "reality-check"),
+    ]  # fmt: skip

@@ -1,0 +1,99 @@
+"""Objections: kept whole or not at all, within a size, deletable by receipt."""
+
+import os
+import sqlite3
+import threading
+import time
+
+import pytest
+
+from demo.feedback import store as rooms
+from demo.feedback.receipts import fingerprint, new_receipt
+from demo.feedback.store import Store, StoreFullError
+from facecheck.errors import ImageError
+from facecheck.result import ModelInfo, Prediction
+
+
+@pytest.fixture
+def answer() -> Prediction:
+    return Prediction("picture", (10, 10), model=ModelInfo("tiny", "1", "ab"))
+
+
+def files(store: Store) -> list[str]:
+    return sorted(path.name for path in store.folder.rglob("*.jpg"))
+
+
+def test_nothing_exists_before_the_first_objection(store):
+    assert store.all() == [] and not store.delete("ABCD") and not store.decide(1, "real")
+    assert store.sweep() == 0
+    assert not store.folder.exists()
+
+
+def test_an_objection_is_kept_with_all_that_belongs_to_it(store, answer, portrait):
+    store.add(portrait, "real", "I took it", answer)
+    (kept,) = store.all()
+    assert (kept.label, kept.comment, kept.model, kept.decision) == ("real", "I took it", "tiny 1", "open")
+    assert kept.prediction["model"]["sha256"] == "ab"
+    assert kept.path.is_file()
+    assert oct(store.folder.stat().st_mode & 0o777) == "0o700" and oct(kept.path.stat().st_mode & 0o777) == "0o600"
+
+
+def test_a_receipt_deletes_its_objection_and_no_other(store, answer, portrait):
+    first, second = (store.add(portrait, "fake", "", answer) for _ in range(2))
+    typed = first.lower().replace("-", " ").replace("0", "o").replace("1", "l")
+    assert store.delete(typed) and not store.delete(first)
+    assert len(store.all()) == len(files(store)) == 1
+    assert store.delete(second)
+    assert store.all() == [] and files(store) == []
+
+
+def test_receipts_are_not_stored_and_not_alike(store, answer, portrait):
+    receipt = store.add(portrait, "fake", "", answer)
+    database = (store.folder / "objections.sqlite").read_bytes()
+    assert receipt.encode() not in database and fingerprint(receipt).encode() in database
+    assert len({new_receipt() for _ in range(200)}) == 200
+
+
+def test_comments_are_data_however_they_look(store, answer, portrait):
+    comment = "'); DROP TABLE objections; --<script>alert(1)</script>"
+    store.add(portrait, "real", comment + "x" * 2000, answer)
+    assert store.all()[0].comment == (comment + "x" * 2000)[: rooms.MAX_COMMENT]
+
+
+def test_a_full_store_and_bad_input_keep_nothing(tmp_path, answer, portrait):
+    store = Store(tmp_path, len(portrait) + 100)
+    store.add(portrait, "real", "", answer)
+    with pytest.raises(StoreFullError):
+        store.add(portrait, "real", "", answer)
+    with pytest.raises(ValueError, match="not one of"):
+        store.add(portrait, "maybe", "", answer)
+    with pytest.raises(ImageError):
+        store.add(b"<html>", "real", "", answer)
+    assert len(store.all()) == len(files(store)) == 1
+
+
+def test_a_crash_between_picture_and_row_leaves_nothing_in_the_end(store, answer, portrait, monkeypatch):
+    store.add(portrait, "real", "", answer)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rooms.json, "dumps", lambda _: None)  # NOT NULL refuses the row after the picture is written.
+        with pytest.raises(sqlite3.IntegrityError):
+            store.add(portrait, "real", "", answer)
+    assert len(store.all()) == 1 and len(files(store)) == 2
+    assert store.sweep() == 0
+    known = {objection.path for objection in store.all()}
+    (orphan,) = [path for path in (store.folder / "pictures").iterdir() if path not in known]
+    os.utime(orphan, (time.time() - 120,) * 2)
+    assert store.sweep() == 1 and len(files(store)) == 1
+
+
+def test_many_threads_at_once_lose_nothing(store, answer, portrait):
+    receipts: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: receipts.append(store.add(portrait, "real", "", answer))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(receipts)) == len(store.all()) == len(files(store)) == 8

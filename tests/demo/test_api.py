@@ -1,0 +1,113 @@
+"""The interface for programs answers as the library does."""
+
+import base64
+import json
+
+import httpx
+import pytest
+from openapi_spec_validator import validate
+from PIL import Image
+
+from demo.settings import Settings
+from facecheck.result import Prediction
+from tests.demo.conftest import as_file, serving
+
+JSON = {"content-type": "application/json"}
+
+
+def without_timing(values: dict) -> dict:
+    return {key: value for key, value in values.items() if key != "timing_ms"}
+
+
+@pytest.fixture(scope="module")
+def files(portrait, cat) -> list[tuple[str, bytes]]:
+    return [("grace.jpg", portrait), ("cat.png", as_file(Image.fromarray(cat), "PNG")), ("bad.jpg", b"no picture")]
+
+
+def test_a_form_and_json_give_the_librarys_answers_in_order(small_server, files, checker):
+    form = httpx.post(f"{small_server}/api/v1/predict", files=[("files", file) for file in files], timeout=60)
+    pictures = [{"name": name, "data": base64.b64encode(data).decode()} for name, data in files]
+    body = httpx.post(f"{small_server}/api/v1/predict", json={"pictures": pictures}, timeout=60)
+    assert form.status_code == body.status_code == 200
+    answers = form.json()["predictions"]
+    expected = [json.loads(json.dumps(one.to_dict())) for one in checker.predict([data for _, data in files])]
+    assert [answer["source"] for answer in answers] == ["grace.jpg", "cat.png", "bad.jpg"]
+    for answer, same, library in zip(answers, body.json()["predictions"], expected, strict=True):
+        assert without_timing(answer) == without_timing(same)
+        assert (answer["verdict"], answer["p_fake"]) == (library["verdict"], pytest.approx(library["p_fake"], abs=1e-4))
+        assert set(answer) == set(library)
+        Prediction.from_dict(answer)
+    assert answers[2]["error"].startswith("bad.jpg: not a picture") and answers[2]["verdict"] is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"json": {"pictures": []}}, 422),
+        ({"json": {"pictures": [{"data": "x"}] * 17}}, 422),
+        ({"json": {"pictures": [{"data": "x"}], "max_fpr": 0.123}}, 422),
+        ({"content": b'{"pictures": [{"data": "x"}], "max_fpr": NaN}', "headers": JSON}, 422),
+        ({"content": b"{", "headers": JSON}, 422),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400),
+        ({"data": {"files": "not a file"}}, 415),
+        ({"content": b"x"}, 415),
+        ({"files": {"files": b"x"}, "data": {"max_fpr": "much"}}, 422),
+        ({"content": b"x" * (4 << 20), "headers": JSON}, 413),
+    ],
+)  # fmt: skip
+def test_bad_requests_get_a_sentence(small_server, sent, status):
+    answer = httpx.post(f"{small_server}/api/v1/predict", **sent, timeout=30)
+    assert answer.status_code == status, answer.text
+    assert isinstance(answer.json()["detail"], str) and "Traceback" not in answer.text
+
+
+def test_a_body_that_lies_about_its_length_is_cut_off(small_server):
+    def chunks():
+        for _ in range(5):
+            yield b"x" * (1 << 20)
+
+    answer = httpx.post(
+        f"{small_server}/api/v1/predict", content=chunks(), headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 413
+
+
+def test_odd_names_and_data_harm_nothing(small_server):
+    pictures = [{"name": "\ud800<script>", "data": "@@@"}, {"data": "data:image/png,abc"}, {"data": "é"}]
+    answer = httpx.post(
+        f"{small_server}/api/v1/predict",
+        content=json.dumps({"pictures": pictures}),
+        headers={"content-type": "application/json"},
+    )
+    assert answer.status_code in (200, 422)
+    assert (
+        answer.headers["content-type"] == "application/json" and answer.headers["x-content-type-options"] == "nosniff"
+    )
+
+
+def test_health_metrics_and_a_valid_openapi_document(small_server, portrait):
+    httpx.post(f"{small_server}/api/v1/predict", files={"files": portrait}, timeout=60)
+    assert httpx.get(f"{small_server}/health").json() == {"status": "ready"}
+    metrics = httpx.get(f"{small_server}/metrics").text
+    assert "facecheck_ready 1.0" in metrics and 'facecheck_answers_total{verdict="' in metrics
+    document = httpx.get(f"{small_server}/openapi.json").json()
+    validate(document)
+    assert set(document["paths"]) == {"/api/v1/predict", "/health", "/metrics"}
+
+
+def test_keys_password_rate_and_cors_by_option(checker, tmp_path):
+    settings = Settings(
+        auth=("ann", "secret"), api_keys=("k1", "k2"), rate=5, cors=("https://a.example",), feedback=tmp_path
+    )
+    with serving(settings, checker) as address, httpx.Client(base_url=address) as client:
+        assert client.get("/health").status_code == 200
+        for path in ("/", "/metrics", "/own/page.js", "/config"):
+            assert client.get(path).status_code == 401
+        assert client.get("/", auth=("ann", "secret")).status_code == 200
+        assert client.get("/", auth=("ann", "wrong")).status_code == 401
+        assert client.post("/api/v1/predict", auth=("ann", "secret")).status_code == 401
+        keyed = {"x-api-key": "k2", "origin": "https://a.example"}
+        answers = [client.post("/api/v1/predict", headers=keyed) for _ in range(6)]
+        assert [answer.status_code for answer in answers] == [415] * 5 + [429]
+        asked = {"origin": "https://a.example", "access-control-request-method": "POST"}
+        assert client.options("/api/v1/predict", headers=keyed | asked).status_code in (200, 401, 429)

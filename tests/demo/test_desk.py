@@ -1,0 +1,105 @@
+"""Every state that a visitor can be in ends in a sentence."""
+
+import base64
+import threading
+
+import pytest
+
+from demo import words
+from demo.desk import Desk
+from demo.objections import Objections
+from demo.pictures import Pictures
+from demo.service import BusyError, Service
+from demo.settings import Settings
+from facecheck.result import Verdict
+from tests.demo.conftest import in_a_thread
+
+
+@pytest.fixture
+def pictures():
+    return Pictures(1 << 24, 60)
+
+
+@pytest.fixture
+def desk(checker, pictures):
+    return Desk(Service(lambda: checker, 1, 1), pictures, Settings())
+
+
+def read(desk: Desk, ticket: str) -> list[tuple[str, bool]]:
+    async def all_of_it() -> list[tuple[str, bool]]:
+        return [step async for step in desk.check(ticket)]
+
+    return in_a_thread(all_of_it())
+
+
+@pytest.mark.parametrize(
+    ("ticket", "said"),
+    [
+        ("!nothing", words.NOTHING_CHOSEN),
+        ("!unsent", words.UNSENT),
+        ("!busy", words.BUSY),
+        ("!whatever<script>", words.UNSENT),
+        ("!too_large", words.too_large(20)),
+        ("guessed", words.GONE),
+    ],
+)
+def test_without_a_picture_there_is_a_sentence_and_no_verdict(desk, ticket, said):
+    ((html, judged),) = read(desk, ticket)
+    assert said[0] in html and not judged and "<script" not in html
+
+
+def test_while_the_model_loads_the_visitor_reads_so_and_then_the_verdict(checker, pictures, portrait):
+    loaded = threading.Event()
+    desk = Desk(Service(lambda: (loaded.wait(5), checker)[1], 1, 1), pictures, Settings())
+    ticket = pictures.put(portrait)
+    threading.Timer(0.3, loaded.set).start()
+    (first, _), (last, judged) = read(desk, ticket)
+    assert words.LOADING[0] in first and "data-verdict" in last and judged
+    assert pictures.get(ticket).prediction.verdict in set(Verdict)
+
+
+def test_busy_and_broken_are_said_politely(desk, pictures, portrait, monkeypatch, caplog):
+    def broken(*_: object) -> None:
+        raise RuntimeError("secret path /srv/app")
+
+    ticket = pictures.put(portrait)
+    _ = desk.service.checker
+    monkeypatch.setattr(desk.service, "judge", broken)
+    assert words.BROKEN[0] in read(desk, ticket)[-1][0] and "/srv" not in read(desk, ticket)[-1][0]
+    assert "could not be judged" in caplog.text
+
+    async def busy(_: object) -> None:
+        raise BusyError
+
+    monkeypatch.setattr(desk.service, "run", busy)
+    assert words.BUSY[0] in read(desk, ticket)[-1][0]
+
+
+def test_a_model_that_cannot_be_loaded_is_said_too(pictures, portrait):
+    def broken() -> None:
+        raise OSError("gone")
+
+    desk = Desk(Service(broken, 1, 1), pictures, Settings())
+    assert words.BROKEN[0] in read(desk, pictures.put(portrait))[-1][0]
+
+
+def test_a_data_url_gets_the_librarys_answer_and_rubbish_an_error(desk, portrait, checker):
+    url = "data:image/jpeg;base64," + base64.b64encode(portrait).decode()
+    assert in_a_thread(desk.check_picture(url))["p_fake"] == pytest.approx(checker.predict(portrait).p_fake, abs=1e-4)
+    for rubbish in ("", "data:image/png,%%%", "http://127.0.0.1/x.jpg", "/etc/passwd"):
+        answer = in_a_thread(desk.check_picture(rubbish))
+        assert answer["error"] and answer["verdict"] is None
+
+
+def test_only_true_consent_to_a_judged_picture_is_kept(desk, pictures, store, portrait):
+    objections, ticket = Objections(store, pictures), pictures.put(portrait)
+    for consent in (False, None, "yes", 1):
+        assert objections.send(ticket, "real", "", consent) == words.NO_CONSENT
+    assert objections.send(ticket, "real", "", True) == " ".join(words.GONE)
+    read(desk, ticket)
+    assert objections.send(ticket, None, "", True) == objections.send(ticket, "maybe", "", True) == words.NO_LABEL
+    assert objections.send("guessed", "real", "", True) == " ".join(words.GONE)
+    assert store.all() == []
+    receipt = objections.send(ticket, "real", "", True).partition("code is ")[2].partition(".")[0]
+    assert objections.delete("0000-0000-0000-0000") == words.NOT_FOUND
+    assert objections.delete(receipt) == words.DELETED and store.all() == []

@@ -1,0 +1,86 @@
+"""`python -m demo`: options become settings, and the server starts, offline, with a verdict soon after."""
+
+import importlib.util
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from click.testing import CliRunner, Result
+
+import demo.app
+from demo.__main__ import main
+from tests.demo.conftest import in_a_thread
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def settings(monkeypatch):
+    made = []
+    monkeypatch.setattr(demo.app, "create_app", made.append)
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
+    return made
+
+
+def test_options_become_settings(settings, tmp_path):
+    options = "--port 1234 --max-mb 5 --workers 1 --waiting 3 --rate 9 --auth ann:se:cret --api-key a --api-key b"
+    more = f"--cors https://a.example --framed-by https://b.example --feedback-dir {tmp_path} --feedback-mb 7"
+    result = CliRunner().invoke(main, [*options.split(), *more.split()])
+    assert result.exit_code == 0, result.output
+    (made,) = settings
+    assert (made.host, made.port, made.max_bytes, made.workers, made.waiting) == ("127.0.0.1", 1234, 5 << 20, 1, 3)
+    assert (made.auth, made.api_keys, made.rate) == (("ann", "se:cret"), ("a", "b"), 9)
+    assert (made.cors, made.framed_by) == (("https://a.example",), ("https://b.example",))
+    assert (made.feedback, made.feedback_mb) == (tmp_path, 7)
+
+
+def test_an_open_address_without_a_password_is_pointed_out(settings):
+    assert "--auth" in CliRunner().invoke(main, ["--host", "0.0.0.0"]).output
+    assert "--auth" not in CliRunner().invoke(main, []).output
+    assert CliRunner().invoke(main, ["--auth", "nonsense"]).exit_code == 2
+
+
+def test_agents_without_their_package_are_told_how_to_get_it(tmp_path, monkeypatch):
+    if importlib.util.find_spec("mcp"):
+        pytest.skip("gradio[mcp] is installed")
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
+    result = in_a_thread(_invoked(["--mcp", "--feedback-dir", str(tmp_path / "feedback")]))
+    assert result.exit_code == 1 and "gradio[mcp]" in result.output and "Traceback" not in result.output
+
+
+async def _invoked(options: list[str]) -> Result:
+    return CliRunner().invoke(main, options)
+
+
+def test_it_starts_and_answers(tmp_path, portrait):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "demo", "--port", port, "--feedback-dir", str(tmp_path / "feedback")]
+    environment = os.environ | {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            answer = _first_answer(f"http://127.0.0.1:{port}/api/v1/predict", portrait)
+        finally:
+            process.terminate()
+            said = process.communicate(timeout=30)[0]
+    assert answer["predictions"][0]["faces"] and answer["predictions"][0]["model"]["name"] == "facecheck-resnet50"
+    assert re.search(rf"http://127\.0\.0\.1:{port}", said)
+
+
+def _first_answer(url: str, picture: bytes) -> dict:
+    # Ten seconds on a quiet machine; others may use this one too.
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
+        try:
+            return httpx.post(url, files={"files": picture}, timeout=60, trust_env=False).json()
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise TimeoutError(url)

@@ -1,0 +1,132 @@
+"""A whole visit: objecting, leaving, the keyboard, a phone, the dark, the camera; on the real page in Chromium."""
+
+import gc
+import re
+
+import httpx
+import pytest
+from gradio.state_holder import StateHolder
+
+from demo.feedback.store import Store
+from tests.demo.visiting import STATE, VERDICT, check, opened
+
+
+def test_when_the_visitor_leaves_nothing_of_the_picture_stays(browser, server, portrait):
+    def remembered() -> list[str]:
+        holders = [one for one in gc.get_objects() if type(one) is StateHolder]
+        sessions = [session for holder in holders for session in holder.session_data.values()]
+        return [text for text in (str(session.config_values) for session in sessions) if "data:image/jpeg" in text]
+
+    def kept() -> str:
+        return re.search(r"^facecheck_kept_pictures (\S+)$", httpx.get(f"{server}/metrics").text, re.M)[1]
+
+    with opened(browser, server) as page:
+        before = kept()
+        check(page, portrait)
+        assert remembered() and kept() != before
+        page.goto("about:blank")
+        for _ in range(100):
+            if not remembered() and kept() == before:
+                break
+            page.wait_for_timeout(200)
+    assert not remembered() and kept() == before
+
+
+def object_to_it(page, consents: bool) -> str:
+    page.click("#rc-object button")
+    page.click("text=It was generated")
+    page.fill("#rc-object textarea", "<script>document.title='hacked'</script>")
+    if consents:
+        page.check("#rc-consent input")
+    page.click("#rc-object-send")
+    return page.wait_for_selector("#rc-object-answer p").inner_text()
+
+
+def test_an_objection_without_consent_keeps_nothing(page, portrait, feedback_folder):
+    before = len(Store(feedback_folder, 0).all())
+    check(page, portrait)
+    assert "nothing was kept" in object_to_it(page, consents=False)
+    assert len(Store(feedback_folder, 0).all()) == before
+
+
+def test_an_objection_with_consent_is_kept_and_deleted_by_its_receipt(page, portrait, feedback_folder):
+    store = Store(feedback_folder, 0)
+    check(page, portrait)
+    said = object_to_it(page, consents=True)
+    (receipt,) = [word.strip(".") for word in said.split() if word.count("-") == 3]
+    (kept,) = store.all()
+    assert (kept.label, kept.comment) == ("fake", "<script>document.title='hacked'</script>") and kept.path.is_file()
+    page.click("#rc-delete button")
+    page.fill("#rc-delete input, #rc-delete textarea", receipt)
+    page.click("#rc-delete-send")
+    assert page.wait_for_selector("#rc-delete-answer p").inner_text().startswith("Deleted")
+    assert store.all() == [] and not kept.path.exists()
+    assert page.title() == "Reality Check"
+
+
+def test_an_example_is_one_click(page):
+    page.click(".rc-example >> nth=0")
+    assert page.wait_for_selector(VERDICT)
+
+
+def test_the_keyboard_is_enough(page, portrait):
+    page.set_input_files("#rc-file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": portrait})
+    reached = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id"))
+        if reached[-1] == "rc-submit":
+            page.keyboard.press("Enter")
+            break
+    assert {"rc-theme", "rc-file", "rc-submit"} <= set(reached)
+    assert page.wait_for_selector(VERDICT)
+
+
+def test_dark_is_chosen_and_remembered(page):
+    def ground() -> str:
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    light = ground()
+    page.click("#rc-theme")
+    dark = ground()
+    assert dark != light and page.get_attribute("#rc-theme", "aria-pressed") == "true"
+    page.reload()
+    page.wait_for_selector("#rc-theme[aria-pressed=true]")
+    assert ground() == dark
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(browser, server, portrait):
+    with opened(browser, server, viewport={"width": 390, "height": 844}) as page:
+        check(page, portrait)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        for place in ("#rc-submit", ".rc-card", ".rc-picture svg"):
+            box = page.locator(place).first.bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+
+
+def test_the_camera_gives_a_picture_and_is_judged_live(browser, server):
+    with opened(browser, server, permissions=["camera"]) as page:
+        page.click("#rc-camera-on")
+        page.click("#rc-live-on")
+        page.wait_for_function("document.getElementById('rc-live').textContent.includes('frames a second')")
+        page.click("#rc-live-on")
+        page.click("#rc-shoot")
+        assert page.wait_for_selector(f"{VERDICT}, {STATE}")
+        assert page.evaluate("document.getElementById('rc-video').srcObject.getTracks()[0].readyState") == "ended"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(browser, server, axe, portrait, scheme):
+    with opened(browser, server, color_scheme=scheme) as page:
+        check(page, portrait)
+        page.click("#rc-object button")
+        page.click("#rc-delete button")
+        page.wait_for_timeout(500)
+        page.evaluate(axe)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    told = [
+        f"{one['id']}: {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert told == []

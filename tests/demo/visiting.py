@@ -1,0 +1,35 @@
+"""What a visitor of the page does."""
+
+from contextlib import contextmanager
+
+VERDICT = "#rc-result [data-verdict]"
+STATE = "#rc-result [data-state]:not([data-state=loading])"
+# A crowd takes seconds on a quiet machine; tests may share theirs with others.
+PATIENCE = 240_000
+
+
+@contextmanager
+def opened(browser, server, **options):
+    """A fresh visitor; fails on script errors and on any request to another host."""
+    context = browser.new_context(**options)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: problems.append(request.url) if is_foreign(request.url, server) else None)
+    page.goto(server)
+    page.wait_for_selector("#rc-file", state="attached")
+    yield page
+    context.close()
+    assert problems == []
+
+
+def is_foreign(url: str, server: str) -> bool:
+    return not url.startswith((server, "data:", "blob:"))
+
+
+def check(page, data: bytes, name: str = "photo.jpg", kind: str = "image/jpeg", expects: str = VERDICT):
+    """Choose a file, press the button, and return the element that the visitor reads then."""
+    page.set_input_files("#rc-file", {"name": name, "mimeType": kind, "buffer": data})
+    page.click("#rc-submit")
+    return page.wait_for_selector(expects)

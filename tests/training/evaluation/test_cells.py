@@ -1,0 +1,111 @@
+"""Errors counted by measurement agree with a direct count, and the intervals hold on faces from the same source."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from facecheck.models import save_model
+from training.__main__ import main
+from training.evaluation.cells import EDGES, error_cells, held_out, stable_and_not
+from training.evaluation.hardship import Judged, deliver, read_judged_faces
+from training.evaluation.metrics import wilson
+
+
+def drawn(count: int, seed: int) -> list[Judged]:
+    """Faces whose error falls with their size from 30 % to 2 %."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for index in range(count):
+        px, label = float(np.exp(rng.uniform(3, 5.5))), ("real", "fake")[index % 2]
+        wrong = int(rng.random() < (0.3 if px < 48 else 0.02))
+        found.append(
+            Judged(
+                f"{index}.jpg", label, str(index), label, 0.5, wrong, 0.4, 0.6, wrong, px, rng.uniform(0, 20),
+                rng.uniform(1, 3), 0.0, rng.uniform(0, 0.4),
+            )
+        )  # fmt: skip
+    return found
+
+
+def test_cells_are_a_direct_count():
+    judged = drawn(2000, 0)
+    cell = next(c for c in error_cells(judged) if c.measure == "face_px" and c.low == 32)
+    inside = [face for face in judged if 32 <= face.face_px < 48]
+    shares = [np.mean([f.wrong for f in inside if f.label == label]) for label in ("real", "fake")]
+    assert (cell.high, cell.faces) == (48, len(inside))
+    assert cell.error == pytest.approx(np.mean(shares))
+    even = [sum(f.label == label for f in inside) for label in ("real", "fake")]
+    assert np.allclose((cell.error_low, cell.error_high), wilson(cell.error * sum(even), sum(even)), atol=0.005)
+
+
+def test_every_face_has_one_cell_of_each_measurement():
+    judged = drawn(600, 1)
+    cells = error_cells(judged, smallest=40)
+    for measure in EDGES:
+        mine = [cell for cell in cells if cell.measure == measure]
+        assert sum(cell.faces for cell in mine) == len(judged)
+        assert all(sum(cell.holds(getattr(face, measure)) for cell in mine) == 1 for face in judged[:50])
+        assert all(min(_classes(judged, cell)) >= 40 for cell in mine)
+
+
+def _classes(judged, cell):
+    inside = [face.label for face in judged if cell.holds(getattr(face, cell.measure))]
+    return inside.count("real"), inside.count("fake")
+
+
+def test_duplicates_are_no_further_evidence():
+    judged = drawn(2000, 0)
+    tripled = judged * 3
+    once, thrice = error_cells(judged)[0], error_cells(tripled)[0]
+    assert thrice.faces == 3 * once.faces
+    assert (thrice.error_low, thrice.error_high) == pytest.approx((once.error_low, once.error_high))
+
+
+def test_intervals_hold_on_other_faces_of_the_same_kind_and_not_on_others():
+    cells = error_cells(drawn(3000, 2))
+    same = held_out(cells, drawn(3000, 3))
+    assert np.mean([h.holds for h in same]) > 0.75
+    worse = [dataclasses.replace(face, wrong=1) for face in drawn(3000, 3)]
+    assert not any(h.holds for h in held_out(cells, worse))
+    assert held_out(cells, drawn(40, 4)) == []
+
+
+def test_stability_parts():
+    parts = stable_and_not(drawn(2000, 5))
+    assert parts["stable"][1] == 1
+    assert parts["flips"][1] == 0
+
+
+def test_the_command_makes_the_table_and_goes_on(tiny_model, tmp_path, astronaut):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    lines = ["file,label,source,split,group,x0,y0,x1,y1,generator"]
+    for index in range(8):
+        split, label = ("val", "test")[index % 2], ("real", "fake")[index // 2 % 2]
+        Image.fromarray(astronaut[: 400 + index, 50:400]).save(folder / f"{index}.jpg")
+        lines.append(f"{index}.jpg,{label},s,{split},{index},120,60,280,250,")
+    (folder / "manifest.csv").write_text("\n".join(lines))
+    weights = save_model(tiny_model.network, tiny_model.config, tmp_path / "model")
+    arguments = ["errors", str(weights), str(folder), "--out", str(tmp_path / "out"), "--install", "--device", "cpu"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    table = json.loads(weights.with_suffix(".errors.json").read_text())
+    assert table["made_by"] == "python -m training errors tiny.safetensors DATA --split val"
+    assert len(read_judged_faces(tmp_path / "out" / "val.csv")) == 4
+    path = tmp_path / "out" / "test.csv"
+    whole = path.read_text()
+    assert all(face.low <= face.p_fake <= face.high for face in read_judged_faces(path))
+    path.write_text("".join(whole.splitlines(keepends=True)[:3]))  # A stopped run.
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    assert sorted(path.read_text().split()) == sorted(whole.split())
+
+
+def test_deliveries_depend_on_the_file_alone(astronaut):
+    sent = [deliver(astronaut, (120.0, 60.0, 280.0, 250.0), np.random.default_rng(5)) for _ in range(2)]
+    assert (sent[0][0] == sent[1][0]).all()
+    place = sent[0][1]
+    assert max(place[2:] - place[:2]) <= 191

@@ -1,0 +1,74 @@
+"""How often a model is wrong on faces like a given one: errors."""
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from facecheck.checker import FaceChecker
+from facecheck.errors import FacecheckError
+from facecheck.evidence.error_rates import ErrorTable
+from facecheck.models import DEFAULT_MODEL, find_weights, write_atomically
+from training.commands import FOLDER
+from training.data import FaceFile, read_manifest
+from training.evaluation.cells import HeldOut, error_cells, held_out, stable_and_not
+from training.evaluation.hardship import judge_delivered
+from training.evaluation.robustness import stratified
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("model")
+@click.argument("data", type=FOLDER)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="[default: evaluation/errors-NAME]")
+@click.option("--split", default="val", help="That the table is made from.")
+@click.option("--held-out", "other", default="test", help="That the table and the stability check are tried on.")
+@click.option("--faces", type=int, help="Of each split, evenly over sources.  [default: all]")
+@click.option("--install", is_flag=True, help="Write the table beside the weights too, where facecheck reads it.")
+@click.option("--device", default="auto")
+def errors(
+    model: str, data: Path, out: Path | None, split: str, other: str, faces: int | None, install: bool, device: str
+) -> None:
+    """Count the errors of MODEL by face size, sharpness, compression and pose, and try the table on other faces.
+
+    Each file is delivered once at a size and quality drawn by chance. A stopped run goes on where it was.
+    """
+    name = DEFAULT_MODEL if model == "default" else model
+    try:
+        weights = find_weights(name)
+        first, second = FaceChecker(name, device), FaceChecker(name, device, stability=True)
+        rows = read_manifest(data)
+    except (FacecheckError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    folder = out or Path("evaluation") / f"errors-{first.config.name}-{first.config.version}"
+    folder.mkdir(parents=True, exist_ok=True)
+    judged = judge_delivered(first, _chosen(rows, split, faces), data, folder / f"{split}.csv")
+    tried = judge_delivered(second, _chosen(rows, other, faces), data, folder / f"{other}.csv")
+    few = f" --faces {faces}" if faces else ""
+    command = f"python -m training errors {Path(model).name} DATA --split {split}{few}"
+    table = ErrorTable(first.config.sha256, command, error_cells(judged))
+    places = [folder / f"{first.config.name}.errors.json", *([weights.with_suffix(".errors.json")] if install else [])]
+    for place in places:
+        write_atomically(place, table.to_json().encode())
+    click.echo(_report(held_out(table.cells, tried), stable_and_not(tried), other))
+
+
+def _chosen(rows: Sequence[FaceFile], split: str, faces: int | None) -> list[FaceFile]:
+    """In an order by chance, so that a part of the work is a fair part."""
+    mine = [row for row in rows if row.split == split]
+    mine = stratified(mine, faces) if faces else mine
+    return sorted(mine, key=lambda row: zlib.crc32(row.path.name.encode()))
+
+
+def _report(tried: Sequence[HeldOut], stability: dict[str, tuple[int, float]], split: str) -> str:
+    lines = [
+        f"| measurement | range | error [95 %] | on split {split} | faces | inside |", "|---|---|---|---|---|---|",
+        *(
+            f"| {h.cell.measure} | {h.cell.range} | {h.cell.error:.1%} [{h.cell.error_low:.1%}, "
+            f"{h.cell.error_high:.1%}] of {h.cell.faces} | {h.error:.1%} | {h.faces} | {'yes' if h.holds else 'no'} |"
+            for h in tried
+        ),
+        "", f"{sum(h.holds for h in tried)} of {len(tried)} cells hold.", "",
+        *(f"{name}: {faces} faces, balanced accuracy {right:.3f}" for name, (faces, right) in stability.items()),
+    ]  # fmt: skip
+    return "\n".join(lines)
