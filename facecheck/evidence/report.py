@@ -90,7 +90,8 @@ def _deciding(found: "Explanation") -> str:
     numbers = [str(number) for number, face in enumerate(answer.faces, start=1) if face.verdict == answer.verdict]
     if len(answer.faces) < 2 or len(numbers) == len(answer.faces):
         return ""
-    return f"<p class=small>Decided by face {', '.join(numbers)} of {len(answer.faces)}; the score is the highest of them all.</p>"
+    decided = f"Decided by face {', '.join(numbers)} of {len(answer.faces)}"
+    return f"<p class=small>{decided}; the score is the highest of them all.</p>"
 
 
 def _score(p_fake: float) -> str:
