@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from facecheck.calibration import verdict
 from facecheck.evidence.error_rates import ErrorCell
@@ -59,7 +59,7 @@ def held_out(cells: Sequence[ErrorCell], judged: Sequence[Judged], smallest: int
     """Each cell on other faces; cells with fewer than `smallest` groups of a class there are left out."""
     found = []
     for cell in cells:
-        inside = [face for face in judged if cell.holds(asdict(face))]
+        inside = [face for face in judged if cell.holds(vars(face))]
         if min(_groups(inside)) >= smallest:
             error = _balanced_error(inside)
             found.append(HeldOut(cell, len(inside), error, cell.error_low <= error <= cell.error_high))
@@ -67,7 +67,7 @@ def held_out(cells: Sequence[ErrorCell], judged: Sequence[Judged], smallest: int
 
 
 def stable_and_not(judged: Sequence[Judged], config: ModelConfig) -> list[Part]:
-    """Faces whose answer survives delivery and faces whose answer flips: all, and those that nothing else makes unclear."""
+    """Faces whose answer survives delivery and whose answer flips: all, and those that nothing else makes unclear."""
     answered = [face for face in judged if _answered(face, config)]
     parts = {
         "all, stable": [face for face in judged if not face.flips],
@@ -94,7 +94,7 @@ def _of_measure(judged: Sequence[Judged], measure: str, smallest: int) -> list[E
     for low, high in itertools.pairwise((*edges, None)):
         assert low is not None
         probe = ErrorCell(measure, low, high, 0, 0.0, 0.0, 0.0)
-        inside = [face for face in judged if probe.holds(asdict(face))]
+        inside = [face for face in judged if probe.holds(vars(face))]
         real, fake = _groups(inside)
         if min(real, fake) == 0:
             continue

@@ -48,12 +48,12 @@ def test_every_face_has_one_cell_of_each_measurement():
     for measure in EDGES:
         mine = [cell for cell in cells if cell.measure == measure]
         assert sum(cell.faces for cell in mine) == len(judged)
-        assert all(sum(cell.holds(dataclasses.asdict(face)) for cell in mine) == 1 for face in judged[:50])
+        assert all(sum(cell.holds(vars(face)) for cell in mine) == 1 for face in judged[:50])
         assert all(min(_classes(judged, cell)) >= 40 for cell in mine)
 
 
 def _classes(judged, cell):
-    inside = [face.label for face in judged if cell.holds(dataclasses.asdict(face))]
+    inside = [face.label for face in judged if cell.holds(vars(face))]
     return inside.count("real"), inside.count("fake")
 
 
