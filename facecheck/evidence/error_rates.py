@@ -99,11 +99,11 @@ class ErrorTable:
         return tuple(sorted(inside, key=lambda cell: (cell.measure != "face_px", -cell.error)))
 
     def expected(self, measurements: Mapping[str, float]) -> ErrorCell | None:
-        """The cell to state: that of the size, unless another measurement is worse by more than its interval."""
+        """The cell to state: that of the size, unless the whole interval of another measurement is worse."""
         cells = self.of(measurements)
         if not cells:
             return None
-        return next((cell for cell in cells[1:] if cell.error_low > cells[0].error), cells[0])
+        return next((cell for cell in cells[1:] if cell.error_low > cells[0].error_high), cells[0])
 
     def to_json(self) -> str:
         """The table as JSON text."""
