@@ -61,13 +61,16 @@ def _chosen(rows: Sequence[FaceFile], split: str, faces: int | None) -> list[Fac
 
 
 def _report(tried: Sequence[HeldOut], stability: Sequence[Part], split: str) -> str:
-    head = f"| measurement | range | face, px | error [95 %] | on split {split} | faces | inside |"
-    lines = [head, "|---|---|---|---|---|---|---|"]
+    head = f"| measurement | range | face, px | error [95 %] | on split {split} | faces | inside | agrees |"
+    lines = [head, "|---|---|---|---|---|---|---|---|"]
     for h in tried:
         cell, sizes = h.cell, f"{h.cell.from_px:g} to {h.cell.to_px or 'any'}"
         stated = f"{cell.error:.1%} [{cell.error_low:.1%}, {cell.error_high:.1%}] of {cell.faces}"
-        inside = "yes" if h.holds else "no"
-        lines.append(f"| {cell.measure} | {cell.range} | {sizes} | {stated} | {h.error:.1%} | {h.faces} | {inside} |")
-    lines += ["", f"{sum(h.holds for h in tried)} of {len(tried)} cells hold.", ""]
+        inside, agrees = ("yes" if good else "no" for good in (h.inside, h.agrees))
+        lines.append(
+            f"| {cell.measure} | {cell.range} | {sizes} | {stated} | {h.error:.1%} | {h.faces} | {inside} | {agrees} |"
+        )
+    inside, agree = sum(h.inside for h in tried), sum(h.agrees for h in tried)
+    lines += ["", f"Of {len(tried)} cells {inside} are inside their interval and {agree} agree.", ""]
     lines += ["| answer | faces | right | balanced |", "|---|---|---|---|"]
     return "\n".join([*lines, *(f"| {p.name} | {p.faces} | {p.accuracy:.1%} | {p.balanced:.1%} |" for p in stability)])
