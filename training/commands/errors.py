@@ -70,7 +70,7 @@ def _report(tried: Sequence[HeldOut], stability: Sequence[Part], split: str) -> 
         lines.append(
             f"| {cell.measure} | {cell.range} | {sizes} | {stated} | {h.error:.1%} | {h.faces} | {inside} | {agrees} |"
         )
-    inside, agree = sum(h.inside for h in tried), sum(h.agrees for h in tried)
-    lines += ["", f"Of {len(tried)} cells {inside} are inside their interval and {agree} agree.", ""]
+    held, agree = sum(h.inside for h in tried), sum(h.agrees for h in tried)
+    lines += ["", f"Of {len(tried)} cells {held} are inside their interval and {agree} agree.", ""]
     lines += ["| answer | faces | right | balanced |", "|---|---|---|---|"]
     return "\n".join([*lines, *(f"| {p.name} | {p.faces} | {p.accuracy:.1%} | {p.balanced:.1%} |" for p in stability)])

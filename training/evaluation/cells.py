@@ -77,7 +77,7 @@ def held_out(cells: Sequence[ErrorCell], judged: Sequence[Judged], smallest: int
 def _agree(cell: ErrorCell, error: float, faces: int) -> bool:
     pooled = (cell.error * cell.faces + error * faces) / (cell.faces + faces)
     spread = (pooled * (1 - pooled) * (1 / cell.faces + 1 / faces)) ** 0.5
-    return abs(cell.error - error) <= NORMAL_97_5 * spread
+    return bool(abs(cell.error - error) <= NORMAL_97_5 * spread)
 
 
 def stable_and_not(judged: Sequence[Judged], config: ModelConfig) -> list[Part]:
