@@ -51,7 +51,7 @@ class FaceChecker:
             this share of photographed faces is; where the model's own threshold accuses or doubts and the budget does
             not, it is `uncertain` ("borderline"). None: the model's own threshold.
         stability: also score each face as it looks after it was saved and resized again; a verdict that flips becomes
-            `uncertain` ("unstable"). Takes up to twice the time.
+            `uncertain` ("unstable"). Three more looks at each face.
 
     Attributes:
         config: what stands beside the weights.
@@ -201,7 +201,7 @@ class FaceChecker:
             reasons=reasons,
             stability=stable,
             measurements=measurements,
-            expected_error=next(iter(self.errors.of(measurements)), None),
+            expected_error=self.errors.expected(measurements),
         )
 
     def _adapted(self, max_fpr: float | None, stability: bool | None) -> Self:

@@ -79,8 +79,8 @@ class Face:
         reasons: why it is uncertain: face_too_small, blurred, heavy_compression, partial, borderline, unstable.
         stability: what delivery does to the score; None where it was not asked for.
         measurements: size, sharpness and so on, by the names of `facecheck.quality.Quality`.
-        expected_error: how often the model is wrong on faces like this one, by the least favourable of the
-            measurements; None where the model has no table of that.
+        expected_error: how often the model is wrong on faces of this size, or with another measurement that is
+            worse; None where the model has no table of that.
     """
 
     box: Box

@@ -24,6 +24,7 @@ class ErrorCell:
     Attributes:
         measure: name of the measurement, as in `facecheck.quality.Quality`.
         low, high: the range, low included; high is None where it is open.
+        from_px, to_px: only faces of this size were counted, for small faces are blurred ones too.
         faces: on which it was measured.
         error: mean of the shares of photographs called fake and of generated faces called real; error_low to
             error_high: 95 % interval (Wilson 1927).
@@ -36,22 +37,27 @@ class ErrorCell:
     error: float
     error_low: float
     error_high: float
+    from_px: float = 0.0
+    to_px: float | None = None
 
-    def holds(self, value: float) -> bool:
-        """Whether a measurement lies in the range."""
-        return self.low <= value and (self.high is None or value < self.high)
+    def holds(self, measurements: Mapping[str, float]) -> bool:
+        """Whether a face lies in the range and has the size."""
+        if self.measure not in measurements or "face_px" not in measurements:
+            return False
+        size = _within(measurements["face_px"], self.from_px, self.to_px)
+        return size and _within(measurements[self.measure], self.low, self.high)
 
     @property
     def range(self) -> str:
         """The range in words."""
-        if self.high is None:
-            return f"at least {self.low:g}"
-        return f"less than {self.high:g}" if self.low == 0 else f"{self.low:g} to {self.high:g}"
+        return _range(self.low, self.high)
 
     @property
     def meaning(self) -> str:
         """The sentence that people read."""
         like = _LIKE.get(self.measure, f"with {self.measure} {self.range}").format(range=self.range)
+        if self.from_px or self.to_px is not None:
+            like = f"of {_range(self.from_px, self.to_px)} pixels, {like},"
         most = f"1 in {max(round(1 / self.error_high), 1)}"
         if self.error == 0:
             return f"On {self.faces} faces {like} the model made no error; with others up to {most} is possible."
@@ -62,6 +68,16 @@ class ErrorCell:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The cell that `dataclasses.asdict` wrote."""
         return cls(**values)
+
+
+def _within(value: float, low: float, high: float | None) -> bool:
+    return low <= value and (high is None or value < high)
+
+
+def _range(low: float, high: float | None) -> str:
+    if high is None:
+        return f"at least {low:g}"
+    return f"less than {high:g}" if low == 0 else f"{low:g} to {high:g}"
 
 
 @dataclass(frozen=True)
@@ -78,9 +94,16 @@ class ErrorTable:
     cells: tuple[ErrorCell, ...] = ()
 
     def of(self, measurements: Mapping[str, float]) -> tuple[ErrorCell, ...]:
-        """The cell of each measurement, the worst first."""
-        inside = [c for c in self.cells if c.measure in measurements and c.holds(measurements[c.measure])]
-        return tuple(sorted(inside, key=lambda cell: -cell.error))
+        """The cells that a face lies in: that of its size first, then the others, the worst first."""
+        inside = [cell for cell in self.cells if cell.holds(measurements)]
+        return tuple(sorted(inside, key=lambda cell: (cell.measure != "face_px", -cell.error)))
+
+    def expected(self, measurements: Mapping[str, float]) -> ErrorCell | None:
+        """The cell to state: that of the size, unless the whole interval of another measurement is worse."""
+        cells = self.of(measurements)
+        if not cells:
+            return None
+        return next((cell for cell in cells[1:] if cell.error_low > cells[0].error_high), cells[0])
 
     def to_json(self) -> str:
         """The table as JSON text."""

@@ -132,4 +132,5 @@ def _windows(side: int) -> npt.NDArray[np.bool_]:
 
 def _scaled(maps: Floats) -> Floats:
     highest = maps.reshape(len(maps), -1).max(axis=1)[:, None, None]
-    return np.clip(np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0), 0, 1).astype(np.float32)
+    scaled = np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0)
+    return np.asarray(np.clip(scaled, 0, 1), dtype=np.float32)

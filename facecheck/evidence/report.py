@@ -90,7 +90,8 @@ def _deciding(found: "Explanation") -> str:
     numbers = [str(number) for number, face in enumerate(answer.faces, start=1) if face.verdict == answer.verdict]
     if len(answer.faces) < 2 or len(numbers) == len(answer.faces):
         return ""
-    return f"<p class=small>Decided by face {', '.join(numbers)} of {len(answer.faces)}; the score is the highest of them all.</p>"
+    decided = f"Decided by face {', '.join(numbers)} of {len(answer.faces)}"
+    return f"<p class=small>{decided}; the score is the highest of them all.</p>"
 
 
 def _score(p_fake: float) -> str:
@@ -141,12 +142,12 @@ def _face(number: int, seen: "FaceEvidence", threshold: float) -> str:
     figures += [_figure(heat.on(seen.pixels), wording.HEAT_MAPS[heat.method]) for heat in seen.heat_maps]
     stability = face.stability
     stable = f"<p>{escape(stability.meaning.capitalize())}.</p>" if stability else ""
-    expected = _paragraphs([face.expected_error.meaning]) if face.expected_error else ""
+    expected = _paragraphs([face.expected_error.meaning, wording.ALL_SCORES]) if face.expected_error else ""
     low, high = (stability.low, stability.high) if stability else (face.p_fake, face.p_fake)
     rows = {"Size": f"{face.size_px:.0f} pixels", "Detector": f"{face.confidence:.0%} sure that it is a face"}
     if stability:
-        each = zip(stability.deliveries, stability.p_fake, strict=True)
-        rows |= {f"After {name}": f"{score:.2f}" for name, score in each}
+        each = zip(stability.p_fake, stability.deliveries, strict=True)
+        rows["Saved or resized again"] = ", ".join(f"{score:.2f} ({name})" for score, name in each)
     return (
         f"<section class='panel face {face.verdict}'><div class=maps>{''.join(figures)}</div><div>"
         f"<h3>Face {number}: <strong>{wording.HEADLINES[face.verdict]}</strong></h3>{_reasons(face.reasons)}"

@@ -28,7 +28,7 @@ class Delivery:
 
 
 DELIVERIES = (Delivery(1.0, 75), Delivery(1.0, 45), Delivery(0.5, 75))
-"""What websites and messengers do; few, so that all of them cost no more than finding and scoring the face once."""
+"""What websites and messengers do; few, because each costs one more look at the face."""
 
 
 def delivered(picture: Pixels, box: npt.ArrayLike, size: int, margin: float) -> Pixels:

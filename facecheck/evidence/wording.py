@@ -32,6 +32,7 @@ HEAT_MAPS = {
     "grad-cam": "Grad-CAM: bright places speak most for the answer, by the network's own features.",
     "occlusion": "Occlusion: bright places change the score most when they are blurred away.",
 }
+ALL_SCORES = "That counts faces of all scores together, photographs and generated ones alike."
 HEAT_MAP_CAUTION = (
     "Heat maps show where the score comes from. They do not show what is wrong with a face, and they prove nothing: "
     "a map is as bright for a wrong answer as for a right one."

@@ -12,7 +12,7 @@ from facecheck.evidence.error_rates import ErrorTable
 from facecheck.models import DEFAULT_MODEL, find_weights, write_atomically
 from training.commands import FOLDER
 from training.data import FaceFile, read_manifest
-from training.evaluation.cells import HeldOut, error_cells, held_out, stable_and_not
+from training.evaluation.cells import HeldOut, Part, error_cells, held_out, stable_and_not
 from training.evaluation.hardship import judge_delivered
 from training.evaluation.robustness import stratified
 
@@ -50,7 +50,7 @@ def errors(
     places = [folder / f"{first.config.name}.errors.json", *([weights.with_suffix(".errors.json")] if install else [])]
     for place in places:
         write_atomically(place, table.to_json().encode())
-    click.echo(_report(held_out(table.cells, tried), stable_and_not(tried), other))
+    click.echo(_report(held_out(table.cells, tried), stable_and_not(tried, first.config), other))
 
 
 def _chosen(rows: Sequence[FaceFile], split: str, faces: int | None) -> list[FaceFile]:
@@ -60,15 +60,17 @@ def _chosen(rows: Sequence[FaceFile], split: str, faces: int | None) -> list[Fac
     return sorted(mine, key=lambda row: zlib.crc32(row.path.name.encode()))
 
 
-def _report(tried: Sequence[HeldOut], stability: dict[str, tuple[int, float]], split: str) -> str:
-    lines = [
-        f"| measurement | range | error [95 %] | on split {split} | faces | inside |", "|---|---|---|---|---|---|",
-        *(
-            f"| {h.cell.measure} | {h.cell.range} | {h.cell.error:.1%} [{h.cell.error_low:.1%}, "
-            f"{h.cell.error_high:.1%}] of {h.cell.faces} | {h.error:.1%} | {h.faces} | {'yes' if h.holds else 'no'} |"
-            for h in tried
-        ),
-        "", f"{sum(h.holds for h in tried)} of {len(tried)} cells hold.", "",
-        *(f"{name}: {faces} faces, balanced accuracy {right:.3f}" for name, (faces, right) in stability.items()),
-    ]  # fmt: skip
-    return "\n".join(lines)
+def _report(tried: Sequence[HeldOut], stability: Sequence[Part], split: str) -> str:
+    head = f"| measurement | range | face, px | error [95 %] | on split {split} | faces | inside | agrees |"
+    lines = [head, "|---|---|---|---|---|---|---|---|"]
+    for h in tried:
+        cell, sizes = h.cell, f"{h.cell.from_px:g} to {h.cell.to_px or 'any'}"
+        stated = f"{cell.error:.1%} [{cell.error_low:.1%}, {cell.error_high:.1%}] of {cell.faces}"
+        inside, agrees = ("yes" if good else "no" for good in (h.inside, h.agrees))
+        lines.append(
+            f"| {cell.measure} | {cell.range} | {sizes} | {stated} | {h.error:.1%} | {h.faces} | {inside} | {agrees} |"
+        )
+    held, agree = sum(h.inside for h in tried), sum(h.agrees for h in tried)
+    lines += ["", f"Of {len(tried)} cells {held} are inside their interval and {agree} agree.", ""]
+    lines += ["| answer | faces | right | balanced |", "|---|---|---|---|"]
+    return "\n".join([*lines, *(f"| {p.name} | {p.faces} | {p.accuracy:.1%} | {p.balanced:.1%} |" for p in stability)])

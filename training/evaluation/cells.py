@@ -2,11 +2,15 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from facecheck.calibration import verdict
 from facecheck.evidence.error_rates import ErrorCell
+from facecheck.models import ModelConfig
+from facecheck.quality import Quality
+from facecheck.result import Verdict
 from training.evaluation.hardship import Judged
-from training.evaluation.metrics import wilson
+from training.evaluation.metrics import NORMAL_97_5, wilson
 
 EDGES: dict[str, tuple[float, ...]] = {
     "face_px": (0, 24, 32, 48, 64, 96, 128, 192),
@@ -14,40 +18,88 @@ EDGES: dict[str, tuple[float, ...]] = {
     "blockiness": (0, 1.2, 1.5, 2, 2.5, 3.5),
     "turned": (0, 0.1, 0.2, 0.35),
 }
+SIZE_BANDS: tuple[tuple[float, float | None], ...] = ((0.0, 64.0), (64.0, None))
+"""The other measurements are counted within each, because small faces are blurred ones too."""
 SMALLEST_CELL = 30
 """Groups of each class; ranges with fewer are joined with the next."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A cell on faces that it was not made from. `holds`: whether their error lies inside the cell's interval."""
+    """A cell on faces that it was not made from.
+
+    Attributes:
+        inside: whether their error lies inside the cell's interval. Even of a true table a fifth of the cells fails
+            this, for the error on the held-out faces is an estimate too.
+        agrees: whether both errors could be one, by the two-proportion test at 5 %.
+    """
 
     cell: ErrorCell
     faces: int
     error: float
-    holds: bool
+    inside: bool
+    agrees: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """Accuracy of forced answers on some faces; balanced: the mean over both classes."""
+
+    name: str
+    faces: int
+    accuracy: float
+    balanced: float
 
 
 def error_cells(judged: Sequence[Judged], smallest: int = SMALLEST_CELL) -> tuple[ErrorCell, ...]:
-    """The cells of every measurement in `EDGES`."""
-    return tuple(cell for measure in EDGES for cell in _of_measure(judged, measure, smallest))
+    """The cells of every measurement in `EDGES`: of the size over all faces, of the others within each size band."""
+    cells = _of_measure(judged, "face_px", smallest)
+    for low, high in SIZE_BANDS:
+        band = [face for face in judged if low <= face.face_px and (high is None or face.face_px < high)]
+        for measure in EDGES:
+            if measure != "face_px" and min(_groups(band)) >= smallest:
+                cells += [replace(c, from_px=low, to_px=high) for c in _of_measure(band, measure, smallest)]
+    return tuple(cells)
 
 
 def held_out(cells: Sequence[ErrorCell], judged: Sequence[Judged], smallest: int = SMALLEST_CELL) -> list[HeldOut]:
     """Each cell on other faces; cells with fewer than `smallest` groups of a class there are left out."""
     found = []
     for cell in cells:
-        inside = [face for face in judged if cell.holds(getattr(face, cell.measure))]
+        inside = [face for face in judged if cell.holds(vars(face))]
         if min(_groups(inside)) >= smallest:
             error = _balanced_error(inside)
-            found.append(HeldOut(cell, len(inside), error, cell.error_low <= error <= cell.error_high))
+            within = cell.error_low <= error <= cell.error_high
+            found.append(HeldOut(cell, len(inside), error, within, _agree(cell, error, len(inside))))
     return found
 
 
-def stable_and_not(judged: Sequence[Judged]) -> dict[str, tuple[int, float]]:
-    """Number of faces, and accuracy of the answers given (no uncertain ones but for flipping), by stability."""
-    parts = {"stable": [f for f in judged if not f.flips], "flips": [f for f in judged if f.flips]}
-    return {name: (len(faces), 1 - _balanced_error(faces)) for name, faces in parts.items() if min(_groups(faces))}
+def _agree(cell: ErrorCell, error: float, faces: int) -> bool:
+    pooled = (cell.error * cell.faces + error * faces) / (cell.faces + faces)
+    spread = (pooled * (1 - pooled) * (1 / cell.faces + 1 / faces)) ** 0.5
+    return bool(abs(cell.error - error) <= NORMAL_97_5 * spread)
+
+
+def stable_and_not(judged: Sequence[Judged], config: ModelConfig) -> list[Part]:
+    """Faces whose answer survives delivery and whose answer flips: all, and those that nothing else makes unclear."""
+    answered = [face for face in judged if _answered(face, config)]
+    parts = {
+        "all, stable": [face for face in judged if not face.flips],
+        "all, flips": [face for face in judged if face.flips],
+        "answered, stable": [face for face in answered if not face.flips],
+        "answered, flips": [face for face in answered if face.flips],
+    }
+    return [
+        Part(name, len(faces), 1 - sum(face.wrong for face in faces) / len(faces), 1 - _balanced_error(faces))
+        for name, faces in parts.items()
+        if min(_groups(faces))
+    ]
+
+
+def _answered(face: Judged, config: ModelConfig) -> bool:
+    """Whether the face is good enough to be judged, and its score not too near to the threshold."""
+    measured = Quality(face.face_px, face.sharpness, face.blockiness, face.outside, face.turned)
+    return not measured.reasons(config.limits) and verdict(face.p_fake, config.decision) != Verdict.UNCERTAIN
 
 
 def _of_measure(judged: Sequence[Judged], measure: str, smallest: int) -> list[ErrorCell]:
@@ -56,7 +108,7 @@ def _of_measure(judged: Sequence[Judged], measure: str, smallest: int) -> list[E
     for low, high in itertools.pairwise((*edges, None)):
         assert low is not None
         probe = ErrorCell(measure, low, high, 0, 0.0, 0.0, 0.0)
-        inside = [face for face in judged if probe.holds(getattr(face, measure))]
+        inside = [face for face in judged if probe.holds(vars(face))]
         real, fake = _groups(inside)
         if min(real, fake) == 0:
             continue

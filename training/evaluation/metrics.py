@@ -135,7 +135,7 @@ def rate(name: str, hits: Bools) -> Rate:
     return Rate(name, len(hits), float(hits.mean()), *wilson(int(hits.sum()), len(hits)))
 
 
-def wilson(hits: int, count: int) -> tuple[float, float]:
+def wilson(hits: float, count: float) -> tuple[float, float]:
     """95 % score interval of a share (Wilson 1927): honest for small counts and for shares near 0 and 1."""
     share, z2 = hits / count, NORMAL_97_5**2
     centre = (share + z2 / (2 * count)) / (1 + z2 / count)

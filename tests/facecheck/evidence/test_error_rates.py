@@ -18,9 +18,22 @@ BLURRED = ErrorCell("sharpness", 0, 1000, 100, 0.25, 0.2, 0.3)
 
 def test_the_cell_of_a_measurement_is_found():
     table = ErrorTable("", "", (SMALL, LARGE, BLURRED))
-    assert table.of({"face_px": 31.9, "sharpness": 5}) == (BLURRED, SMALL)
+    assert table.of({"face_px": 31.9, "sharpness": 5}) == (SMALL, BLURRED)
     assert table.of({"face_px": 32}) == (LARGE,)
-    assert table.of({"sharpness": 5000, "unknown": 1}) == ()
+    assert table.of({"face_px": 33, "sharpness": 5000, "unknown": 1}) == (LARGE,)
+    assert table.of({"sharpness": 5}) == ()
+
+
+def test_the_size_is_stated_unless_something_else_is_measurably_worse():
+    worse = ErrorCell("turned", 0.2, None, 90, 0.18, 0.12, 0.26, from_px=32)
+    vague = replace(worse, error_low=0.02)
+    frontal, turned = {"face_px": 90.0, "turned": 0.0}, {"face_px": 90.0, "turned": 0.4}
+    assert ErrorTable("", "", (SMALL, LARGE, worse)).expected(frontal) == LARGE
+    assert ErrorTable("", "", (SMALL, LARGE, worse)).expected(turned) == worse
+    assert ErrorTable("", "", (SMALL, LARGE, vague)).expected(turned) == LARGE
+    assert ErrorTable("", "", (SMALL, worse)).expected({"face_px": 20.0, "turned": 0.4}) == SMALL
+    assert ErrorTable().expected(turned) is None
+    assert worse.meaning.startswith("On faces of at least 32 pixels, turned to the side as far as this one, the model")
 
 
 def test_the_sentence():

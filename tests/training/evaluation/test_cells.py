@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from facecheck.models import save_model
+from facecheck.models import Limits, ModelConfig, save_model
 from training.__main__ import main
 from training.evaluation.cells import EDGES, error_cells, held_out, stable_and_not
 from training.evaluation.hardship import Judged, deliver, read_judged_faces
@@ -48,12 +48,12 @@ def test_every_face_has_one_cell_of_each_measurement():
     for measure in EDGES:
         mine = [cell for cell in cells if cell.measure == measure]
         assert sum(cell.faces for cell in mine) == len(judged)
-        assert all(sum(cell.holds(getattr(face, measure)) for cell in mine) == 1 for face in judged[:50])
+        assert all(sum(cell.holds(vars(face)) for cell in mine) == 1 for face in judged[:50])
         assert all(min(_classes(judged, cell)) >= 40 for cell in mine)
 
 
 def _classes(judged, cell):
-    inside = [face.label for face in judged if cell.holds(getattr(face, cell.measure))]
+    inside = [face.label for face in judged if cell.holds(vars(face))]
     return inside.count("real"), inside.count("fake")
 
 
@@ -68,16 +68,21 @@ def test_duplicates_are_no_further_evidence():
 def test_intervals_hold_on_other_faces_of_the_same_kind_and_not_on_others():
     cells = error_cells(drawn(3000, 2))
     same = held_out(cells, drawn(3000, 3))
-    assert np.mean([h.holds for h in same]) > 0.75
+    assert np.mean([h.inside for h in same]) > 0.75
+    assert np.mean([h.agrees for h in same]) > 0.9
     worse = [dataclasses.replace(face, wrong=1) for face in drawn(3000, 3)]
-    assert not any(h.holds for h in held_out(cells, worse))
+    assert not any(h.inside or h.agrees for h in held_out(cells, worse))
     assert held_out(cells, drawn(40, 4)) == []
 
 
 def test_stability_parts():
-    parts = stable_and_not(drawn(2000, 5))
-    assert parts["stable"][1] == 1
-    assert parts["flips"][1] == 0
+    judged = drawn(2000, 5)
+    config = ModelConfig("m", "1", limits=Limits(min_face_px=48))
+    parts = {part.name: part for part in stable_and_not(judged, config)}
+    assert parts["all, stable"].accuracy == parts["answered, stable"].balanced == 1
+    assert parts["all, flips"].balanced == parts["answered, flips"].accuracy == 0
+    assert parts["all, flips"].faces == sum(face.wrong for face in judged)
+    assert parts["answered, flips"].faces == sum(face.wrong for face in judged if face.face_px >= 48)
 
 
 def test_the_command_makes_the_table_and_goes_on(tiny_model, tmp_path, astronaut):
