@@ -15,12 +15,9 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-from PIL import Image
-
-pytest.importorskip("gradio", reason="needs the demo extra")
-
 import uvicorn
 from fastapi import FastAPI
+from PIL import Image
 
 from demo.app import create_app
 from demo.feedback.store import Store

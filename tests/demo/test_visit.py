@@ -2,12 +2,17 @@
 
 import gc
 import re
+import time
+from contextlib import ExitStack
 
 import httpx
 import pytest
 from gradio.state_holder import StateHolder
 
 from demo.feedback.store import Store
+from demo.settings import Settings
+from facecheck.checker import FaceChecker
+from tests.demo.conftest import serving
 from tests.demo.visiting import STATE, VERDICT, check, opened
 
 
@@ -130,3 +135,30 @@ def test_axe_finds_no_serious_violation(browser, server, axe, portrait, scheme):
         if one["impact"] in ("serious", "critical")
     ]
     assert told == []
+
+
+class SlowChecker:
+    """A checker on a very slow computer."""
+
+    def __init__(self, checker: FaceChecker) -> None:
+        self._checker = checker
+
+    def __getattr__(self, name: str):
+        return getattr(self._checker, name)
+
+    def predict(self, pixels, **options):
+        time.sleep(0 if max(pixels.shape) <= 64 else 6)  # The service warms up with 64 pixels.
+        return self._checker.predict(pixels, **options)
+
+
+def test_whoever_has_to_wait_sees_their_place_and_too_many_are_asked_to_come_back(browser, checker, portrait, tmp_path):
+    settings = Settings(workers=1, waiting=1, feedback=tmp_path)
+    with serving(settings, SlowChecker(checker)) as address, ExitStack() as stack:
+        first, second, third = (stack.enter_context(opened(browser, address)) for _ in range(3))
+        for page in (first, second, third):
+            page.set_input_files("#rc-file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": portrait})
+            page.click("#rc-submit")
+            page.wait_for_timeout(500)
+        assert "queue" in second.wait_for_selector("#rc-result :text-matches('queue', 'i')").inner_text().lower()
+        assert third.wait_for_selector(":text-matches('currently busy|many people', 'i')")
+        assert first.wait_for_selector(VERDICT) and second.wait_for_selector(VERDICT)
