@@ -47,8 +47,9 @@ class Index:
         values = (os.fsencode(file.path), known.place, file.size, file.mtime_ns, known.fits, known.verdict)
         with self._lock:
             self._database.execute(
-                "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT (path) DO UPDATE SET "
-                "place = excluded.place, size = excluded.size, mtime_ns = excluded.mtime_ns, fits = excluded.fits, verdict = excluded.verdict",
+                "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, 0) "
+                "ON CONFLICT (path) DO UPDATE SET place = excluded.place, size = excluded.size, "
+                "mtime_ns = excluded.mtime_ns, fits = excluded.fits, verdict = excluded.verdict",
                 values,
             )
 

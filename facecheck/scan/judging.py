@@ -27,7 +27,8 @@ class Read:
         """Area of the decoded picture; 0 without one."""
         if self.opened is None or self.opened.pixels is None:
             return 0
-        return self.opened.pixels.shape[0] * self.opened.pixels.shape[1]
+        height, width, _ = self.opened.pixels.shape
+        return int(height * width)
 
 
 class Judge:

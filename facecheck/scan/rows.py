@@ -89,7 +89,7 @@ def row_of(candidate: Candidate, prediction: Prediction, sha256: str | None, cli
     values = prediction.to_dict()
     del values["source"]
     width, height = values.pop("size") or (None, None)
-    file = {"path": candidate.path, "kind": CLIP if clip else PICTURE}
+    file: Row = {"path": candidate.path, "kind": CLIP if clip else PICTURE}
     file |= {"size": candidate.size, "mtime_ns": candidate.mtime_ns, "sha256": sha256}
     return file | values | {"width": width, "height": height, "clip": clip}
 
