@@ -18,7 +18,7 @@ from facecheck.scan.inputs import Inputs
 
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker
-    from facecheck.scan.scanner import Outcome
+    from facecheck.scan.scanner import Outcome, Scanner
 
 UNREADABLE, FOUND, INTERRUPTED = 1, 3, 130
 EXAMPLES = """\b
@@ -89,6 +89,9 @@ class Tally:
 @click.option("--model", help="Name or path of a model; the default ships with the package.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
 @click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
+@click.option(
+    "--ray", metavar="ADDRESS", help="Work on a Ray cluster that sees the same files: auto, HOST:PORT, local."
+)
 def scan(
     paths: Sequence[str],
     files_from: str | None,
@@ -105,6 +108,7 @@ def scan(
     model: str | None,
     device: str,
     max_fpr: float | None,
+    ray: str | None,
 ) -> None:
     """Judge every file in PATHS (folders, files, patterns, videos) and write one row for each.
 
@@ -129,7 +133,7 @@ def scan(
                 Rescore(rescore or "nothing"),
                 workers or min(os.cpu_count() or 1, 8),
             )
-            for outcome in _shown(scanner.run(inputs), inputs):
+            for outcome in _shown(_outcomes(scanner, inputs, ray, model, device), inputs):
                 tally.add(outcome)
             _finish(ledger, target, summary)
     except FacecheckError as error:
@@ -143,6 +147,19 @@ def scan(
     if any(tally.verdicts[word] for word in fail_on):
         sys.exit(FOUND)
     sys.exit(UNREADABLE if tally.verdicts[None] else 0)
+
+
+def _outcomes(
+    scanner: "Scanner", inputs: Inputs, ray: str | None, model: str | None, device: str
+) -> Iterator["Outcome"]:
+    if ray is None:
+        yield from scanner.run(inputs)
+        return
+    from facecheck.files import DEFAULT_MODEL
+    from facecheck.scan.cluster import Cluster
+
+    with Cluster(ray, scanner.ledger.settings, model or DEFAULT_MODEL, device) as cluster:
+        yield from cluster.run(scanner, inputs)
 
 
 def _checker(model: str | None, device: str, max_fpr: float | None) -> "FaceChecker":

@@ -6,9 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facecheck.errors import FacecheckError
-from facecheck.result import Prediction, Timing
-from facecheck.scan.rows import Candidate, Row, Settings, hash_of, row_of
+from facecheck.errors import FacecheckError, ModelError
+from facecheck.scan.rows import Candidate, Row, Settings, failed_row, hash_of, row_of
 
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker, _Opened
@@ -43,8 +42,18 @@ class Judge:
 
     @cached_property
     def checker(self) -> "FaceChecker":
-        """Loaded on first use."""
-        return self._make_checker()
+        """Loaded on first use.
+
+        Raises:
+            ModelError: it is not the model of the settings.
+        """
+        checker = self._make_checker()
+        if checker.config.sha256 != self.settings.model.sha256:
+            raise ModelError(
+                f"the model here has sha256 {checker.config.sha256}, the scan is one with {self.settings.model.sha256}; "
+                "install the same model everywhere, and do not replace it during a scan"
+            )
+        return checker
 
     def read(self, candidate: Candidate) -> Read:
         """Decode a picture, or see that it is a clip; a file that cannot be read says so in `opened.error`."""
@@ -58,23 +67,20 @@ class Judge:
 
     def rows(self, reads: Sequence[Read]) -> list[Row]:
         """One row for each, in order."""
-        pictures = [read for read in reads if read.opened is not None]
-        predictions = iter(self._predictions(pictures))
-        return [self._clip_row(read) if read.opened is None else self._row(read, next(predictions)) for read in reads]
+        pictures = iter(self._picture_rows([read for read in reads if read.opened is not None]))
+        return [self._clip_row(read) if read.opened is None else next(pictures) for read in reads]
 
-    def _row(self, read: Read, prediction: Prediction) -> Row:
-        return row_of(read.candidate, replace(prediction, model=self.settings.model), read.sha256)
-
-    def _predictions(self, reads: Sequence[Read]) -> list[Prediction]:
-        opened = [read.opened for read in reads if read.opened is not None]
+    def _picture_rows(self, reads: Sequence[Read]) -> list[Row]:
         checker = self.checker  # Outside: a model that cannot be loaded is no fault of the pictures.
         try:
-            return checker._judge_batch(opened)
-        except FacecheckError:
-            raise
+            predictions = checker._judge_batch([read.opened for read in reads if read.opened is not None])
         except Exception as error:
             # One picture that trips a network must not take fifteen others with it.
-            return [self._failed(reads[0], error)] if len(reads) == 1 else [self._predictions([r])[0] for r in reads]
+            return [self._failed(reads[0], error)] if len(reads) == 1 else [self._picture_rows([r])[0] for r in reads]
+        return [
+            row_of(read.candidate, replace(prediction, model=self.settings.model), read.sha256)
+            for read, prediction in zip(reads, predictions, strict=True)
+        ]
 
     def _clip_row(self, read: Read) -> Row:
         from facecheck.scan.video import judge_clip
@@ -83,12 +89,10 @@ class Judge:
         try:
             prediction, clip = judge_clip(read.candidate.path, checker, self.settings)
         except Exception as error:  # Any decoder, any exception; see facecheck.image.
-            return self._row(read, self._failed(read, error))
+            return self._failed(read, error)
         return row_of(read.candidate, prediction, read.sha256, clip)
 
-    def _failed(self, read: Read, error: Exception) -> Prediction:
+    def _failed(self, read: Read, error: Exception) -> Row:
         path = read.candidate.path
         told = str(error) if isinstance(error, FacecheckError) else f"{path}: could not be judged ({error!r})"
-        config, max_fpr = self.checker.config, self.settings.max_fpr
-        budget = None if max_fpr is None else config.decision.budget(max_fpr)
-        return Prediction(path, timing_ms=Timing(), error=told, budget=budget)
+        return failed_row(read.candidate, self.settings, told, read.sha256)

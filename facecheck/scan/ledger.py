@@ -44,7 +44,7 @@ class Ledger:
             ) from error
         try:
             self._claim()
-            self._size = self._repaired()
+            self._size = self._found = self._repaired()
             for place, row in self._read():
                 self._note(place, row)
         except BaseException:
@@ -55,7 +55,8 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.fsync(self._file)
+        if self._size > self._found:
+            os.fsync(self._file)
         os.close(self._file)
         self.index.close()
 

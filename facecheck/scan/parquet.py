@@ -28,7 +28,7 @@ def write_parquet(ledger: Any, target: Path) -> int:
     from pyarrow import parquet
 
     kinds = pa.unify_schemas(
-        [_stable_columns(pa), *(pa.Table.from_pylist(part).schema for part in _parts(ledger.rows()))],
+        [_stable_columns(pa), *(pa.schema(list(pa.array(part).type)) for part in _parts(ledger.rows()))],
         promote_options="permissive",
     )
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
@@ -36,7 +36,7 @@ def write_parquet(ledger: Any, target: Path) -> int:
     try:
         with parquet.ParquetWriter(partial, kinds, compression="zstd") as writer:
             for part in _parts(ledger.rows()):
-                writer.write_table(pa.Table.from_pylist(part, schema=kinds))
+                writer.write_batch(pa.RecordBatch.from_struct_array(pa.array(part, type=pa.struct(list(kinds)))))
                 count += len(part)
         partial.replace(target)
     except OSError as error:

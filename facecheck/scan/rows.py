@@ -43,7 +43,7 @@ class Settings:
         budget, clip = row["budget"], row["clip"]
         return bool(
             row["model"] == asdict(self.model)
-            and (None if budget is None else budget["max_fpr"]) == self.max_fpr
+            and (row["error"] is not None or (None if budget is None else budget["max_fpr"]) == self.max_fpr)
             and (clip is None or clip["every_s"] == self.every_s)
         )
 
@@ -92,6 +92,11 @@ def row_of(candidate: Candidate, prediction: Prediction, sha256: str | None, cli
     file: Row = {"path": candidate.path, "kind": CLIP if clip else PICTURE}
     file |= {"size": candidate.size, "mtime_ns": candidate.mtime_ns, "sha256": sha256}
     return file | values | {"width": width, "height": height, "clip": clip}
+
+
+def failed_row(candidate: Candidate, settings: Settings, error: str, sha256: str | None = None) -> Row:
+    """The row of a file that could not be judged."""
+    return row_of(candidate, Prediction(candidate.path, model=settings.model, error=error), sha256)
 
 
 def hash_of(path: str) -> str | None:

@@ -76,7 +76,7 @@ class Tracker:
 
     def add(self, faces: Sequence[Face], at_s: float) -> None:
         """The faces of the next sample."""
-        self._active = [track for track in self._active if self.samples - track.last_sample <= LONGEST_GAP]
+        self._active = [track for track in self._active if self.samples - track.last_sample - 1 <= LONGEST_GAP]
         shared = (
             (overlap(track.box, face.box), t, f) for t, track in enumerate(self._active) for f, face in enumerate(faces)
         )

@@ -11,6 +11,7 @@ from PIL import Image
 
 from facecheck.checker import FaceChecker
 from facecheck.cli import main
+from facecheck.detection import FaceDetector
 from facecheck.models import Model, save_model
 from facecheck.scan import command
 from facecheck.scan.rows import Settings, model_info
@@ -46,9 +47,10 @@ def folder(tmp_path: Path, portrait: Image.Image) -> Path:
 
 
 @pytest.fixture
-def scan(monkeypatch, weights: Path, checker: FaceChecker) -> Callable[..., Result]:
+def scan(monkeypatch, weights: Path, detector: FaceDetector) -> Callable[..., Result]:
     """Run `facecheck scan`; `scan.loads` lists the checkers that it made."""
     made: list[str] = []
+    checker = FaceChecker(weights, "cpu", detector)
 
     def make(model: str, *_: object) -> FaceChecker:
         made.append(model)

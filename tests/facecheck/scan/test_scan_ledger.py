@@ -56,7 +56,7 @@ def test_a_line_cut_at_any_byte_is_repaired(path, settings, make_row):
         ledger.append([make_row("/a"), make_row("/b")])
     whole = path.read_bytes()
     first = whole.index(b"\n") + 1
-    for end in range(len(whole)):
+    for end in sorted({*range(0, len(whole), 41), 1, first - 2, first - 1, first, first + 1, len(whole) - 1}):
         path.write_bytes(whole[:end])
         with Ledger(path, settings) as ledger:
             assert (ledger.finished(Candidate("/a", 1, 5)) is not None) == (end >= first)

@@ -128,7 +128,8 @@ def test_the_page_is_complete_and_nothing_in_it_runs(tmp_path, portrait):
     assert re.search(r"default-src &#x27;none&#x27;", text)
     numbers = json.loads((tmp_path / "report" / "summary.json").read_text())
     assert numbers["verdicts"] == {"fake": 2, "unreadable": 1}
-    assert Image.open(tmp_path / "report" / "contact-sheet.jpg").size == (8 * 160, 180)
+    with Image.open(tmp_path / "report" / "contact-sheet.jpg") as sheet:
+        assert sheet.size == (8 * 160, 180)
 
 
 def test_an_empty_summary(tmp_path):
