@@ -50,7 +50,7 @@ class Judge:
         checker = self._make_checker()
         if checker.config.sha256 != self.settings.model.sha256:
             raise ModelError(
-                f"the model here has sha256 {checker.config.sha256}, the scan is one with {self.settings.model.sha256}; "
+                f"the model here has sha256 {checker.config.sha256}, the scan has {self.settings.model.sha256}; "
                 "install the same model everywhere, and do not replace it during a scan"
             )
         return checker
