@@ -4,8 +4,8 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,8 +133,9 @@ def scan(
                 Rescore(rescore or "nothing"),
                 workers or min(os.cpu_count() or 1, 8),
             )
-            for outcome in _shown(_outcomes(scanner, inputs, ray, model, device), inputs):
-                tally.add(outcome)
+            with closing(_outcomes(scanner, inputs, ray, model, device)) as outcomes:
+                for outcome in _shown(outcomes, inputs):
+                    tally.add(outcome)
             _finish(ledger, target, summary)
     except FacecheckError as error:
         raise click.ClickException(str(error)) from error
@@ -151,7 +152,7 @@ def scan(
 
 def _outcomes(
     scanner: "Scanner", inputs: Inputs, ray: str | None, model: str | None, device: str
-) -> Iterator["Outcome"]:
+) -> Generator["Outcome"]:
     if ray is None:
         yield from scanner.run(inputs)
         return

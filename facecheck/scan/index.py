@@ -97,4 +97,5 @@ class Index:
 
     def close(self) -> None:
         """Remove it."""
-        self._database.close()
+        with self._lock:
+            self._database.close()

@@ -103,4 +103,7 @@ def _decoded(names: Iterable[bytes], separator: bytes) -> Iterator[str]:
 
 
 def _opened(list_file: str) -> AbstractContextManager[IO[bytes]]:
-    return nullcontext(sys.stdin.buffer) if list_file == STANDARD_INPUT else Path(list_file).open("rb")
+    if list_file != STANDARD_INPUT:
+        return Path(list_file).open("rb")
+    # Unbuffered: a name counts as soon as it comes, and no lock is held when Ctrl-C ends a wait for the next.
+    return nullcontext(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))

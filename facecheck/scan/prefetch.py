@@ -1,12 +1,15 @@
 """Work that threads do ahead of whoever needs its results, in order and within a bound."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
+LONGEST_GOODBYE_S = 3.0
+"""How long to wait for threads that are in the middle of a file."""
 
 
 class Prefetch(Generic[Item, Done]):
@@ -36,6 +39,7 @@ class Prefetch(Generic[Item, Done]):
         self._weight = self._begun = self._given = 0
         self._over = False
         self._changed = threading.Condition()
+        self._taking = threading.Lock()
         # Daemons: a decoder that hangs must not keep a scan that was interrupted alive.
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
 
@@ -50,8 +54,9 @@ class Prefetch(Generic[Item, Done]):
         with self._changed:
             self._over = True
             self._changed.notify_all()
+        deadline = time.monotonic() + LONGEST_GOODBYE_S
         for thread in self._threads:
-            thread.join(timeout=5)
+            thread.join(timeout=max(deadline - time.monotonic(), 0))
 
     def __iter__(self) -> Iterator[Done]:
         while True:
@@ -91,17 +96,25 @@ class Prefetch(Generic[Item, Done]):
             del taken, item, result
 
     def _take(self) -> tuple[int, Item] | None:
-        with self._changed:
-            self._changed.wait_for(self._may_begin)
-            if self._over:
-                return None
-            number, self._begun = self._begun, self._begun + 1
+        with self._taking:
+            with self._changed:
+                self._changed.wait_for(self._may_begin)
+                if self._over:
+                    return None
             try:
-                return number, next(self._items)
+                item = next(self._items)  # May wait for a pipe: results must get through meanwhile.
             except StopIteration:
-                self._begun = number
-            except BaseException as error:
-                self._waiting[number] = None, error
+                return self._end(None)
+            except BaseException as problem:
+                return self._end(problem)
+            with self._changed:
+                number, self._begun = self._begun, self._begun + 1
+            return number, item
+
+    def _end(self, error: BaseException | None) -> None:
+        with self._changed:
+            if error is not None:
+                self._waiting[self._begun] = None, error
+                self._begun += 1
             self._over = True
             self._changed.notify_all()
-            return None

@@ -1,6 +1,7 @@
 """The loop of a scan: what is not finished is read ahead by threads, judged in batches, and written at once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
@@ -68,22 +69,28 @@ class Scanner:
                 f"{ledger.settings.described}; use --rescore others to do those files again, or another --out"
             )
 
-    def run(self, paths: Iterable[str]) -> Iterator[Outcome]:
+    def run(self, paths: Iterable[str]) -> Generator[Outcome]:
         """One outcome for each path, in order, once its row is written; a path that comes twice counts once.
 
         Raises:
             ScanError: the ledger cannot be written. ModelError, DeviceError: the checker cannot be made.
         """
-        for batch in batches(self._read_ahead(self.candidates(paths))):
-            reads = [item for item in batch if isinstance(item, Read)]
-            rows = self.judge.rows(reads) if reads else []
-            self.ledger.append(rows)
-            made = iter(rows)
-            for item in batch:
-                if isinstance(item, Read):
-                    yield Outcome(item.candidate.path, next(made)["verdict"])
-                else:
-                    yield Outcome(item.candidate.path, item.verdict, known=True)
+        # Closed by name: after an interruption no thread may look anything up in a ledger that is closed.
+        with closing(self._read_ahead(self.candidates(paths))) as reading:
+            for batch in batches(reading):
+                yield from self._finished(batch)
+
+    def _finished(self, batch: list[Read | Known]) -> list[Outcome]:
+        reads = [item for item in batch if isinstance(item, Read)]
+        rows = self.judge.rows(reads) if reads else []
+        self.ledger.append(rows)
+        made = iter(rows)
+        return [
+            Outcome(item.candidate.path, next(made)["verdict"])
+            if isinstance(item, Read)
+            else Outcome(item.candidate.path, item.verdict, known=True)
+            for item in batch
+        ]
 
     def candidates(self, paths: Iterable[str]) -> Iterator[Candidate | Known]:
         """Each path once: as a candidate if there is something to do, else as what is known of it."""
@@ -94,7 +101,7 @@ class Scanner:
                 again = known is None or (self.rescore == Rescore.ERRORS and known.verdict is None)
                 yield candidate if known is None or again else known
 
-    def _read_ahead(self, candidates: Iterator[Candidate | Known]) -> Iterator[Read | Known]:
+    def _read_ahead(self, candidates: Iterator[Candidate | Known]) -> Generator[Read | Known]:
         # No thread is started for files that are all known.
         for first in candidates:
             if isinstance(first, Candidate):

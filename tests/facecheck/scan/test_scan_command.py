@@ -177,19 +177,25 @@ def test_ctrl_c_says_how_to_go_on(scan, folder, out, monkeypatch):
     assert "(2 known, 2 new)" in scan(folder, "--out", out).stderr
 
 
-def test_a_real_ctrl_c(tmp_path, weights, out):
-    """While it waits for a list that does not end; nothing heavy is loaded."""
-    code = "from facecheck.cli import main; main()"
-    called = [sys.executable, "-c", code, "scan", "--files-from", "-", "--out", str(out), "--model", str(weights)]
+@pytest.mark.parametrize("junk", [0, 40])
+def test_a_real_ctrl_c(tmp_path, out, junk):
+    """While it waits for a list that does not end: before the first file, and with threads at work."""
+    called = [sys.executable, "-m", "facecheck", "scan", "--files-from", "-", "--out", str(out)]
     process = subprocess.Popen(called, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not out.exists():
+    process.stdin.writelines(f"{tmp_path}/{number}.jpg\n" for number in range(junk))
+    process.stdin.flush()
+    written = junk // scanner.BATCH_PICTURES * scanner.BATCH_PICTURES
+    while not out.exists() or len(out.read_bytes().splitlines()) < written:
+        assert process.poll() is None
         time.sleep(0.05)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
+    with process.stdin, process.stderr:
+        told = process.stderr.read()
+    assert process.wait() == 130
     assert "Traceback" not in told
     assert "goes on from here" in told
+    assert len(read_rows(out)) == written
 
 
 def test_memory_does_not_hold_pictures_or_rows(scan, tmp_path, out, monkeypatch):

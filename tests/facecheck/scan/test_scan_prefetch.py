@@ -107,3 +107,18 @@ def test_leaving_early_stops_the_threads():
 def test_nothing_to_do():
     with prefetch([], lambda item: item) as results:
         assert list(results) == []
+
+
+def test_results_get_through_while_the_items_keep_everybody_waiting():
+    more = threading.Event()
+
+    def items():
+        yield 1
+        more.wait(10)
+        yield 2
+
+    with prefetch(items(), lambda item: item) as results:
+        reading = iter(results)
+        assert next(reading) == 1
+        more.set()
+        assert list(reading) == [2]
