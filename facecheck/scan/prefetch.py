@@ -8,7 +8,7 @@ from typing import Generic, Self, TypeVar
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
-LONGEST_GOODBYE_S = 3.0
+LONGEST_GOODBYE_S = 1.0
 """How long to wait for threads that are in the middle of a file."""
 
 
@@ -103,10 +103,9 @@ class Prefetch(Generic[Item, Done]):
                     return None
             try:
                 item = next(self._items)  # May wait for a pipe: results must get through meanwhile.
-            except StopIteration:
-                return self._end(None)
             except BaseException as problem:
-                return self._end(problem)
+                self._end(None if isinstance(problem, StopIteration) else problem)
+                return None
             with self._changed:
                 number, self._begun = self._begun, self._begun + 1
             return number, item
