@@ -14,6 +14,7 @@ import click
 from facecheck import __version__
 from facecheck.errors import FacecheckError
 from facecheck.result import Prediction, Verdict
+from facecheck.scan.command import scan
 
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker
@@ -34,6 +35,9 @@ CSV_COLUMNS = ("source", "verdict", "p_fake", "faces", "reasons", "error", "file
 @click.version_option(__version__)
 def main() -> None:
     """Tell photographs of faces from AI-generated ones. Nothing leaves this machine."""
+
+
+main.add_command(scan)
 
 
 @main.command()

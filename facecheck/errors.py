@@ -3,7 +3,8 @@
 FacecheckError
 ├── ImageError       the picture cannot be read: missing, corrupt, too large, or not a picture
 ├── ModelError       the model cannot be loaded: missing, damaged, foreign, or of another version
-└── DeviceError      the device asked for does not exist on this machine
+├── DeviceError      the device asked for does not exist on this machine
+└── ScanError        a scan cannot start or go on: its output is foreign, in use, full, or of other settings
 
 Every message quotes what was received and says what to do about it.
 """
@@ -23,3 +24,7 @@ class ModelError(FacecheckError):
 
 class DeviceError(FacecheckError):
     """The requested device is unknown or unavailable."""
+
+
+class ScanError(FacecheckError):
+    """The output of a scan is not one, is being written by another, or was made with other settings."""

@@ -22,10 +22,12 @@ from facecheck.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD, 
 from facecheck.calibration import Decision
 from facecheck.errors import ModelError
 from facecheck.evidence.error_rates import ErrorTable
+from facecheck.files import DEFAULT_MODEL, WEIGHTS_DIR, available, model_files, write_atomically
 
 __all__ = [
     "ARCHITECTURES",
     "DEFAULT_MODEL",
+    "WEIGHTS_DIR",
     "Limits",
     "Model",
     "ModelConfig",
@@ -37,8 +39,6 @@ __all__ = [
     "write_atomically",
 ]
 
-WEIGHTS_DIR = Path(__file__).parent / "weights"
-DEFAULT_MODEL = "facecheck-resnet50"
 LARGEST_CONFIG_BYTES = 1 << 20
 
 
@@ -112,38 +112,13 @@ class Model:
     errors: ErrorTable = field(default_factory=ErrorTable)
 
 
-def available() -> list[str]:
-    """Names that `load_model` knows without a path: the models that ship in the package."""
-    return sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))
-
-
-def _files(name_or_path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """The weights and the config that a name or a path stands for."""
-    text = os.fspath(name_or_path)
-    path = Path(text)
-    if path.is_dir():
-        found = sorted(path.glob("*.safetensors"))
-        if len(found) != 1:
-            raise ModelError(f"folder {text!r} holds {len(found)} .safetensors files; name one of them")
-        path = found[0]
-    elif path.suffix != ".safetensors" and path.name == text:
-        path = WEIGHTS_DIR / f"{text}.safetensors"
-    config = path.with_suffix(".json")
-    if path.suffix != ".safetensors" or not path.is_file() or not config.is_file():
-        raise ModelError(
-            f"no model at {text!r}; pass a name ({', '.join(available()) or 'none installed'}), a folder, "
-            "or a .safetensors file with its .json config beside it"
-        )
-    return path, config
-
-
 def find_weights(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Path:
     """The .safetensors file that `load_model` would read; its config and its error rates stand beside it.
 
     Raises:
         ModelError: no such model.
     """
-    return _files(name_or_path)[0]
+    return model_files(name_or_path)[0]
 
 
 def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
@@ -159,7 +134,7 @@ def load_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Model:
         ModelError: no such model; the file is damaged, is not the one that the config was written for (sha256), or does
             not fit the architecture.
     """
-    weights_path, config_path = _files(name_or_path)
+    weights_path, config_path = model_files(name_or_path)
     if config_path.stat().st_size > LARGEST_CONFIG_BYTES:
         raise ModelError(f"{config_path} is {config_path.stat().st_size} bytes; a model config is a small JSON file")
     config = ModelConfig.from_json(config_path.read_text(encoding="utf-8", errors="replace"))
@@ -216,16 +191,6 @@ def save_model(network: nn.Module, config: ModelConfig, folder: str | os.PathLik
     write_atomically(target, data)
     write_atomically(target.with_suffix(".json"), config.to_json().encode())
     return target
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Readers see the old file or the new one, never half of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _narrowed(tensor: Tensor) -> Tensor:

@@ -1,0 +1,126 @@
+"""The same scan on a Ray cluster: actors hold the model and read the files, one process writes the rows.
+
+Only paths and rows travel, so every machine must see the files under the same paths. A worker that dies is started
+anew and asked again; what had not come back is not in the ledger and so cannot be lost or doubled.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
+from facecheck.errors import ScanError
+from facecheck.scan.judging import Judge, Read
+from facecheck.scan.rows import Candidate, Row, Settings, failed_row
+from facecheck.scan.scanner import BATCH_PICTURES, Outcome, Scanner, batches
+
+IN_FLIGHT = 2
+"""Groups that wait at each actor while it works on one."""
+RETRIES = 3
+
+
+class Cluster:
+    """Actors on a Ray cluster. Use as a context manager.
+
+    Args:
+        address: "auto", "host:port", "ray://host:port", or "local" for a cluster of this machine alone.
+        actors: how many; 0 = one for each GPU, or for each processor where there is none.
+
+    Raises:
+        ScanError: Ray is missing, or the cluster cannot be reached.
+    """
+
+    def __init__(self, address: str, settings: Settings, model: str, device: str = "auto", actors: int = 0) -> None:
+        self.address, self.settings, self.model, self.device, self.actors = address, settings, model, device, actors
+        self._waiting: dict[Any, tuple[list[Candidate], int]] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            import ray
+        except ImportError:
+            raise ScanError('--ray needs Ray: pip install "facecheck[ray]"') from None
+        self.ray = ray
+        _knock(self.address)
+        try:
+            ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise ScanError(f"cannot reach a Ray cluster at {self.address}: {error}") from error
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        count = self.actors or gpus or int(ray.cluster_resources().get("CPU", 1))
+        worker = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=-1, max_task_retries=RETRIES)(_Worker)
+        self.workers: list[Any] = [worker.remote(self.settings, self.model, self.device) for _ in range(count)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ray.shutdown()
+
+    def run(self, scanner: Scanner, paths: Iterable[str]) -> Iterator[Outcome]:
+        """As `Scanner.run`, in the order in which the workers finish."""
+        group: list[Candidate] = []
+        for item in scanner.candidates(paths):
+            if not isinstance(item, Candidate):
+                yield Outcome(item.candidate.path, item.verdict, known=True)
+                continue
+            group.append(item)
+            if len(group) == BATCH_PICTURES:
+                while len(self._waiting) >= IN_FLIGHT * len(self.workers):
+                    yield from self._written(scanner)
+                self._send(group)
+                group = []
+        if group:
+            self._send(group)
+        while self._waiting:
+            yield from self._written(scanner)
+
+    def _send(self, group: list[Candidate]) -> None:
+        busy = [actor for _, actor in self._waiting.values()]
+        actor = min(range(len(self.workers)), key=busy.count)
+        self._waiting[self.workers[actor].rows.remote(group)] = group, actor
+
+    def _written(self, scanner: Scanner) -> list[Outcome]:
+        """Wait for one group and write its rows."""
+        (done,), _ = self.ray.wait(list(self._waiting), num_returns=1)
+        group, _ = self._waiting.pop(done)
+        try:
+            rows: list[Row] = self.ray.get(done)
+        except self.ray.exceptions.RayTaskError as error:
+            raise ScanError(f"a worker of the cluster failed: {str(error).strip().splitlines()[-1]}") from error
+        except self.ray.exceptions.RayError as error:
+            # The worker died again and again: find the file that kills it.
+            if len(group) > 1:
+                for candidate in group:
+                    self._send([candidate])
+                return []
+            (candidate,) = group
+            told = f"{candidate.path}: its worker died {RETRIES + 1} times ({type(error).__name__})"
+            rows = [failed_row(candidate, self.settings, told)]
+        scanner.ledger.append(rows)
+        return [Outcome(row["path"], row["verdict"]) for row in rows]
+
+
+class _Worker:
+    """What runs on the cluster."""
+
+    def __init__(self, settings: Settings, model: str, device: str) -> None:
+        from facecheck.checker import FaceChecker
+
+        self.judge = Judge(settings, lambda: FaceChecker(model, device, max_fpr=settings.max_fpr))
+
+    def rows(self, candidates: list[Candidate]) -> list[Row]:
+        read = batches(self.judge.read(candidate) for candidate in candidates)
+        return [row for batch in read for row in self.judge.rows([item for item in batch if isinstance(item, Read)])]
+
+    def place(self) -> tuple[str, int]:
+        """Host and process, for whoever looks for a worker."""
+        return socket.gethostname(), os.getpid()
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for minutes to reach a host that nobody answers at."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except OSError as error:
+            raise ScanError(f"cannot reach a Ray cluster at {address}: {error}") from error

@@ -1,0 +1,98 @@
+"""Candidates -> rows: reading, which threads do ahead, and judging, which is done in batches."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facecheck.errors import FacecheckError, ModelError
+from facecheck.scan.rows import Candidate, Row, Settings, failed_row, hash_of, row_of
+
+if TYPE_CHECKING:
+    from facecheck.checker import FaceChecker, _Opened
+
+
+@dataclass(frozen=True)
+class Read:
+    """A candidate after reading. `opened` is None for a clip, whose frames are read while it is judged."""
+
+    candidate: Candidate
+    opened: "_Opened | None"
+    sha256: str | None = None
+
+    @property
+    def pixels(self) -> int:
+        """Area of the decoded picture; 0 without one."""
+        if self.opened is None or self.opened.pixels is None:
+            return 0
+        height, width, _ = self.opened.pixels.shape
+        return int(height * width)
+
+
+class Judge:
+    """Makes rows. Reading is safe from several threads, judging is for one.
+
+    Args:
+        make_checker: called once, when the first batch is to be judged.
+    """
+
+    def __init__(self, settings: Settings, make_checker: "Callable[[], FaceChecker]") -> None:
+        self.settings, self._make_checker = settings, make_checker
+
+    @cached_property
+    def checker(self) -> "FaceChecker":
+        """Loaded on first use.
+
+        Raises:
+            ModelError: it is not the model of the settings.
+        """
+        checker = self._make_checker()
+        if checker.config.sha256 != self.settings.model.sha256:
+            raise ModelError(
+                f"the model here has sha256 {checker.config.sha256}, the scan has {self.settings.model.sha256}; "
+                "install the same model everywhere, and do not replace it during a scan"
+            )
+        return checker
+
+    def read(self, candidate: Candidate) -> Read:
+        """Decode a picture, or see that it is a clip; a file that cannot be read says so in `opened.error`."""
+        from facecheck.checker import _open
+        from facecheck.scan.video import is_clip
+
+        sha256 = hash_of(candidate.path) if self.settings.sha256 and candidate.size is not None else None
+        if is_clip(candidate.path):
+            return Read(candidate, None, sha256)
+        return Read(candidate, _open(Path(candidate.path)), sha256)
+
+    def rows(self, reads: Sequence[Read]) -> list[Row]:
+        """One row for each, in order."""
+        pictures = iter(self._picture_rows([read for read in reads if read.opened is not None]))
+        return [self._clip_row(read) if read.opened is None else next(pictures) for read in reads]
+
+    def _picture_rows(self, reads: Sequence[Read]) -> list[Row]:
+        checker = self.checker  # Outside: a model that cannot be loaded is no fault of the pictures.
+        try:
+            predictions = checker._judge_batch([read.opened for read in reads if read.opened is not None])
+        except Exception as error:
+            # One picture that trips a network must not take fifteen others with it.
+            return [self._failed(reads[0], error)] if len(reads) == 1 else [self._picture_rows([r])[0] for r in reads]
+        return [
+            row_of(read.candidate, replace(prediction, model=self.settings.model), read.sha256)
+            for read, prediction in zip(reads, predictions, strict=True)
+        ]
+
+    def _clip_row(self, read: Read) -> Row:
+        from facecheck.scan.video import judge_clip
+
+        checker = self.checker
+        try:
+            prediction, clip = judge_clip(read.candidate.path, checker, self.settings)
+        except Exception as error:  # Any decoder, any exception; see facecheck.image.
+            return self._failed(read, error)
+        return row_of(read.candidate, prediction, read.sha256, clip)
+
+    def _failed(self, read: Read, error: Exception) -> Row:
+        path = read.candidate.path
+        told = str(error) if isinstance(error, FacecheckError) else f"{path}: could not be judged ({error!r})"
+        return failed_row(read.candidate, self.settings, told, read.sha256)

@@ -1,0 +1,93 @@
+"""A ledger as one Parquet file: the last row of each path, the columns of the JSON rows under the same names."""
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from facecheck.errors import ScanError
+from facecheck.scan.rows import Row
+
+ROWS_AT_ONCE = 2000
+
+
+def write_parquet(ledger: Any, target: Path) -> int:
+    """Write the file, atomically, a part at a time.
+
+    Args:
+        ledger: a `Ledger`, or anything with its `rows()`; they are read twice.
+
+    Returns:
+        Number of rows.
+
+    Raises:
+        ScanError: pyarrow is missing, or the file cannot be written.
+    """
+    pa = arrow()
+    from pyarrow import parquet
+
+    kinds = pa.unify_schemas(
+        [_stable_columns(pa), *(pa.schema(list(pa.array(part).type)) for part in _parts(ledger.rows()))],
+        promote_options="permissive",
+    )
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    count = 0
+    try:
+        with parquet.ParquetWriter(partial, kinds, compression="zstd") as writer:
+            for part in _parts(ledger.rows()):
+                writer.write_batch(pa.RecordBatch.from_struct_array(pa.array(part, type=pa.struct(list(kinds)))))
+                count += len(part)
+        partial.replace(target)
+    except OSError as error:
+        raise ScanError(f"{target} cannot be written ({error}); the rows are safe in the JSONL file") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def arrow() -> Any:
+    """Pyarrow.
+
+    Raises:
+        ScanError: it is not installed.
+    """
+    try:
+        import pyarrow
+    except ImportError:
+        raise ScanError('Parquet needs pyarrow: pip install "facecheck[scan]"') from None
+    return pyarrow
+
+
+def _parts(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    rows = iter(rows)
+    while part := [_storable(row) for row in islice(rows, ROWS_AT_ONCE)]:
+        yield part
+
+
+def _storable(value: Any) -> Any:
+    """Parquet knows only UTF-8, and no struct without fields."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {key: _storable(one) for key, one in value.items()} or None
+    return [_storable(one) for one in value] if isinstance(value, list) else value
+
+
+def _stable_columns(pa: Any) -> Any:
+    """Those of every scan, so that files of several scans fit together also where a column is empty throughout."""
+    text, whole, real = pa.string(), pa.int64(), pa.float64()
+    face = {"box": pa.list_(real), "landmarks": pa.list_(pa.list_(real)), "confidence": real, "p_fake": real}
+    face |= {"verdict": text, "reasons": pa.list_(text)}
+    track = {"from_s": real, "to_s": real, "at_s": real, "samples": whole, "judged": whole}
+    track |= {"p_fake_low": real, "p_fake_high": real}
+    clip = {"every_s": real, "duration_s": real, "fps": real, "frames": whole, "complete": pa.bool_()}
+    clip |= {"samples": whole, "tracks": pa.list_(pa.struct(track))}
+    columns = {"path": text, "kind": text, "size": whole, "mtime_ns": whole, "sha256": text}
+    columns |= {"verdict": text, "p_fake": real, "reasons": pa.list_(text), "faces": pa.list_(pa.struct(face))}
+    columns |= {"model": pa.struct({"name": text, "version": text, "sha256": text}), "error": text}
+    columns |= {"timing_ms": pa.struct({"decode": real, "detect": real, "classify": real})}
+    columns |= {
+        "budget": pa.struct(dict.fromkeys(("max_fpr", "threshold", "recall", "recall_low", "recall_high"), real))
+    }
+    return pa.schema(columns | {"width": whole, "height": whole, "clip": pa.struct(clip)})

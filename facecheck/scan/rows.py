@@ -1,0 +1,114 @@
+"""What a scan writes about one file."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from facecheck.errors import ModelError
+from facecheck.files import DEFAULT_MODEL, model_files
+from facecheck.result import ModelInfo, Prediction
+
+Row = dict[str, Any]
+PICTURE, CLIP = "picture", "clip"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a row depends on besides its file.
+
+    Attributes:
+        model: as the config beside the weights names it; read without loading the weights.
+        max_fpr: false-accusation budget; None: the model's own threshold.
+        every_s: seconds between the frames of a clip that are looked at.
+        sha256: whether rows hold the hash of their file.
+    """
+
+    model: ModelInfo
+    max_fpr: float | None = None
+    every_s: float = 1.0
+    sha256: bool = False
+
+    @property
+    def described(self) -> str:
+        """For messages."""
+        budget = "" if self.max_fpr is None else f", --max-fpr {self.max_fpr:g}"
+        model = f"{self.model.name} {self.model.version}, sha256 {self.model.sha256[:12]}"
+        return f"{model}{budget}, --every {self.every_s:g}"
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        """Whether these settings would make the same row again."""
+        budget, clip = row["budget"], row["clip"]
+        return bool(
+            row["model"] == asdict(self.model)
+            and (row["error"] is not None or (None if budget is None else budget["max_fpr"]) == self.max_fpr)
+            and (clip is None or clip["every_s"] == self.every_s)
+        )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file as it is now; size (bytes) and mtime_ns are None where there is none."""
+
+    path: str
+    size: int | None
+    mtime_ns: int | None
+
+    @classmethod
+    def at(cls, path: str) -> Self:
+        """The file at a path; links are followed."""
+        try:
+            found = Path(path).stat()
+        except (OSError, ValueError):
+            return cls(path, None, None)
+        return cls(path, found.st_size, found.st_mtime_ns)
+
+
+def model_info(name_or_path: str | None) -> ModelInfo:
+    """What the config says of a model, without loading the weights.
+
+    Raises:
+        ModelError: no such model, or no such config.
+    """
+    _, config = model_files(name_or_path or DEFAULT_MODEL)
+    try:
+        values = json.loads(config.read_text(encoding="utf-8"))
+        return ModelInfo(str(values["name"]), str(values["version"]), str(values["sha256"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{config} is not a model config of facecheck ({error!r})") from error
+
+
+def row_of(candidate: Candidate, prediction: Prediction, sha256: str | None, clip: Row | None = None) -> Row:
+    """The row of a file: `Prediction.to_dict` with the facts about the file in place of `source`.
+
+    Args:
+        clip: for a video, what `facecheck.scan.video` says of it.
+    """
+    values = prediction.to_dict()
+    del values["source"]
+    width, height = values.pop("size") or (None, None)
+    file: Row = {"path": candidate.path, "kind": CLIP if clip else PICTURE}
+    file |= {"size": candidate.size, "mtime_ns": candidate.mtime_ns, "sha256": sha256}
+    return file | values | {"width": width, "height": height, "clip": clip}
+
+
+def failed_row(candidate: Candidate, settings: Settings, error: str, sha256: str | None = None) -> Row:
+    """The row of a file that could not be judged."""
+    return row_of(candidate, Prediction(candidate.path, model=settings.model, error=error), sha256)
+
+
+def hash_of(path: str) -> str | None:
+    """sha256 of a file in hexadecimal; None if it cannot be read."""
+    try:
+        with Path(path).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return None
+
+
+def printable(text: str) -> str:
+    """Names of files are hostile input: what cannot be printed, or is no text, is shown as an escape."""
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return shown.encode("utf-8", "backslashreplace").decode("utf-8")

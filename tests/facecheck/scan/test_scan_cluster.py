@@ -1,0 +1,110 @@
+"""A real Ray cluster on this machine writes the rows of one process, also when a worker is killed."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from facecheck.checker import FaceChecker
+from facecheck.errors import ModelError
+from facecheck.models import DEFAULT_MODEL
+from facecheck.scan.cluster import Cluster
+from facecheck.scan.inputs import Inputs
+from facecheck.scan.judging import Judge
+from facecheck.scan.ledger import Ledger
+from facecheck.scan.rows import Settings, model_info
+from facecheck.scan.scanner import Scanner
+from tests.facecheck.scan.conftest import read_rows
+
+
+@pytest.fixture(scope="module")
+def two_nodes():
+    """Two workers on this machine, each a Ray node of its own."""
+    pytest.importorskip("ray", reason="needs Ray")
+    from ray.cluster_utils import Cluster as Nodes
+
+    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    nodes.add_node(num_cpus=1)
+    nodes.wait_for_nodes()
+    yield nodes.address
+    nodes.shutdown()
+
+
+def answers(path: Path) -> dict:
+    return {
+        row["path"]: (row["verdict"], row["p_fake"] and round(row["p_fake"], 4), row["size"]) for row in read_rows(path)
+    }
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own, from its threads
+def test_a_killed_worker_loses_and_doubles_nothing(two_nodes, folder, portrait, tmp_path):
+    for number in range(40):
+        portrait.resize((48, 48)).rotate(number).save(folder / f"{number}.png")
+    settings, inputs = Settings(model_info(None)), Inputs([str(folder)])
+    with Ledger(tmp_path / "one.jsonl", settings) as ledger:
+        list(Scanner(ledger, lambda: FaceChecker(device="cpu")).run(inputs))
+    with (
+        Ledger(tmp_path / "ray.jsonl", settings) as ledger,
+        Cluster(two_nodes, settings, DEFAULT_MODEL, "cpu") as cluster,
+    ):
+        (_, first), (_, second) = cluster.ray.get([worker.place.remote() for worker in cluster.workers])
+        assert first != second
+        outcomes = cluster.run(Scanner(ledger, lambda: pytest.fail("the model is the workers'")), inputs)
+        next(outcomes)
+        os.kill(first, signal.SIGKILL)
+        assert len(list(outcomes)) == 43
+    assert len(read_rows(tmp_path / "ray.jsonl")) == 44
+    assert answers(tmp_path / "ray.jsonl") == answers(tmp_path / "one.jsonl")
+
+
+def test_a_missing_cluster_is_said_in_one_line(scan, folder, tmp_path):
+    refused = scan(folder, "--out", tmp_path / "rows.jsonl", "--ray", "127.0.0.1:1")
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("Error: cannot reach a Ray cluster at 127.0.0.1:1")
+    assert refused.stderr.count("\n") == 1
+
+
+class Dies:
+    """A cluster whose workers die of one file; the others' rows come back."""
+
+    class exceptions:  # noqa: N801 - as Ray names it
+        class RayError(Exception):
+            pass
+
+        class RayTaskError(RayError):
+            pass
+
+    def wait(self, waiting, num_returns):
+        return waiting[:num_returns], waiting[num_returns:]
+
+    def get(self, done):
+        group = done
+        if any(candidate.path.endswith("a.jpg") for candidate in group):
+            raise self.exceptions.RayError("died")
+        return [row | {"path": candidate.path} for candidate in group for row in [ROW]]
+
+
+ROW = {"size": 1, "mtime_ns": 1, "verdict": "real", "error": None, "budget": None, "clip": None}
+
+
+def test_a_file_that_kills_its_worker_is_a_row_and_harms_no_other(folder, settings, tmp_path):
+    ROW["model"] = {"name": settings.model.name, "version": settings.model.version, "sha256": settings.model.sha256}
+
+    class Worker:
+        class rows:  # noqa: N801
+            remote = staticmethod(tuple)
+
+    cluster = Cluster("nowhere", settings, "tiny")
+    cluster.ray, cluster.workers = Dies(), [Worker()]
+    with Ledger(tmp_path / "rows.jsonl", settings) as ledger:
+        outcomes = list(cluster.run(Scanner(ledger, lambda: pytest.fail("not here")), Inputs([str(folder)])))
+    rows = {Path(row["path"]).name: row for row in read_rows(tmp_path / "rows.jsonl")}
+    assert len(outcomes) == len(rows) == 4
+    assert "its worker died 4 times" in rows["a.jpg"]["error"]
+    assert [name for name, row in rows.items() if row["error"]] == ["a.jpg"]
+
+
+def test_a_worker_with_another_model_is_refused(settings, checker):
+    with pytest.raises(ModelError, match="same model everywhere"):
+        _ = Judge(settings, lambda: checker).checker

@@ -1,0 +1,226 @@
+"""`facecheck scan` as people run it: again, after changes, on junk, with odd names."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from facecheck.result import Face
+from facecheck.scan import scanner
+from facecheck.scan.judging import Judge
+from facecheck.scan.prefetch import Prefetch
+from tests.facecheck.scan.conftest import read_rows
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    return tmp_path / "rows.jsonl"
+
+
+def test_one_row_for_each_file_as_predict_answers(scan, folder, out, checker):
+    result = scan(folder, "--out", out, "--sha256")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("4 files: ")
+    rows = read_rows(out)
+    inside = ["a.jpg", "notes.txt", "wall.png", "more/b.png"]
+    assert [row["path"] for row in rows] == [str(folder / name) for name in inside]
+    for row in rows:
+        path = Path(row["path"])
+        assert (row["size"], row["mtime_ns"]) == (path.stat().st_size, path.stat().st_mtime_ns)
+        told = subprocess.run(["sha256sum", path], capture_output=True, check=True, text=True)
+        assert row["sha256"] == told.stdout.split()[0]
+    alone = checker.predict(folder / "a.jpg")
+    assert rows[0]["verdict"] == alone.verdict
+    assert rows[0]["p_fake"] == pytest.approx(alone.p_fake, abs=1e-5)
+    assert Face.from_dict(rows[0]["faces"][0]).box == pytest.approx(alone.faces[0].box, abs=0.01)
+    assert (rows[0]["width"], rows[0]["height"]) == (128, 128)
+    assert "not a picture" in rows[1]["error"]
+    assert rows[1]["verdict"] is None
+    assert rows[2]["verdict"] == "no_face"
+    assert all(row["model"]["sha256"] == rows[0]["model"]["sha256"] != "" for row in rows)
+
+
+def test_a_second_run_decodes_nothing_and_loads_no_model(scan, folder, out, monkeypatch):
+    scan(folder, "--out", out)
+    before = out.read_bytes()
+    monkeypatch.setattr(Judge, "read", lambda *_: pytest.fail("a finished file was read again"))
+    monkeypatch.setattr(Prefetch, "__enter__", lambda *_: pytest.fail("threads were started for nothing"))
+    again = scan(folder, folder / "a.jpg", "--out", out)
+    assert "(4 known, 0 new)" in again.stderr
+    assert again.exit_code == 1
+    assert out.read_bytes() == before
+    assert len(scan.loads) == 1
+
+
+def test_a_second_run_loads_no_torch(scan, folder, out, weights):
+    scan(folder, "--out", out)
+    code = (
+        "import sys; from facecheck.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {'torch', 'cv2', 'PIL', 'numpy'} & set(sys.modules)"
+    )
+    called = [sys.executable, "-c", code, "scan", str(folder), "--out", str(out), "--model", str(weights)]
+    done = subprocess.run(called, capture_output=True, check=False, text=True)
+    assert done.stderr.startswith("4 files: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_changed_file_and_a_new_one_are_done_and_no_other(scan, folder, out, portrait):
+    scan(folder, "--out", out)
+    Image.new("RGB", (60, 60), "black").save(folder / "a.jpg")
+    portrait.save(folder / "new.png")
+    result = scan(folder, "--out", out)
+    assert "(3 known, 2 new)" in result.stderr
+    rows = read_rows(out)
+    assert [Path(row["path"]).name for row in rows[4:]] == ["a.jpg", "new.png"]
+    assert rows[4]["verdict"] == "no_face"
+    assert "(5 known, 0 new)" in scan(folder, "--out", out).stderr
+
+
+def test_a_file_that_appears_where_none_was(scan, tmp_path, out, portrait):
+    assert "no such file" in read_rows_after(scan(tmp_path / "later.png", "--out", out), out)[0]["error"]
+    portrait.save(tmp_path / "later.png")
+    assert read_rows_after(scan(tmp_path / "later.png", "--out", out), out)[1]["error"] is None
+
+
+def read_rows_after(_: object, out: Path) -> list[dict]:
+    return read_rows(out)
+
+
+def test_other_settings_are_refused_or_asked_for(scan, folder, out, weights):
+    scan(folder, "--out", out)
+    text = out.read_text()
+    out.write_text(text.replace('"version": "0"', '"version": "older"'))
+    refused = scan(folder, "--out", out)
+    assert refused.exit_code == 1
+    assert "4 row(s)" in refused.stderr
+    assert "--rescore others" in refused.stderr
+    assert "(0 known, 4 new)" in scan(folder, "--out", out, "--rescore", "others").stderr
+    assert "(4 known, 0 new)" in scan(folder, "--out", out).stderr
+    assert "(3 known, 1 new)" in scan(folder, "--out", out, "--rescore", "errors").stderr
+    assert "(0 known, 4 new)" in scan(folder, "--out", out, "--rescore", "all").stderr
+
+
+def test_names_of_all_kinds(scan, tmp_path, out, portrait):
+    names = [
+        "two\nlines.png",
+        "\u00fcml\u00e4ut \u4e2d.png",
+        "<img src=x onerror=alert(1)>.png",
+        "odd\udcff.png",
+        "%d.png",
+    ]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        portrait.resize((40, 40)).save(tmp_path / "x.png")
+        (tmp_path / "x.png").rename(tmp_path / "in" / name)
+    listing = b"\0".join(os.fsencode(tmp_path / "in" / name) for name in names) + b"\0"
+    assert scan("--files-from", "-", "--out", out, stdin=listing).exit_code == 0
+    assert [row["path"] for row in read_rows(out)] == [str(tmp_path / "in" / name) for name in names]
+    assert "(5 known, 0 new)" in scan(tmp_path / "in", "--out", out).stderr
+
+
+def test_what_it_writes_is_no_input(scan, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    scan(".", "--out", "rows.parquet", "--summary", "report")
+    assert "(4 known, 0 new)" in scan(".", "--out", "rows.parquet", "--summary", "report").stderr
+
+
+def test_exit_codes(scan, folder, out):
+    assert scan(folder / "wall.png", "--out", out).exit_code == 0
+    assert scan(folder / "wall.png", "--out", out, "--fail-on", "no_face").exit_code == 3
+    assert scan(folder / "wall.png", "--out", out, "--fail-on", "fake").exit_code == 0
+    assert scan("--out", out).exit_code == 2
+    assert scan("--files-from", folder / "nothing", "--out", out).exit_code == 1
+    foreign = scan(folder, "--out", folder / "a.jpg")
+    assert foreign.exit_code == 1
+    assert "not the output of a scan" in foreign.stderr
+    with Image.open(folder / "a.jpg") as untouched:
+        untouched.load()
+    unknown = scan(folder, "--out", out, "--model", "nonsense")
+    assert "no model at 'nonsense'" in unknown.stderr
+
+
+def test_a_picture_that_trips_a_network_is_a_row_and_harms_no_other(scan, folder, out, monkeypatch, checker):
+    real = type(checker)._judge_batch
+
+    def trips(self, batch):
+        if any(item.pixels is not None and item.pixels.shape == (60, 80, 3) for item in batch):
+            raise RuntimeError("no kernel")
+        return real(self, batch)
+
+    monkeypatch.setattr(type(checker), "_judge_batch", trips)
+    scan(folder, "--out", out)
+    errors = {Path(row["path"]).name: row["error"] for row in read_rows(out)}
+    assert "could not be judged (RuntimeError('no kernel'))" in errors["wall.png"]
+    assert errors["a.jpg"] is errors["b.png"] is None
+
+
+def test_ctrl_c_says_how_to_go_on(scan, folder, out, monkeypatch):
+    monkeypatch.setattr(scanner, "BATCH_PICTURES", 1)
+    real, calls = Judge.rows, []
+
+    def interrupted(self, reads):
+        if calls.append(1) or len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, reads)
+
+    monkeypatch.setattr(Judge, "rows", interrupted)
+    stopped = scan(folder, "--out", out)
+    assert stopped.exit_code == 130
+    assert "goes on from here" in stopped.stderr
+    assert len(read_rows(out)) == 2
+    assert "(2 known, 2 new)" in scan(folder, "--out", out).stderr
+
+
+@pytest.mark.parametrize("junk", [0, 40])
+def test_a_real_ctrl_c(tmp_path, out, junk):
+    """While it waits for a list that does not end: before the first file, and with threads at work."""
+    called = [sys.executable, "-m", "facecheck", "scan", "--files-from", "-", "--out", str(out)]
+    process = subprocess.Popen(called, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdin.writelines(f"{tmp_path}/{number}.jpg\n" for number in range(junk))
+    process.stdin.flush()
+    written = junk // scanner.BATCH_PICTURES * scanner.BATCH_PICTURES
+    while not out.exists() or len(out.read_bytes().splitlines()) < written:
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    with process.stdin, process.stderr:
+        told = process.stderr.read()
+    assert process.wait() == 130
+    assert "Traceback" not in told
+    assert "goes on from here" in told
+    assert len(read_rows(out)) == written
+
+
+def test_memory_does_not_hold_pictures_or_rows(scan, tmp_path, out, monkeypatch):
+    alive: list[int] = []
+    real = Judge.rows
+
+    def counted(self, reads):
+        alive.append(sum(read.pixels for read in reads))
+        return real(self, reads)
+
+    monkeypatch.setattr(Judge, "rows", counted)
+    monkeypatch.setattr(scanner, "BATCH_PIXELS", 3 * 40 * 40)
+    Image.new("RGB", (40, 40)).save(tmp_path / "0.png")
+    for number in range(1, 30):
+        (tmp_path / f"{number}.png").hardlink_to(tmp_path / "0.png")
+    assert scan(tmp_path, "--glob", "*.png", "--out", out).exit_code == 0
+    assert len(alive) == 10
+    assert max(alive) == 3 * 40 * 40
+
+
+def test_help_is_quick_and_has_examples(scan):
+    code = (
+        "import sys; from facecheck.cli import main; sys.exit(bool({'torch', 'numpy', 'sqlite3'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    told = scan("--help").stdout
+    assert "facecheck scan photos --out photos.parquet" in told
+    assert "--every SECONDS" in told

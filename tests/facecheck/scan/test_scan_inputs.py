@@ -1,0 +1,82 @@
+"""Which files a scan looks at."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from facecheck.scan.inputs import CHUNK_BYTES, Inputs, listed
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    for name in ("b.jpg", "a.PNG", "x/c.jpg", "x/y/d.txt", ".hidden/e.jpg", ".f.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def found(*arguments, **options) -> list[str]:
+    return [os.path.relpath(path) for path in Inputs(*arguments, **options)]
+
+
+def test_folders_give_all_but_hidden_files_sorted(tree):
+    assert found(["."]) == ["a.PNG", "b.jpg", "x/c.jpg", "x/y/d.txt"]
+    assert found(["."], recursive=False) == ["a.PNG", "b.jpg"]
+    assert found(["."], ["*.png", "*.txt"]) == ["a.PNG", "x/y/d.txt"]
+    assert found(["."], ["x/*.jpg"]) == ["x/c.jpg"]
+
+
+def test_files_and_patterns(tree):
+    assert found(["b.jpg", "missing.jpg"]) == ["b.jpg", "missing.jpg"]
+    assert found(["**/*.jpg"]) == ["b.jpg", "x/c.jpg"]
+    assert found(["nothing*.jpg"]) == ["nothing*.jpg"]
+    (tree / "[1].jpg").touch()
+    assert found(["[1].jpg"]) == ["[1].jpg"]
+
+
+def test_paths_are_absolute_and_can_be_read_twice(tree):
+    inputs = Inputs(["x"])
+    assert list(inputs) == list(inputs) == [str(tree / "x/c.jpg"), str(tree / "x/y/d.txt")]
+
+
+def test_what_the_scan_writes_is_left_out(tree):
+    assert found(["."], leave_out=[str(tree / "b.jpg"), str(tree / "x")]) == ["a.PNG"]
+
+
+def test_links_in_a_circle_end(tree):
+    (tree / "x" / "circle").symlink_to(tree)
+    (tree / "x" / "self").symlink_to("self")
+    (tree / "x" / "link.jpg").symlink_to(tree / "b.jpg")
+    assert found(["x"]) == ["x/c.jpg", "x/link.jpg", "x/self", "x/y/d.txt"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_closed_folder_is_given_itself(tree):
+    (tree / "x" / "y").chmod(0)
+    assert found(["x"]) == ["x/c.jpg", "x/y"]
+
+
+def test_a_folder_that_vanishes_while_it_is_read_is_given_itself(tree, monkeypatch):
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda at: real(at if not str(at).endswith("y") else f"{at}-gone"))
+    assert found(["x"]) == ["x/c.jpg", "x/y-gone"]
+
+
+def test_lists(tree):
+    Path("list").write_bytes(b"b.jpg\r\n\nx/c.jpg\nodd\xff.jpg")
+    assert found(list_file="list") == ["b.jpg", "x/c.jpg", "odd\udcff.jpg"]
+    Path("list").write_bytes(b"two\nlines.jpg\0b.jpg\0")
+    assert found(list_file="list") == ["two\nlines.jpg", "b.jpg"]
+    assert not Inputs(list_file="-").can_repeat
+
+
+def test_a_list_is_read_a_part_at_a_time():
+    names = [f"{number:06d}.jpg" for number in range(20_000)]
+    stream = io.BytesIO("\n".join(names).encode())
+    reading = listed(stream)
+    assert next(reading) == names[0]
+    assert stream.tell() == CHUNK_BYTES
+    assert [names[0], *reading] == names

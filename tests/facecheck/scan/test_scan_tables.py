@@ -1,0 +1,146 @@
+"""Parquet says what JSONL says; the summary counts what is there."""
+
+import html.parser
+import json
+import re
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from facecheck.errors import ScanError
+from facecheck.scan.parquet import write_parquet
+from facecheck.scan.summary import BINS, SHOWN_ERRORS, SUSPECTS, summarise, write_summary
+from tests.facecheck.scan.conftest import read_rows
+
+parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
+
+
+class Rows:
+    """A ledger as far as an export needs one."""
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def rows(self):
+        return iter(self._rows)
+
+
+def row(path: str, p_fake: float | None = None, error: str | None = None, **more) -> dict:
+    verdict = None if error else "no_face" if p_fake is None else "fake" if p_fake > 0.5 else "real"
+    face = {"box": [0.0, 0.0, 9.0, 9.0], "landmarks": [[1.0, 1.0]] * 5, "confidence": 1.0, "p_fake": p_fake}
+    faces = [] if p_fake is None else [face | {"verdict": verdict, "reasons": []}]
+    base = {"path": path, "kind": "picture", "size": 1, "mtime_ns": 10**18 + 1, "sha256": None, "verdict": verdict}
+    model = {"name": "tiny", "version": "0", "sha256": "x"}
+    base |= {"p_fake": p_fake, "reasons": [], "faces": faces, "model": model, "error": error, "budget": None}
+    base |= {"timing_ms": {"decode": 1.0, "detect": 1.0, "classify": 0.0}, "width": 9, "height": 9, "clip": None}
+    return base | more
+
+
+def test_parquet_equals_jsonl(scan, folder, tmp_path):
+    scan(folder, "--out", tmp_path / "rows.parquet")
+    Image.new("RGB", (50, 50)).save(folder / "a.jpg")
+    assert "3 known" in scan(folder, "--out", tmp_path / "rows.parquet").stderr
+    last = {row["path"]: row for row in read_rows(tmp_path / "rows.parquet.jsonl")}
+    table = parquet.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert {row["path"]: row for row in table} == last
+    assert len(table) == len(last) == 4
+    frame = pd.read_parquet(tmp_path / "rows.parquet")
+    assert frame["verdict"].isna().sum() == 1
+    assert frame.groupby("kind").size().to_dict() == {"picture": 4}
+
+
+def test_columns_that_come_later_are_not_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr("facecheck.scan.parquet.ROWS_AT_ONCE", 2)
+    rows = [row(f"/{number}", number / 9) for number in range(9)]
+    rows[7] |= {"provenance": {"claim": "ai", "sources": ["c2pa"]}, "path": "/odd\udcff"}
+    rows[8]["faces"][0]["measurements"] = {"sharpness": 3}
+    assert write_parquet(Rows(rows), tmp_path / "t.parquet") == 9
+    table = parquet.read_table(tmp_path / "t.parquet").to_pylist()
+    assert [line["p_fake"] for line in table] == [line["p_fake"] for line in rows]
+    assert table[7]["provenance"] == rows[7]["provenance"]
+    assert table[7]["path"] == "/odd\\udcff"
+    assert table[8]["faces"][0]["measurements"] == {"sharpness": 3}
+    assert table[0]["provenance"] is None
+
+
+def test_tables_of_several_scans_fit_together(tmp_path):
+    write_parquet(Rows([]), tmp_path / "empty.parquet")
+    write_parquet(Rows([row("/a", error="gone")]), tmp_path / "one.parquet")
+    empty, one = (parquet.read_schema(tmp_path / f"{name}.parquet") for name in ("empty", "one"))
+    assert empty.equals(one)
+
+
+def test_a_target_that_cannot_be_written(tmp_path):
+    (tmp_path / "is_folder.parquet").mkdir()
+    (tmp_path / "is_folder.parquet" / "x").touch()
+    with pytest.raises(ScanError, match="cannot be written"):
+        write_parquet(Rows([row("/a")]), tmp_path / "is_folder.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["is_folder.parquet"]
+
+
+def test_the_summary_counts(tmp_path):
+    rng = np.random.default_rng(0)
+    scores = [*rng.uniform(0, 1, 200).tolist(), 0.0, 1.0]
+    rows = [row(f"/{number}", score) for number, score in enumerate(scores)]
+    rows += [row(f"/n{number}") for number in range(7)] + [row(f"/e{number}", error="bad") for number in range(150)]
+    summary = summarise(rows)
+    assert (summary.files, summary.faces) == (359, 202)
+    wanted = Counter(line["verdict"] or "unreadable" for line in rows)
+    assert summary.verdicts == wanted
+    assert summary.histogram == np.histogram(scores, bins=BINS, range=(0, 1))[0].tolist()
+    assert [s.p_fake for s in summary.most_suspicious()] == sorted(scores, reverse=True)[:SUSPECTS]
+    assert len(summary.errors) == SHOWN_ERRORS
+
+
+class Page(html.parser.HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.links: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags[tag] += 1
+        self.links += [value for name, value in attrs if name in ("src", "href") or name.startswith("on")]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_is_complete_and_nothing_in_it_runs(tmp_path, portrait):
+    evil = tmp_path / "<img src=x onerror=alert(1)>&\n\x1b.png"
+    portrait.save(tmp_path / "x.png")
+    (tmp_path / "x.png").rename(evil)
+    rows = [row(str(evil), 0.9), row("/gone.png", 0.8), row("/bad", error="<script>alert(2)</script> \udcff")]
+    write_summary(summarise(rows), tmp_path / "report")
+    text = (tmp_path / "report" / "summary.html").read_text()
+    page = Page(text)
+    assert page.tags["script"] == 0
+    assert page.tags["img"] == 1
+    assert all(link.startswith("data:image/jpeg;base64,") for link in page.links)
+    assert "<img src=x onerror=alert(1)>&\\n\\x1b.png" in page.text
+    assert "<script>alert(2)</script> \\udcff" in page.text
+    assert "no sign of generation was found" in page.text
+    assert re.search(r"default-src &#x27;none&#x27;", text)
+    numbers = json.loads((tmp_path / "report" / "summary.json").read_text())
+    assert numbers["verdicts"] == {"fake": 2, "unreadable": 1}
+    with Image.open(tmp_path / "report" / "contact-sheet.jpg") as sheet:
+        assert sheet.size == (8 * 160, 180)
+
+
+def test_an_empty_summary(tmp_path):
+    write_summary(summarise([]), tmp_path)
+    assert "0 files" in (tmp_path / "summary.html").read_text()
+
+
+def test_the_command_writes_it(scan, folder, tmp_path):
+    scan(folder, "--out", tmp_path / "rows.jsonl", "--summary", tmp_path / "report")
+    numbers = json.loads((tmp_path / "report" / "summary.json").read_text())
+    rows = read_rows(tmp_path / "rows.jsonl")
+    assert numbers["files"] == len(rows) == 4
+    assert numbers["verdicts"] == Counter(line["verdict"] or "unreadable" for line in rows)
+    assert len(numbers["most_suspicious"]) == sum(line["p_fake"] is not None for line in rows) == 2
