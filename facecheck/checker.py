@@ -30,7 +30,7 @@ BATCH_PIXELS = 24_000_000
 
 
 @dataclass(frozen=True)
-class _Opened:
+class Opened:
     """An input after decoding: pixels or an error."""
 
     name: str
@@ -114,21 +114,21 @@ class FaceChecker:
             return self._adapted(max_fpr, stability).predict(source)
         if not image.is_one(source) and isinstance(source, Iterable):
             return list(self.stream(cast(Iterable[Source], source)))
-        opened = _open(cast(Source, source))
-        if opened.error is not None:
-            raise opened.error
-        return self._judge_batch([opened])[0]
+        item = opened(cast(Source, source))
+        if item.error is not None:
+            raise item.error
+        return self.judge_batch([item])[0]
 
     def stream(self, sources: Iterable[Source]) -> Iterator[Prediction]:
         """As `predict` for many, but lazily: a result comes as soon as its batch is done, in input order."""
-        batch: list[_Opened] = []
+        batch: list[Opened] = []
         for source in sources:
-            batch.append(_open(source))
+            batch.append(opened(source))
             pixels = sum(item.pixels.shape[0] * item.pixels.shape[1] for item in batch if item.pixels is not None)
             if len(batch) >= BATCH_PICTURES or pixels >= BATCH_PIXELS:
-                yield from self._judge_batch(batch)
+                yield from self.judge_batch(batch)
                 batch = []
-        yield from self._judge_batch(batch)
+        yield from self.judge_batch(batch)
 
     def p_fake(self, faces: npt.NDArray[np.uint8], face_px: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
         """Score faces that were cut already.
@@ -216,7 +216,8 @@ class FaceChecker:
         self.decision = self.config.decision.within(self._budget)
         return self
 
-    def _judge_batch(self, batch: Sequence[_Opened]) -> list[Prediction]:
+    def judge_batch(self, batch: Sequence[Opened]) -> list[Prediction]:
+        """Judge pictures that `opened` has read already, all in memory at once; for those who read ahead."""
         pictures = [item.pixels for item in batch if item.pixels is not None]
         started = time.perf_counter()
         detections = self.detector.detect(pictures)
@@ -237,7 +238,8 @@ class FaceChecker:
         return results
 
 
-def _open(source: Source) -> _Opened:
+def opened(source: Source) -> Opened:
+    """Read a picture and what its file says of itself; never raises on a bad one. Safe from several threads."""
     name, started = image.describe(source), time.perf_counter()
     pixels, provenance, error = None, None, None
     try:
@@ -248,7 +250,7 @@ def _open(source: Source) -> _Opened:
         pixels = image.load(source if data is None else data, name)
     except ImageError as problem:
         error = problem
-    return _Opened(name, pixels, (time.perf_counter() - started) * 1000, error, provenance)
+    return Opened(name, pixels, (time.perf_counter() - started) * 1000, error, provenance)
 
 
 _shared_lock = threading.Lock()

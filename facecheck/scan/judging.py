@@ -10,7 +10,7 @@ from facecheck.errors import FacecheckError, ModelError
 from facecheck.scan.rows import Candidate, Row, Settings, failed_row, hash_of, row_of
 
 if TYPE_CHECKING:
-    from facecheck.checker import FaceChecker, _Opened
+    from facecheck.checker import FaceChecker, Opened
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Read:
     """A candidate after reading. `opened` is None for a clip, whose frames are read while it is judged."""
 
     candidate: Candidate
-    opened: "_Opened | None"
+    opened: "Opened | None"
     sha256: str | None = None
 
     @property
@@ -57,13 +57,13 @@ class Judge:
 
     def read(self, candidate: Candidate) -> Read:
         """Decode a picture, or see that it is a clip; a file that cannot be read says so in `opened.error`."""
-        from facecheck.checker import _open
+        from facecheck.checker import opened
         from facecheck.scan.video import is_clip
 
         sha256 = hash_of(candidate.path) if self.settings.sha256 and candidate.size is not None else None
         if is_clip(candidate.path):
             return Read(candidate, None, sha256)
-        return Read(candidate, _open(Path(candidate.path)), sha256)
+        return Read(candidate, opened(Path(candidate.path)), sha256)
 
     def rows(self, reads: Sequence[Read]) -> list[Row]:
         """One row for each, in order."""
@@ -73,7 +73,7 @@ class Judge:
     def _picture_rows(self, reads: Sequence[Read]) -> list[Row]:
         checker = self.checker  # Outside: a model that cannot be loaded is no fault of the pictures.
         try:
-            predictions = checker._judge_batch([read.opened for read in reads if read.opened is not None])
+            predictions = checker.judge_batch([read.opened for read in reads if read.opened is not None])
         except Exception as error:
             # One picture that trips a network must not take fifteen others with it.
             return [self._failed(reads[0], error)] if len(reads) == 1 else [self._picture_rows([r])[0] for r in reads]

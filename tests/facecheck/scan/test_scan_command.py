@@ -146,14 +146,14 @@ def test_exit_codes(scan, folder, out):
 
 
 def test_a_picture_that_trips_a_network_is_a_row_and_harms_no_other(scan, folder, out, monkeypatch, checker):
-    real = type(checker)._judge_batch
+    real = type(checker).judge_batch
 
     def trips(self, batch):
         if any(item.pixels is not None and item.pixels.shape == (60, 80, 3) for item in batch):
             raise RuntimeError("no kernel")
         return real(self, batch)
 
-    monkeypatch.setattr(type(checker), "_judge_batch", trips)
+    monkeypatch.setattr(type(checker), "judge_batch", trips)
     scan(folder, "--out", out)
     errors = {Path(row["path"]).name: row["error"] for row in read_rows(out)}
     assert "could not be judged (RuntimeError('no kernel'))" in errors["wall.png"]
