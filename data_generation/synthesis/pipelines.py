@@ -104,9 +104,21 @@ class Pipeline:
     def render(self, recipes: Sequence[Recipe], photos: Sequence[Photo | None]) -> list[Rendered]:
         """The images of these recipes, in order; the batch is halved where memory is short.
 
+        On a processor one thread makes one image at a time: the last bits of a sum depend on how it is shared out.
+
         Raises:
             GenerationError: memory is short for one image.
         """
+        if self.device == "cuda":
+            return self._halving(recipes, photos)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return self._halving(recipes, photos)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _halving(self, recipes: Sequence[Recipe], photos: Sequence[Photo | None]) -> list[Rendered]:
         size = min(self.settings.batch, len(recipes)) if self.device == "cuda" else 1
         done: list[Rendered] = []
         while len(done) < len(recipes):

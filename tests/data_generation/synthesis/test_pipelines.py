@@ -43,6 +43,27 @@ def test_the_same_id_gives_the_same_pixels_alone_or_in_a_batch(kind, mode, reque
         assert np.array_equal(alone, together[number])
 
 
+def test_the_number_of_threads_does_not_matter(stable_diffusion, prompts):
+    pipeline = Pipeline(Settings(str(stable_diffusion), steps=4))
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append(pipeline.render(recipes(pipeline, prompts)[:3], [None] * 3))
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(*found, strict=True))
+
+
+@pytest.fixture
+def one_thread():
+    """For what is compared with a pipeline that is called directly."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_the_images_are_those_of_diffusers_itself(stable_diffusion, prompts):
     settings = Settings(str(stable_diffusion), steps=4, guidance=5.0)
     found, images = made(settings, prompts)
@@ -54,6 +75,7 @@ def test_the_images_are_those_of_diffusers_itself(stable_diffusion, prompts):
     assert np.array_equal(images[3], np.asarray(expected))
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_the_round_trip_is_the_autoencoders(stable_diffusion, prompts, photos):
     _, (image,) = made(Settings(str(stable_diffusion), mode="vae"), prompts, [photos / "grace.jpg"])
     vae = AutoencoderKL.from_pretrained(stable_diffusion, subfolder="vae")
@@ -99,6 +121,7 @@ def test_the_revision_is_a_hash_of_the_weights(little_ddpm, tmp_path):
     assert Pipeline(Settings(str(copy))).revision != before
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_short_memory_halves_the_batch(stable_diffusion, prompts, monkeypatch):
     pipeline = Pipeline(Settings(str(stable_diffusion), steps=1, batch=4))
     found, sizes = recipes(pipeline, prompts), []
