@@ -181,7 +181,8 @@ def test_ctrl_c_says_how_to_go_on(scan, folder, out, monkeypatch):
 def test_a_real_ctrl_c(tmp_path, out, junk):
     """While it waits for a list that does not end: before the first file, and with threads at work."""
     # A shell's background jobs, and their children, ignore SIGINT unless they say otherwise.
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from facecheck.cli import main; main()"
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heard}; from facecheck.cli import main; main()"
     called = [sys.executable, "-c", code, "scan", "--files-from", "-", "--out", str(out)]
     process = subprocess.Popen(called, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdin.writelines(f"{tmp_path}/{number}.jpg\n" for number in range(junk))
