@@ -1,11 +1,20 @@
-"""The pictures that a visitor may try with one click: every picture in the folder `examples`."""
+"""The pictures that a visitor may try with one click.
+
+Photographs in the public domain are taken from the packages that carry them, as far as these are installed; generated
+faces, and whatever else the operator puts there, from the folder `examples`.
+"""
 
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "examples"
 TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+CARRIED = (
+    ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),  # James S. Davis, US Navy, 1984
+    ("skimage", "data/astronaut.png"),  # NASA, 1995
+)
 TITLES = {
     "grace_hopper": "Grace Hopper",
     "astronaut": "Eileen Collins",
@@ -34,8 +43,7 @@ class Example:
     def title(self) -> str:
         """What the visitor reads."""
         stem = self.path.stem.removeprefix("generated-").removeprefix("real-")
-        title = TITLES.get(stem, stem.replace("-", " ").replace("_", " ").capitalize())
-        return f"Nobody {title}" if self.is_generated and title.isdecimal() else title
+        return TITLES.get(stem, stem.replace("-", " ").replace("_", " ").capitalize())
 
     @property
     def kind(self) -> str:
@@ -46,5 +54,12 @@ class Example:
 @cache
 def examples() -> tuple[Example, ...]:
     """All examples, photographs first."""
-    found = [Example(path) for path in sorted(FOLDER.iterdir()) if path.suffix.lower() in TYPES]
-    return tuple(sorted(found, key=lambda example: example.is_generated))
+    own = [path for path in sorted(FOLDER.iterdir()) if path.suffix.lower() in TYPES]
+    return tuple(sorted(map(Example, [*_carried(), *own]), key=lambda example: example.is_generated))
+
+
+def _carried() -> list[Path]:
+    """Found without importing the packages."""
+    specs = [(find_spec(package), name) for package, name in CARRIED]
+    places = [Path(spec.origin).parent / name for spec, name in specs if spec is not None and spec.origin]
+    return [place for place in places if place.is_file()]
