@@ -16,5 +16,6 @@ def test_photographs_come_from_installed_packages_and_come_first(grace_path):
 
 def test_generated_faces_say_that_they_are():
     for example in examples()[2:]:
-        assert Image.open(example.path).size == (64, 64)
+        with Image.open(example.path) as picture:
+            assert picture.size == (64, 64)
         assert "generated" in provenance(example.path).claims
