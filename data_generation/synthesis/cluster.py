@@ -4,9 +4,6 @@ Only pixels travel; record and masters are written by the process that started t
 nothing but the images it was making, and Ray starts it anew and asks again.
 """
 
-import logging
-import os
-import socket
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
@@ -14,9 +11,7 @@ from data_generation.errors import GenerationError
 from data_generation.synthesis.generate import Work
 from data_generation.synthesis.pipelines import Pipeline, Rendered
 from data_generation.synthesis.settings import Settings
-
-IN_FLIGHT = 2
-"""Groups that wait at each actor while it makes one."""
+from facecheck.actors import IN_FLIGHT, Placed, least_busy, start_actors
 
 
 class Cluster:
@@ -35,19 +30,9 @@ class Cluster:
 
     def __enter__(self) -> Self:
         try:
-            import ray
-        except ImportError:
-            raise GenerationError('--ray needs Ray: pip install "facecheck[ray]"') from None
-        self.ray = ray
-        _knock(self.address)
-        try:
-            ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise GenerationError(f"cannot reach a Ray cluster at {self.address}: {error}") from error
-        gpus = int(ray.cluster_resources().get("GPU", 0))
-        count = self.actors or gpus or int(ray.cluster_resources().get("CPU", 1))
-        worker = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=-1, max_task_retries=3)(_Worker)
-        self.workers: list[Any] = [worker.remote(self.settings) for _ in range(count)]
+            self.ray, self.workers = start_actors(self.address, _Worker, (self.settings,), self.actors)
+        except ConnectionError as error:
+            raise GenerationError(str(error)) from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,7 +45,7 @@ class Cluster:
             if len(waiting) >= IN_FLIGHT * len(self.workers):
                 yield self._finished(waiting)
             busy = [actor for _, actor in waiting.values()]
-            actor = min(range(len(self.workers)), key=busy.count)
+            actor = least_busy(busy, len(self.workers))
             waiting[self.workers[actor].render.remote(recipes, photos)] = number, actor
         while waiting:
             yield self._finished(waiting)
@@ -74,21 +59,11 @@ class Cluster:
             raise GenerationError(f"a worker of the cluster failed: {_last_line(error)}") from error
 
 
-def _knock(address: str) -> None:
-    """Ray itself tries for minutes to reach a host that nobody answers at."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
-        try:
-            socket.create_connection((host, int(port)), timeout=10).close()
-        except OSError as error:
-            raise GenerationError(f"cannot reach a Ray cluster at {address}: {error}") from error
-
-
 def _last_line(error: Exception) -> str:
     return str(error).strip().splitlines()[-1]
 
 
-class _Worker:
+class _Worker(Placed):
     """What runs on the cluster."""
 
     def __init__(self, settings: Settings) -> None:
@@ -96,7 +71,3 @@ class _Worker:
 
     def render(self, recipes: list[Any], photos: list[Any]) -> list[Rendered]:
         return self.pipeline.render(recipes, photos)
-
-    def place(self) -> tuple[str, int]:
-        """Host and process, for whoever looks for a worker."""
-        return socket.gethostname(), os.getpid()

@@ -4,20 +4,14 @@ Only paths and rows travel, so every machine must see the files under the same p
 anew and asked again; what had not come back is not in the ledger and so cannot be lost or doubled.
 """
 
-import logging
-import os
-import socket
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
+from facecheck.actors import IN_FLIGHT, RETRIES, Placed, least_busy, start_actors
 from facecheck.errors import ScanError
 from facecheck.scan.judging import Judge, Read
 from facecheck.scan.rows import Candidate, Row, Settings, failed_row
 from facecheck.scan.scanner import BATCH_PICTURES, Outcome, Scanner, batches
-
-IN_FLIGHT = 2
-"""Groups that wait at each actor while it works on one."""
-RETRIES = 3
 
 
 class Cluster:
@@ -37,19 +31,11 @@ class Cluster:
 
     def __enter__(self) -> Self:
         try:
-            import ray
-        except ImportError:
-            raise ScanError('--ray needs Ray: pip install "facecheck[ray]"') from None
-        self.ray = ray
-        _knock(self.address)
-        try:
-            ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ScanError(f"cannot reach a Ray cluster at {self.address}: {error}") from error
-        gpus = int(ray.cluster_resources().get("GPU", 0))
-        count = self.actors or gpus or int(ray.cluster_resources().get("CPU", 1))
-        worker = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=-1, max_task_retries=RETRIES)(_Worker)
-        self.workers: list[Any] = [worker.remote(self.settings, self.model, self.device) for _ in range(count)]
+            self.ray, self.workers = start_actors(
+                self.address, _Worker, (self.settings, self.model, self.device), self.actors
+            )
+        except ConnectionError as error:
+            raise ScanError(str(error)) from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,7 +61,7 @@ class Cluster:
 
     def _send(self, group: list[Candidate]) -> None:
         busy = [actor for _, actor in self._waiting.values()]
-        actor = min(range(len(self.workers)), key=busy.count)
+        actor = least_busy(busy, len(self.workers))
         self._waiting[self.workers[actor].rows.remote(group)] = group, actor
 
     def _written(self, scanner: Scanner) -> list[Outcome]:
@@ -99,7 +85,7 @@ class Cluster:
         return [Outcome(row["path"], row["verdict"]) for row in rows]
 
 
-class _Worker:
+class _Worker(Placed):
     """What runs on the cluster."""
 
     def __init__(self, settings: Settings, model: str, device: str) -> None:
@@ -110,17 +96,3 @@ class _Worker:
     def rows(self, candidates: list[Candidate]) -> list[Row]:
         read = batches(self.judge.read(candidate) for candidate in candidates)
         return [row for batch in read for row in self.judge.rows([item for item in batch if isinstance(item, Read)])]
-
-    def place(self) -> tuple[str, int]:
-        """Host and process, for whoever looks for a worker."""
-        return socket.gethostname(), os.getpid()
-
-
-def _knock(address: str) -> None:
-    """Ray itself tries for minutes to reach a host that nobody answers at."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
-        try:
-            socket.create_connection((host, int(port)), timeout=10).close()
-        except OSError as error:
-            raise ScanError(f"cannot reach a Ray cluster at {address}: {error}") from error

@@ -57,14 +57,15 @@ def test_twenty_kills_lose_double_and_halve_nothing(little_ddpm, prompts, tmp_pa
         child = context.Process(target=_child, args=(folder, little_ddpm, one, IMAGES))
         before = _lines(folder)
         child.start()
-        _until(lambda before=before: _lines(folder) > before, child)
-        time.sleep(luck.uniform(0, 0.15))
-        if child.is_alive():
-            os.kill(child.pid, signal.SIGKILL)
+        enough = before + luck.randint(0, 6)
+        _until(lambda enough=enough: _lines(folder) >= enough, child)
+        time.sleep(luck.uniform(0, 0.02))
+        os.kill(child.pid, signal.SIGKILL)
         child.join()
+        assert child.exitcode == -signal.SIGKILL, "the run ended before it was killed"
         progress.append(_lines(folder))
     assert sorted(progress) == progress
-    assert progress[0] < IMAGES
+    assert progress[-1] < IMAGES
     make(folder, little_ddpm, one, IMAGES)
     check(folder, IMAGES)
     assert make(folder, little_ddpm, one, IMAGES) == [0, IMAGES, 0]
@@ -115,7 +116,7 @@ def test_a_row_says_everything(stable_diffusion, prompts, tmp_path):
     row = json.loads((tmp_path / "manifest.jsonl").read_text().splitlines()[0])
     assert row["versions"].keys() == {"torch", "diffusers", "transformers", "numpy", "pillow"}
     assert (row["licence"], row["prompt"], row["cell"]) == ("mit", "photo of person 0", "c0")
-    assert row["reasons"] == ["no_face", "blank"] or "no_face" in row["reasons"]
+    assert "no_face" in row["reasons"]
     assert row["seconds"] > 0
     assert row["time"].startswith("20")
     assert row["revision"].startswith("sha256:")
