@@ -21,7 +21,7 @@ def reference() -> MTCNN:
 
 @pytest.fixture(scope="module")
 def same_settings() -> FaceDetector:
-    return FaceDetector(min_face_px=20, min_face_share=0, min_confidence=0)
+    return FaceDetector(min_face_px=20, min_face_share=0, min_confidence=0, first_px=0)
 
 
 def assert_parity(pictures, reference, same_settings):
