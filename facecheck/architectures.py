@@ -6,10 +6,12 @@ Tensor names are those of the library that defines a network (torchvision, timm)
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from facecheck.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Channels = tuple[float, float, float]
 IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
@@ -27,21 +29,21 @@ class Architecture:
         mean, std: per RGB channel, for pixels in [0, 1].
     """
 
-    build: Callable[[], nn.Module]
+    build: "Callable[[], nn.Module]"
     head: str = "classifier"
     input_size: int = 224
     mean: Channels = IMAGENET_MEAN
     std: Channels = IMAGENET_STD
 
 
-def _torchvision(name: str) -> nn.Module:
+def _torchvision(name: str) -> "nn.Module":
     from torchvision.models import get_model
 
     network: nn.Module = get_model(name, weights=None, num_classes=1)
     return network
 
 
-def _timm(name: str) -> nn.Module:
+def _timm(name: str) -> "nn.Module":
     try:
         import timm
     except ImportError as error:
@@ -50,7 +52,7 @@ def _timm(name: str) -> nn.Module:
     return network
 
 
-def _vit_b_16() -> nn.Module:
+def _vit_b_16() -> "nn.Module":
     from facecheck.networks import AnySizeViT
 
     return AnySizeViT(
@@ -58,7 +60,7 @@ def _vit_b_16() -> nn.Module:
     )
 
 
-def _convnext_swin() -> nn.Module:
+def _convnext_swin() -> "nn.Module":
     from torchvision.models import convnext_large, swin_b
 
     from facecheck.networks import ConvNextSwin
@@ -93,7 +95,7 @@ def architecture(name: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
-def build(name: str) -> nn.Module:
+def build(name: str) -> "nn.Module":
     """A network of a registered architecture, random weights.
 
     Raises:
@@ -102,7 +104,7 @@ def build(name: str) -> nn.Module:
     return architecture(name).build()
 
 
-def stages(network: nn.Module, head: str) -> tuple[str, ...]:
+def stages(network: "nn.Module", head: str) -> tuple[str, ...]:
     """Names of the modules with weights, from the input up to `head`; freezing the first ones keeps low-level features.
 
     torchvision's `features` counts part by part. Parameters that belong to no module (a ViT's class token) are in none.

@@ -105,7 +105,7 @@ def explain(
         raise click.BadParameter(f"{wrong[0]!r} ends neither in .html nor in .json", param_hint="--output")
     from facecheck.evidence.explanation import explain as explained
     from facecheck.evidence.heatmaps import GRAD_CAM, OCCLUSION
-    from facecheck.models import write_atomically
+    from facecheck.files import write_atomically
 
     methods = (GRAD_CAM, OCCLUSION) if occlusion else (GRAD_CAM,)
     (source,) = _opened([photo])
@@ -163,7 +163,7 @@ def info(name: str | None, as_json: bool) -> None:
 @model.command("list")
 def list_models() -> None:
     """Print the names that --model knows."""
-    from facecheck.models import available
+    from facecheck.files import available
 
     for name in available():
         click.echo(name)
@@ -171,7 +171,7 @@ def list_models() -> None:
 
 def _checker(model: str | None, device: str, max_fpr: float | None = None, stability: bool = False) -> "FaceChecker":
     from facecheck.checker import FaceChecker
-    from facecheck.models import DEFAULT_MODEL
+    from facecheck.files import DEFAULT_MODEL
 
     return FaceChecker(model or DEFAULT_MODEL, device, max_fpr=max_fpr, stability=stability)
 

@@ -1,12 +1,14 @@
 """Where models lie and how files are written; light, so that a command that needs no network loads none."""
 
 import os
+import sys
 from pathlib import Path
 
 from facecheck.errors import ModelError
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "facecheck-resnet50"
+CACHE_VARIABLE = "FACECHECK_CACHE"
 
 
 def available() -> list[str]:
@@ -46,3 +48,20 @@ def write_atomically(path: Path, data: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Where facecheck keeps what it can make again: `FACECHECK_CACHE`, or a folder of this user. It may not exist yet.
+
+    Raises:
+        RuntimeError: nothing says where this user's files are.
+    """
+    if chosen := os.environ.get(CACHE_VARIABLE):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "facecheck" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "facecheck"
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # A relative path is invalid there and to be ignored, says the XDG base directory specification.
+    return (shared if shared.is_absolute() else Path.home() / ".cache") / "facecheck"

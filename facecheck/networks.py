@@ -16,7 +16,9 @@ class AnySizeViT(VisionTransformer):  # type: ignore[misc]
         """(N, 3, H, W), both sides at least one patch -> (N, num_classes)."""
         patches = self.conv_proj(x)
         positions = self._positions(patches.shape[2], patches.shape[3])
-        tokens = torch.cat([self.class_token.expand(len(x), -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)
+        tokens = torch.cat(
+            [self.class_token.expand(patches.shape[0], -1, -1), patches.flatten(2).transpose(1, 2)], dim=1
+        )
         encoded = self.encoder.ln(self.encoder.layers(self.encoder.dropout(tokens + positions)))
         logits: Tensor = self.heads(encoded[:, 0])
         return logits

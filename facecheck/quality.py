@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facecheck.models import Limits
+from facecheck.config import Limits
 
 JPEG_BLOCK = 8
 LARGEST_WINDOW = 512

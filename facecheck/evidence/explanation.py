@@ -9,11 +9,11 @@ import numpy as np
 
 from facecheck import crop, image
 from facecheck.checker import FaceChecker, shared_checker
+from facecheck.config import ModelConfig
 from facecheck.evidence import report
 from facecheck.evidence.error_rates import ErrorCell
 from facecheck.evidence.heatmaps import GRAD_CAM, METHODS, HeatMap, Pixels, heat_maps, region
 from facecheck.image import Source
-from facecheck.models import ModelConfig
 from facecheck.origin.provenance import read as read_provenance
 from facecheck.result import Face, Prediction
 

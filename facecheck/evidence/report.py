@@ -14,7 +14,7 @@ from PIL import Image
 
 import facecheck
 from facecheck.evidence import wording
-from facecheck.models import WEIGHTS_DIR
+from facecheck.files import WEIGHTS_DIR
 
 if TYPE_CHECKING:
     from facecheck.evidence.explanation import Explanation, FaceEvidence

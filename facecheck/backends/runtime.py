@@ -1,0 +1,93 @@
+"""OpenVINO itself: imported without its telemetry, one core for the process, and as many threads as we may use."""
+
+import functools
+import importlib.util
+import math
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from facecheck.errors import DeviceError
+
+TELEMETRY = "openvino_telemetry"
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+F32, BF16 = "f32", "bf16"
+_importing = threading.Lock()
+
+
+def installed() -> bool:
+    """Whether OpenVINO can be imported; asking does not import it."""
+    return "openvino" in sys.modules or importlib.util.find_spec("openvino") is not None
+
+
+@functools.cache
+def openvino() -> Any:
+    """The module `openvino`.
+
+    On import it reports to Google Analytics unless its user opted out. Nothing may leave this machine, so the package
+    that does it cannot be found while OpenVINO is imported; OpenVINO then goes on with an empty one of its own.
+
+    Raises:
+        DeviceError: it is not installed.
+    """
+    with _importing:
+        found = sys.modules.get(TELEMETRY)
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]
+        try:
+            import openvino as module
+            import openvino.tools.ovc
+        except ImportError as error:
+            raise DeviceError(f'no OpenVINO here ({error}): pip install "facecheck[openvino]"') from error
+        finally:
+            if found is None:
+                del sys.modules[TELEMETRY]
+            else:
+                sys.modules[TELEMETRY] = found
+    return module
+
+
+@functools.cache
+def core() -> Any:
+    """The `openvino.Core` that all models of this process share; safe to use from several threads.
+
+    Raises:
+        DeviceError: OpenVINO is not installed.
+    """
+    return openvino().Core()
+
+
+def fastest_precision() -> str:
+    """What this processor computes in natively: "bf16", or else "f32"."""
+    return BF16 if "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else F32
+
+
+def compiled(network: Any, precision: str = F32, threads: int | None = None) -> Any:
+    """An `openvino.CompiledModel` for the CPU, for one request at a time that gets all threads.
+
+    Args:
+        network: an `openvino.Model`.
+        precision: "f32" or "bf16"; of what is not quantised already.
+        threads: None: `thread_limit()`, or what OpenVINO finds best where there is no limit.
+    """
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    if limit := threads or thread_limit():
+        settings["INFERENCE_NUM_THREADS"] = limit
+    return core().compile_model(network, "CPU", settings)
+
+
+def thread_limit() -> int | None:
+    """How many threads this process was told to use, None without a limit: by `OMP_NUM_THREADS`, or by a CPU quota.
+
+    torch obeys the variable, Ray sets it for its actors, and OpenVINO does not read it. Nor does OpenVINO know the
+    quota of a container (openvinotoolkit/openvino#37838); the processors that a process is bound to it does respect.
+    """
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if told.isdigit() and int(told):
+        return int(told)
+    try:
+        quota, period = CPU_QUOTA.read_text().split()
+        return max(math.ceil(int(quota) / int(period)), 1)
+    except (OSError, ValueError):  # No such file, or "max".
+        return None

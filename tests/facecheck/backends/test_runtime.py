@@ -1,0 +1,78 @@
+"""OpenVINO as we use it: silent, and no more threads than allowed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facecheck import files
+from facecheck.backends import runtime
+
+pytest.importorskip("openvino")
+
+
+@pytest.mark.parametrize("first", ["", "import openvino_telemetry;"])
+def test_openvino_is_imported_without_its_telemetry(first, tmp_path):
+    code = (
+        f"import sys; {first} before = sys.modules.get('openvino_telemetry')\n"
+        "from facecheck.backends.runtime import core, openvino; core()\n"
+        "assert sys.modules.get('openvino_telemetry') is before\n"
+        "from openvino.tools.ovc import telemetry_utils, convert_impl\n"
+        "assert telemetry_utils.tm.__name__ == convert_impl.tm.__name__ == 'openvino.tools.ovc.telemetry_stub'\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"HOME": str(tmp_path), "PATH": ""})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_openvino_the_message_says_what_to_install():
+    code = (
+        "import sys; sys.modules['openvino'] = None\n"
+        "from facecheck.backends.runtime import openvino\n"
+        "try:\n    openvino()\nexcept Exception as error:\n    print(type(error).__name__, error)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert told.startswith("DeviceError")
+    assert 'pip install "facecheck[openvino]"' in told
+
+
+@pytest.mark.parametrize(
+    ("variable", "quota", "limit"),
+    [
+        ("", None, None),
+        ("3", "100000 100000", 3),
+        ("4,2", None, 4),
+        ("0", None, None),
+        ("nonsense", "max 100000", None),
+        ("", "150000 100000", 2),
+        ("", "1000 100000", 1),
+    ],
+)
+def test_the_limit_of_threads(monkeypatch, tmp_path, variable, quota, limit):
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    monkeypatch.setattr(runtime, "CPU_QUOTA", tmp_path / "cpu.max")
+    if quota:
+        (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert runtime.thread_limit() == limit
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "folder"),
+    [
+        ("linux", {"FACECHECK_CACHE": "/c"}, "/c"),
+        ("linux", {"XDG_CACHE_HOME": "/x"}, "/x/facecheck"),
+        ("linux", {"XDG_CACHE_HOME": "relative"}, "/home/me/.cache/facecheck"),
+        ("linux", {}, "/home/me/.cache/facecheck"),
+        ("darwin", {"XDG_CACHE_HOME": "/x"}, "/home/me/Library/Caches/facecheck"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/facecheck/cache"),
+        ("win32", {}, "/home/me/AppData/Local/facecheck/cache"),
+    ],
+)
+def test_the_cache_is_where_the_system_wants_it(monkeypatch, platform, variables, folder):
+    for name in ("FACECHECK_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (variables | {"HOME": "/home/me"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert files.cache_folder() == Path(folder)
