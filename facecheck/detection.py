@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from facecheck.backends.cascade import HIDDEN, Cascade, cascade
 from facecheck.boxes import Candidates, largest_first, squared, unnested
-from facecheck.sampling import SummedArea, packed
+from facecheck.sampling import SummedArea, laid_out
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -23,6 +23,8 @@ Indices = npt.NDArray[np.int64]
 PNET_CELL, PNET_STRIDE = 12, 2
 RNET_SIDE, ONET_SIDE = 24, 48
 PATCH_BATCH = 256
+CANVAS = (288, 320)
+"""Holds the pyramid of a portrait of 600 pixels; one size for all, because engines prepare themselves anew for each."""
 CELLS_KEPT, CANDIDATES_KEPT = 1000, 1000
 """The best of a level, and of a picture: noise and foliage would propose without end."""
 GROUP_PIXELS = 4_000_000
@@ -49,20 +51,29 @@ class Detections:
 
 
 @dataclass(frozen=True)
-class _Level:
-    """One picture at one scale, and where it lies on the canvas."""
+class _Tile:
+    """A part of one picture at one scale, and where it lies on the canvases.
+
+    Attributes:
+        owner: index of the picture. scale: pixels here for one of the picture. level: height and width of the whole.
+        row, column: where it begins in the whole. height, width: its size.
+    """
 
     owner: int
     scale: float
+    level: tuple[int, int]
+    row: int
+    column: int
     height: int
     width: int
+    canvas: int = 0
     top: int = 0
     left: int = 0
 
     def of(self, maps: Floats) -> Floats:
-        """Its part of PNet's maps (..., h, w): a 3x3 kernel, a pooling by two that keeps the rest, two 3x3 kernels."""
+        """Its part of PNet's maps (N, ..., h, w): a 3x3 kernel, a pooling that keeps the rest, two 3x3 kernels."""
         rows, columns = (self.height - 1) // 2 - 4, (self.width - 1) // 2 - 4
-        return maps[..., self.top // 2 : self.top // 2 + rows, self.left // 2 : self.left // 2 + columns]
+        return maps[self.canvas, ..., self.top // 2 :, self.left // 2 :][..., :rows, :columns]
 
 
 class FaceDetector:
@@ -138,34 +149,34 @@ class FaceDetector:
 
     def _search(self, tables: Sequence[SummedArea], scales: Sequence[float]) -> list[Detections]:
         """One run of the cascade, each picture from its own largest scale on."""
-        levels = [
-            level
+        tiles = [
+            tile
             for owner, (table, scale) in enumerate(zip(tables, scales, strict=True))
-            for level in self._pyramid(owner, table, scale)
+            for tile in self._pyramid(owner, table, scale)
         ]
-        candidates = self._propose(tables, levels)
+        candidates = self._propose(tables, tiles)
         candidates = self._refine(tables, candidates)
         return self._decide(tables, candidates)
 
-    def _pyramid(self, owner: int, table: SummedArea, scale: float) -> Iterator[_Level]:
+    def _pyramid(self, owner: int, table: SummedArea, scale: float) -> Iterator[_Tile]:
         while min(table.height, table.width) * scale >= PNET_CELL:
-            yield _Level(owner, scale, int(table.height * scale + 1), int(table.width * scale + 1))
+            level = int(table.height * scale + 1), int(table.width * scale + 1)
+            for row, height in _parts(level[0], CANVAS[0]):
+                for column, width in _parts(level[1], CANVAS[1]):
+                    yield _Tile(owner, scale, level, row, column, height, width)
             scale *= self.factor
 
-    def _propose(self, tables: Sequence[SummedArea], levels: Sequence[_Level]) -> Candidates:
-        """Stage 1: PNet over all levels of all pictures, side by side on one canvas."""
-        if not levels:
-            return Candidates.joined([])
-        places, size = packed([(level.height, level.width) for level in levels])
-        levels = [replace(level, top=top, left=left) for level, (top, left) in zip(levels, places, strict=True)]
-        offsets, scores = self.networks.propose(_canvas(tables, levels, size)[None])
-        found: list[list[Candidates]] = [[] for _ in tables]
-        for level in levels:
-            cells = _cells(level, offsets[0], scores[0], self.thresholds[0])
-            found[level.owner].append(cells.best(CELLS_KEPT).suppressed(0.5))
-        merged = Candidates.joined(
-            [Candidates.joined(parts).suppressed(0.7).best(CANDIDATES_KEPT) for parts in found]
-        )
+    def _propose(self, tables: Sequence[SummedArea], tiles: Sequence[_Tile]) -> Candidates:
+        """Stage 1: PNet over all levels of all pictures, side by side on canvases."""
+        places = laid_out([(tile.height, tile.width) for tile in tiles], *CANVAS)
+        tiles = [replace(t, canvas=at, top=top, left=left) for t, (at, top, left) in zip(tiles, places, strict=True)]
+        offsets, scores = self.networks.propose(_canvases(tables, tiles))
+        levels: dict[tuple[int, float], list[Candidates]] = {}
+        for tile in tiles:
+            cells = _cells(tile, offsets, scores, self.thresholds[0])
+            levels.setdefault((tile.owner, tile.scale), []).append(cells.best(CELLS_KEPT))
+        merged = Candidates.joined([Candidates.joined(cells).suppressed(0.5) for cells in levels.values()])
+        merged = merged.suppressed(0.7).best(CANDIDATES_KEPT)
         return replace(merged, boxes=squared(merged.moved(reach=0)))
 
     def _refine(self, tables: Sequence[SummedArea], candidates: Candidates) -> Candidates:
@@ -224,28 +235,36 @@ def _longest_side(found: Detections) -> float:
     return float((found.boxes[:, 2:] - found.boxes[:, :2]).max(initial=0))
 
 
-def _canvas(tables: Sequence[SummedArea], levels: Sequence[_Level], size: tuple[int, int]) -> Floats:
-    """(H, W, 4): the pixels, and what `Cascade.propose` must not see."""
-    canvas = np.zeros((*size, 4), np.float32)
-    for level in levels:
-        bottom, right = level.top + level.height, level.left + level.width
-        tables[level.owner].resize_into(canvas[level.top : bottom, level.left : right, :3])
-        # Where a side is odd, PNet's pooling reaches one row beyond the level's own: into its neighbour.
-        if level.height % 2:
-            canvas[bottom - 2, level.left : right, 3] = HIDDEN
-        if level.width % 2:
-            canvas[level.top : bottom, right - 2, 3] = HIDDEN
-    return canvas
+def _parts(length: int, longest: int) -> Iterator[tuple[int, int]]:
+    """Start and length of the parts whose cells are together those of the whole: they share what a cell sees."""
+    step = longest - PNET_CELL + PNET_STRIDE
+    for start in range(0, max(length - PNET_CELL + PNET_STRIDE, 1), step):
+        yield start, min(longest, length - start)
 
 
-def _cells(level: _Level, offsets: Floats, scores: Floats, threshold: float) -> Candidates:
-    """Cells of one level above the threshold, as boxes in the picture."""
-    own = level.of(scores)
+def _canvases(tables: Sequence[SummedArea], tiles: Sequence[_Tile]) -> Floats:
+    """(N, H, W, 4): the pixels, and what `Cascade.propose` must not see."""
+    canvases = np.zeros((max((tile.canvas for tile in tiles), default=-1) + 1, *CANVAS, 4), np.float32)
+    for tile in tiles:
+        own = canvases[tile.canvas, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+        tables[tile.owner].resize_into(own[..., :3], tile.level, (tile.row, tile.column))
+        # Where a side is odd, PNet's pooling reaches one row beyond the tile's own: into its neighbour.
+        if tile.height % 2:
+            own[-2, :, 3] = HIDDEN
+        if tile.width % 2:
+            own[:, -2, 3] = HIDDEN
+    return canvases
+
+
+def _cells(tile: _Tile, offsets: Floats, scores: Floats, threshold: float) -> Candidates:
+    """Cells of one tile above the threshold, as boxes in the picture."""
+    own = tile.of(scores)
     rows, columns = np.nonzero(own >= threshold)
-    corner = np.stack([columns, rows], axis=1).astype(np.float32) * PNET_STRIDE + 1
-    boxes = np.floor(np.hstack([corner, corner + (PNET_CELL - 1)]) / np.float32(level.scale))
-    owner = np.full(len(rows), level.owner, np.int64)
-    return Candidates(boxes, own[rows, columns], level.of(offsets)[:, rows, columns].T, owner)
+    start = np.array([tile.column + 1, tile.row + 1], np.float32)
+    corner = np.stack([columns, rows], axis=1).astype(np.float32) * PNET_STRIDE + start
+    boxes = np.floor(np.hstack([corner, corner + (PNET_CELL - 1)]) / np.float32(tile.scale))
+    owner = np.full(len(rows), tile.owner, np.int64)
+    return Candidates(boxes, own[rows, columns], tile.of(offsets)[:, rows, columns].T, owner)
 
 
 def _cut(tables: Sequence[SummedArea], candidates: Candidates, side: int) -> tuple[Candidates, Floats]:

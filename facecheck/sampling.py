@@ -16,8 +16,6 @@ Indices = npt.NDArray[np.int64]
 
 ROWS_AT_ONCE = 64
 """A stripe of a large picture's table that stays in the processor's cache."""
-CANVAS_STEP = 32
-"""Canvases have few different sizes, because engines prepare themselves anew for each."""
 
 
 class SummedArea:
@@ -32,15 +30,22 @@ class SummedArea:
         # 32 bits overflow above 8 megapixels and wrap; differences of wrapped sums are still right.
         self._sums = cv2.integral(picture, sdepth=cv2.CV_32S)
 
-    def resize_into(self, means: Floats) -> None:
-        """Fill (height, width, 3) float32 with the whole picture, in [0, 255]."""
+    def resize_into(self, means: Floats, size: tuple[int, int], start: tuple[int, int] = (0, 0)) -> None:
+        """Fill a part of the resized picture.
+
+        Args:
+            means: (h, w, 3) float32, gets values in [0, 255].
+            size: height and width of the whole picture after resizing, pixels.
+            start: row and column of the part in it.
+        """
+        parts = [slice(first, first + count) for first, count in zip(start, means.shape, strict=False)]
         (top, bottom), (left, right) = (
-            _windows(np.array([size]), cells)
-            for size, cells in ((self.height, means.shape[0]), (self.width, means.shape[1]))
+            tuple(edge[:, part] for edge in _windows(np.array([whole]), cells))
+            for whole, cells, part in zip((self.height, self.width), size, parts, strict=True)
         )
         per_pixel = _inverse_areas(top, bottom, left, right)[0, :, :, None]
-        for start in range(0, len(means), ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
+        for first in range(0, len(means), ROWS_AT_ONCE):
+            rows = slice(first, first + ROWS_AT_ONCE)
             stripe = self._sums.take(bottom[0, rows], axis=0)
             stripe -= self._sums.take(top[0, rows], axis=0)
             sums = stripe.take(right[0], axis=1)
@@ -82,34 +87,24 @@ def _inverse_areas(top: Indices, bottom: Indices, left: Indices, right: Indices)
     return np.reciprocal(((bottom - top)[:, :, None] * (right - left)[:, None, :]).astype(np.float32))
 
 
-def packed(sizes: Sequence[tuple[int, int]]) -> tuple[list[tuple[int, int]], tuple[int, int]]:
-    """Lay rectangles side by side in shelves, in the smallest of a few canvases.
+def laid_out(sizes: Sequence[tuple[int, int]], height: int, width: int) -> list[tuple[int, int, int]]:
+    """Lay rectangles on shelves, the shelves on as many canvases of one size as it takes.
 
     Args:
-        sizes: heights and widths, pixels; none empty.
+        sizes: heights and widths, none larger than the canvas.
+        height, width: of a canvas, even numbers.
 
     Returns:
-        Top and left of each, even numbers; height and width of the canvas.
+        For each rectangle its canvas, and its top and left there, which are even numbers.
     """
-    widest, area = max(width for _, width in sizes), sum(height * width for height, width in sizes)
-    widths = {_up(max(widest * share, widest), CANVAS_STEP) for share in (1, 1.71, 2.5)} | {
-        _up(max(area**0.5 * share, widest), CANVAS_STEP) for share in (0.8, 1, 1.25)
-    }
-    layouts = [_shelves(sizes, width) for width in sorted(widths)]
-    return min(layouts, key=lambda layout: layout[1][0] * layout[1][1])
-
-
-def _shelves(sizes: Sequence[tuple[int, int]], width: int) -> tuple[list[tuple[int, int]], tuple[int, int]]:
-    places = [(0, 0)] * len(sizes)
-    top = left = shelf = 0
-    for index in sorted(range(len(sizes)), key=lambda i: (-sizes[i][0], i)):
-        tall, wide = _up(sizes[index][0], 2), _up(sizes[index][1], 2)
+    places = [(0, 0, 0)] * len(sizes)
+    canvas = top = left = shelf = 0
+    for index in sorted(range(len(sizes)), key=lambda i: -sizes[i][0]):
+        tall, wide = (side + side % 2 for side in sizes[index])
         if left + wide > width:
             top, left, shelf = top + shelf, 0, 0
-        places[index] = top, left
+        if top + tall > height:
+            canvas, top, left, shelf = canvas + 1, 0, 0, 0
+        places[index] = canvas, top, left
         left, shelf = left + wide, max(shelf, tall)
-    return places, (_up(top + shelf, CANVAS_STEP), width)
-
-
-def _up(size: float, step: int) -> int:
-    return int(-(-size // step) * step)
+    return places

@@ -1,22 +1,36 @@
-"""MTCNN's three networks on an engine. Their weights ship with facenet-pytorch, nothing is downloaded."""
+"""MTCNN's three networks behind one interface, and the choice of their engine."""
 
-import warnings
+import functools
+import importlib.metadata
+import threading
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
 
-HIDDEN = -1e6
+from facecheck.backends.conversion import FREE, converted
+from facecheck.backends.runtime import compiled
+
 Floats = npt.NDArray[np.float32]
+HIDDEN = -1e6
+"""In the fourth plane of a canvas: less than anything that PNet's first layer gives."""
+CANVAS = (288, 320)
+SHAPES = {"pnet": (1, *CANVAS, 4), "rnet": (16, 24, 24, 3), "onet": (4, 48, 48, 3)}
 
 
 class Cascade(Protocol):
-    """The three networks; pixels are float32 means in [0, 255], RGB. Safe to call from several threads at once."""
+    """The three networks. Pixels are float32 in [0, 255], RGB. Safe to use from several threads at once."""
 
-    def propose(self, levels: Floats) -> tuple[Floats, Floats]:
-        """PNet: (N, H, W, 3), both sides at least 12 -> offsets (N, 4, h, w) and scores (N, h, w) of its cells."""
+    def propose(self, canvas: Floats) -> tuple[Floats, Floats]:
+        """PNet over a canvas on which pictures may lie side by side.
+
+        Args:
+            canvas: (1, H, W, 4), both sides at least 12. The fourth plane is added to what the first convolution gives
+                at the windows that start there; `HIDDEN` keeps them from the pooling.
+
+        Returns:
+            offsets (1, 4, h, w) and scores (1, h, w) of the cells.
+        """
         ...
 
     def refine(self, patches: Floats) -> tuple[Floats, Floats]:
@@ -28,35 +42,51 @@ class Cascade(Protocol):
         ...
 
 
-class TorchCascade:
-    def __init__(self, device: str) -> None:
-        with warnings.catch_warnings():  # facenet-pytorch changes the warning filters when it is imported.
-            from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
-        self.device = torch.device(device)
-        self._p, self._r, self._o = (n().eval().to(self.device) for n in (PNet, RNet, ONet))
+class OpenVinoCascade:
+    """See `Cascade`. In float32: another precision would move the boxes."""
 
-    def _run(self, network: nn.Module, pixels: Floats) -> list[Floats]:
-        with torch.inference_mode():
-            x = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
-            return [out.cpu().numpy() for out in network((x - 127.5) * 0.0078125)]
+    def __init__(self, threads: int | None = None) -> None:
+        self._compiled = {name: compiled(_converted(name), threads=threads) for name in SHAPES}
+        self._mine = threading.local()
 
-    def propose(self, levels):
-        with torch.inference_mode():
-            x = torch.from_numpy(levels).permute(0, 3, 1, 2)
-            n = self._p
-            y = (x[:, :3] - 127.5) * 0.0078125
-            y = n.pool1(n.prelu1(n.conv1(y)) + x[:, 3:, :-2, :-2])
-            y = n.prelu3(n.conv3(n.prelu2(n.conv2(y))))
-            return n.conv4_2(y).numpy(), n.softmax4_1(n.conv4_1(y))[:, 1].numpy()
+    def propose(self, canvas: Floats) -> tuple[Floats, Floats]:
+        """See `Cascade`."""
+        offsets, scores = self._run("pnet", canvas)
+        return offsets, scores
 
-    def refine(self, patches):
-        offsets, scores = self._run(self._r, patches)
-        return offsets, scores[:, 1]
+    def refine(self, patches: Floats) -> tuple[Floats, Floats]:
+        """See `Cascade`."""
+        offsets, scores = self._run("rnet", patches)
+        return offsets, scores
 
-    def decide(self, patches):
-        offsets, points, scores = self._run(self._o, patches)
-        return offsets, scores[:, 1], points.reshape(-1, 2, 5).transpose(0, 2, 1)
+    def decide(self, patches: Floats) -> tuple[Floats, Floats, Floats]:
+        """See `Cascade`."""
+        offsets, scores, points = self._run("onet", patches)
+        return offsets, scores, points
+
+    def _run(self, name: str, pixels: Floats) -> list[Floats]:
+        requests = self._mine.__dict__
+        if name not in requests:  # A request holds the buffers of one run: each thread has its own.
+            requests[name] = self._compiled[name].create_infer_request()
+        request = requests[name]
+        taken, outputs = request.input_tensors[0].data, [tensor.data for tensor in request.output_tensors]
+        found = [np.empty((len(pixels), *output.shape[1:]), np.float32) for output in outputs]
+        for start in range(0, len(pixels), len(taken)):
+            part = pixels[start : start + len(taken)]
+            taken[: len(part)] = part
+            request.infer()
+            for whole, output in zip(found, outputs, strict=True):
+                whole[start : start + len(part)] = output[: len(part)]
+        return found
+
+def _converted(name: str) -> Any:
+    def make() -> Any:
+        from facecheck.backends.mtcnn import NAMES, networks
+
+        return networks()[NAMES.index(name)], SHAPES[name]
+
+    return converted(f"facenet-pytorch {importlib.metadata.version('facenet-pytorch')} {name} {SHAPES[name]}", make)
 
 
-def cascade(engine, device):
-    return TorchCascade(device)
+def cascade(engine: str, device: str) -> Cascade:
+    return OpenVinoCascade()

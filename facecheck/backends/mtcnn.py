@@ -1,0 +1,90 @@
+"""MTCNN's three networks, with facenet-pytorch's weights: on torch, and in a form that other engines can take over."""
+
+import functools
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+with warnings.catch_warnings():  # facenet-pytorch changes the warning filters when it is imported.
+    from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
+
+Floats = npt.NDArray[np.float32]
+NAMES = ("pnet", "rnet", "onet")
+
+
+class _Proposing(nn.Module):
+    """PNet as `facecheck.backends.cascade.Cascade.propose` describes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = PNet()
+
+    def forward(self, canvas: Tensor) -> tuple[Tensor, Tensor]:
+        net, planes = self.net, canvas.permute(0, 3, 1, 2)
+        first = net.prelu1(net.conv1(_normalised(planes[:, :3]))) + planes[:, 3:, :-2, :-2]
+        features = net.prelu3(net.conv3(net.prelu2(net.conv2(net.pool1(first)))))
+        return net.conv4_2(features), net.softmax4_1(net.conv4_1(features))[:, 1]
+
+
+class _Refining(nn.Module):
+    """RNet: patches (N, 24, 24, 3) -> offsets, scores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = RNet()
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        offsets, scores = self.net(_normalised(patches.permute(0, 3, 1, 2)))
+        return offsets, scores[:, 1]
+
+
+class _Deciding(nn.Module):
+    """ONet: patches (N, 48, 48, 3) -> offsets, scores, landmarks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = ONet()
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        offsets, points, scores = self.net(_normalised(patches.permute(0, 3, 1, 2)))
+        return offsets, scores[:, 1], points.unflatten(1, (2, 5)).transpose(1, 2)
+
+
+def _normalised(pixels: Tensor) -> Tensor:
+    return (pixels - 127.5) * 0.0078125
+
+
+def networks() -> tuple[nn.Module, nn.Module, nn.Module]:
+    """The three in evaluation mode on the CPU, in the order of `NAMES`."""
+    return _Proposing().eval(), _Refining().eval(), _Deciding().eval()
+
+
+class TorchCascade:
+    """See `facecheck.backends.cascade.Cascade`."""
+
+    def __init__(self, device: str) -> None:
+        self.device = torch.device(device)
+        self._networks = dict(zip(NAMES, (network.to(self.device) for network in networks()), strict=True))
+
+    def propose(self, canvas: Floats) -> tuple[Floats, Floats]:
+        """See `Cascade`."""
+        offsets, scores = self._run("pnet", canvas)
+        return offsets, scores
+
+    def refine(self, patches: Floats) -> tuple[Floats, Floats]:
+        """See `Cascade`."""
+        offsets, scores = self._run("rnet", patches)
+        return offsets, scores
+
+    def decide(self, patches: Floats) -> tuple[Floats, Floats, Floats]:
+        """See `Cascade`."""
+        offsets, scores, points = self._run("onet", patches)
+        return offsets, scores, points
+
+    @torch.inference_mode()
+    def _run(self, name: str, pixels: Floats) -> list[Floats]:
+        outputs = self._networks[name](torch.from_numpy(pixels).to(self.device))
+        return [np.asarray(output.cpu().numpy()) for output in outputs]
