@@ -7,22 +7,26 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Self, cast, overload
+from typing import TYPE_CHECKING, Self, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from facecheck import calibration, crop, image, quality
-from facecheck.backends.torch import TorchBackend, pick_device
+from facecheck.backends.opening import open_backend
 from facecheck.calibration import Decision
-from facecheck.detection import Detections, FaceDetector
+from facecheck.config import ModelConfig, read_model
 from facecheck.errors import ImageError
 from facecheck.evidence.stability import DELIVERIES, UNSTABLE, delivered
+from facecheck.files import DEFAULT_MODEL
 from facecheck.image import Pixels, Source
-from facecheck.models import DEFAULT_MODEL, Model, ModelConfig, load_model
 from facecheck.origin.findings import Provenance
 from facecheck.origin.provenance import read as read_provenance
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Timing, Verdict
+
+if TYPE_CHECKING:
+    from facecheck.detection import Detections, FaceDetector
+    from facecheck.models import Model
 
 BATCH_PICTURES = 16
 # A batch is closed early when its pictures are large, so that memory stays bounded.
@@ -44,7 +48,8 @@ class FaceChecker:
     """Finds and scores faces. Make one and share it: it is safe to use from several threads at once.
 
     Args:
-        model: a name, a path (see `load_model`), or a loaded `Model`.
+        model: a name, a path (see `load_model`), or a loaded `Model`. With a name or a path and OpenVINO, torch is not
+            loaded once the converted network is in the cache.
         device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", ...
         detector: another `FaceDetector`, for other detection settings.
         max_fpr: a false-accusation budget stored with the model, such as 0.01: a face is called fake only where at most
@@ -52,11 +57,15 @@ class FaceChecker:
             not, it is `uncertain` ("borderline"). None: the model's own threshold.
         stability: also score each face as it looks after it was saved and resized again; a verdict that flips becomes
             `uncertain` ("unstable"). Three more looks at each face.
+        engine: "auto" (OpenVINO on CPUs where it is installed and can run the network, else torch), "torch" or
+            "openvino".
+        precision: "auto" (torch: f32; OpenVINO: bf16 where the processor has it, and int8 where that was measured to
+            answer the same), "f32", "bf16", "f16" (CUDA only) or "int8" (OpenVINO only); see docs/engines.md.
 
     Attributes:
         config: what stands beside the weights.
         decision: what turns scores into verdicts here: that of the config, or the same under `max_fpr`.
-        backend: the classifier on its device.
+        backend: the classifier on its engine and device; `backend.name` says which, such as "openvino bf16".
         errors: how often the model is wrong, by the measurements of a face; empty where that was not measured.
 
     Raises:
@@ -65,23 +74,24 @@ class FaceChecker:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
+        model: "str | os.PathLike[str] | Model" = DEFAULT_MODEL,
         device: str = "auto",
-        detector: FaceDetector | None = None,
+        detector: "FaceDetector | None" = None,
         max_fpr: float | None = None,
         stability: bool = False,
+        engine: str = "auto",
+        precision: str = "auto",
     ) -> None:
-        loaded = model if isinstance(model, Model) else load_model(model)
-        chosen = pick_device(device)
-        self.config: ModelConfig = loaded.config
-        self.errors = loaded.errors
-        self.decision: Decision = loaded.config.decision
+        source = read_model(model) if isinstance(model, str | os.PathLike) else model
+        self.config: ModelConfig = source.config
+        self.errors = source.errors
+        self.decision: Decision = source.config.decision
         self.stability = stability
         self._budget: Budget | None = None
         if max_fpr is not None:
             self._keep_to(max_fpr)
-        self.detector = detector or FaceDetector(chosen)
-        self.backend = TorchBackend(loaded, chosen)
+        self.backend = open_backend(source, device, engine, precision)
+        self.detector = detector or _detector(self.backend.device)
         self._info = ModelInfo(self.config.name, self.config.version, self.config.sha256)
 
     @overload
@@ -142,7 +152,7 @@ class FaceChecker:
         """
         return calibration.p_fake(self.backend.logits(faces), self.decision, face_px)
 
-    def judge(self, pictures: Sequence[Pixels], detections: Sequence[Detections]) -> list[tuple[Face, ...]]:
+    def judge(self, pictures: Sequence[Pixels], detections: "Sequence[Detections]") -> list[tuple[Face, ...]]:
         """Score faces whose places are known already, from a tracker or another detector.
 
         Args:
@@ -181,7 +191,7 @@ class FaceChecker:
             yield Stability(tuple(after), names, min(own, *after), max(own, *after), flips=len(sides) > 1)
 
     def _face(
-        self, picture: Pixels, found: Detections, index: int, face: Pixels, score: float, stable: Stability | None
+        self, picture: Pixels, found: "Detections", index: int, face: Pixels, score: float, stable: Stability | None
     ) -> Face:
         box = found.boxes[index]
         measured = quality.measure(picture, box, face, found.landmarks[index])
@@ -251,6 +261,12 @@ def opened(source: Source) -> Opened:
     except ImageError as problem:
         error = problem
     return Opened(name, pixels, (time.perf_counter() - started) * 1000, error, provenance)
+
+
+def _detector(device: str) -> "FaceDetector":
+    from facecheck.detection import FaceDetector
+
+    return FaceDetector(device)
 
 
 _shared_lock = threading.Lock()

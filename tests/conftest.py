@@ -19,6 +19,14 @@ from facecheck.models import Model, ModelConfig
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def converted_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each network is converted once for all tests, and nothing is written to the cache of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACECHECK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def grace_path() -> Path:
     """A portrait in the public domain that ships with matplotlib: one face."""

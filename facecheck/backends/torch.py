@@ -1,7 +1,8 @@
-"""The reference engine: PyTorch in float32 on the CPU or on CUDA."""
+"""The reference engine: PyTorch in float32, or in fewer bits, on the CPU or on CUDA."""
 
 import copy
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import numpy.typing as npt
 import torch
 
 from facecheck.architectures import architecture, stages
+from facecheck.backends import BF16, F16, F32, TORCH, Choice
 from facecheck.errors import DeviceError, ModelError
 from facecheck.models import Model
 
 LARGEST_BATCH = 32
+AUTOCAST = {BF16: torch.bfloat16, F16: torch.float16}
 
 
 def pick_device(device: str) -> torch.device:
@@ -34,16 +37,33 @@ def pick_device(device: str) -> torch.device:
 
 
 class TorchBackend:
-    """See `facecheck.backends.Backend`."""
+    """See `facecheck.backends.Backend`.
 
-    def __init__(self, model: Model, device: torch.device) -> None:
-        self.device = device
+    Args:
+        precision: "f32", the reference; "bf16", on the CPU with a copy of the network, on CUDA by autocast; "f16" on
+            CUDA.
+    """
+
+    def __init__(self, model: Model, device: torch.device, precision: str = F32) -> None:
+        self._device, self._precision = device, precision
         self._architecture = model.config.architecture
-        # Module.to moves in place: the caller's model, or another checker's, must stay where it is.
-        network = model.network if device.type == "cpu" else copy.deepcopy(model.network)
-        self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._type = torch.bfloat16 if precision == BF16 and device.type == "cpu" else torch.float32
+        # Module.to changes in place: the caller's model, or another checker's, must stay as it is.
+        shared = device.type == "cpu" and self._type == torch.float32
+        network = model.network if shared else copy.deepcopy(model.network)
+        self._network = network.to(device, self._type, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean = torch.tensor(model.config.mean, device=device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(model.config.std, device=device).view(1, 3, 1, 1) * 255
+
+    @property
+    def name(self) -> str:
+        """Such as "torch f32", or "torch f16 on cuda"."""
+        return str(Choice(TORCH, self._precision, self.device))
+
+    @property
+    def device(self) -> str:
+        """As torch names it."""
+        return str(self._device)
 
     @torch.inference_mode()
     def logits(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -78,7 +98,7 @@ class TorchBackend:
         stage = stages(self._network, architecture(self._architecture).head)[-1]
         hook = self._network.get_submodule(stage).register_forward_hook(keep)
         try:
-            with torch.enable_grad():
+            with torch.enable_grad(), self._autocast():
                 logits = self._network(self._normalised(faces).requires_grad_())
         finally:
             hook.remove()
@@ -88,8 +108,16 @@ class TorchBackend:
         return kept[0].detach().float().cpu().numpy(), gradients.float().cpu().numpy()
 
     def _batch(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        return np.asarray(self._network(self._normalised(faces)).squeeze(1).float().cpu().numpy())
+        with self._autocast():
+            logits = self._network(self._normalised(faces))
+        return np.asarray(logits.squeeze(1).float().cpu().numpy())
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self._precision == F32 or self._type != torch.float32:
+            return nullcontext()
+        return torch.autocast(self._device.type, AUTOCAST[self._precision])
 
     def _normalised(self, faces: npt.NDArray[np.uint8]) -> torch.Tensor:
-        pixels = torch.from_numpy(np.require(faces, requirements="W")).to(self.device).permute(0, 3, 1, 2).float()
-        return ((pixels - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+        pixels = torch.from_numpy(np.require(faces, requirements="W")).to(self._device).permute(0, 3, 1, 2).float()
+        scaled = (pixels - self._mean) / self._std
+        return scaled.to(self._type).contiguous(memory_format=torch.channels_last)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck import crop
-from facecheck.backends.torch import TorchBackend
+from facecheck.backends import Backend
 from facecheck.crop import Square
 
 Pixels = npt.NDArray[np.uint8]
@@ -59,7 +59,7 @@ class HeatMap:
         return shown
 
 
-def grad_cam(backend: TorchBackend, faces: Pixels, towards_fake: npt.ArrayLike) -> Floats:
+def grad_cam(backend: Backend, faces: Pixels, towards_fake: npt.ArrayLike) -> Floats:
     """Grad-CAM at the last stage before the head (Selvaraju et al. 2017).
 
     Args:
@@ -82,7 +82,7 @@ def grad_cam(backend: TorchBackend, faces: Pixels, towards_fake: npt.ArrayLike) 
     )
 
 
-def occlusion(backend: TorchBackend, faces: Pixels, towards_fake: npt.ArrayLike) -> Floats:
+def occlusion(backend: Backend, faces: Pixels, towards_fake: npt.ArrayLike) -> Floats:
     """How much the score falls when a window of the face is blurred away (Zeiler and Fergus 2014).
 
     A window of a quarter of the side moves over a grid of `GRID` x `GRID` places; each pixel gets the mean fall of the
@@ -105,7 +105,7 @@ METHODS = {GRAD_CAM: grad_cam, OCCLUSION: occlusion}
 
 
 def heat_maps(
-    backend: TorchBackend, faces: Pixels, regions: Sequence[Square], towards_fake: Sequence[bool], method: str
+    backend: Backend, faces: Pixels, regions: Sequence[Square], towards_fake: Sequence[bool], method: str
 ) -> list[HeatMap]:
     """The maps of several faces by one of `METHODS`; see `grad_cam` for the arguments."""
     if not len(faces):

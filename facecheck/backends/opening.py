@@ -1,0 +1,122 @@
+"""A model and wishes -> a backend that runs it."""
+
+import functools
+import hashlib
+from typing import TYPE_CHECKING
+
+from facecheck.backends import AUTO, F32, INT8, OPENVINO, TORCH, Backend, Choice, choose
+from facecheck.backends.runtime import installed
+from facecheck.config import ModelConfig, Stored
+from facecheck.errors import ModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from facecheck.backends.quantised import Quantised
+    from facecheck.backends.torch import TorchBackend
+    from facecheck.models import Model
+
+
+def open_backend(
+    source: "Stored | Model", device: str = AUTO, engine: str = AUTO, precision: str = AUTO, threads: int | None = None
+) -> Backend:
+    """Run a model on what `facecheck.backends.choose` chooses.
+
+    Where the engine is "auto" and OpenVINO cannot run the network, torch does.
+
+    Args:
+        source: a model's files, or a model that is in memory already. Files and OpenVINO need no torch once the
+            converted network is in the cache.
+        threads: for OpenVINO; see `facecheck.backends.runtime.compiled`. torch has a setting of its own.
+
+    Raises:
+        DeviceError: see `choose`. ModelError: the files do not make a model.
+    """
+    quantised = quantised_of(source)
+    choice = choose(device, engine, precision, quantised)
+    if choice.engine == OPENVINO:
+        from facecheck.backends.conversion import ConversionError
+
+        try:
+            return _openvino(source, choice, quantised, threads)
+        except ConversionError:
+            if engine != AUTO:
+                raise
+            choice = choose("cpu", TORCH, precision)
+    return _torch(source, choice)
+
+
+def quantised_of(source: "Stored | Model") -> "Quantised | None":
+    """The losses of the model in int8, if it lies beside its files and can be run here.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    if not isinstance(source, Stored) or not installed():
+        return None
+    from facecheck.backends.quantised import read_quantised
+
+    return read_quantised(source.path, source.config.sha256)
+
+
+def _torch(source: "Stored | Model", choice: Choice) -> "TorchBackend":
+    from facecheck.backends.torch import TorchBackend, pick_device
+    from facecheck.models import model_of
+
+    model = model_of(source) if isinstance(source, Stored) else source
+    return TorchBackend(model, pick_device(choice.device), choice.precision)
+
+
+def _openvino(source: "Stored | Model", choice: Choice, quantised: "Quantised | None", threads: int | None) -> Backend:
+    from facecheck.backends.conversion import FREE, converted
+    from facecheck.backends.openvino import OpenVinoBackend
+    from facecheck.backends.quantised import load_quantised
+
+    config = source.config
+    if isinstance(source, Stored):
+        reference = functools.partial(_reference, source.path, config)
+    else:
+        reference = functools.partial(_torch, source, Choice(TORCH, F32))
+    if choice.precision == INT8:
+        if not isinstance(source, Stored):
+            raise ModelError("precision 'int8' needs the name or the path of a model, whose int8 files lie beside it")
+        network = load_quantised(source.path, quantised)
+    else:
+        shape = (FREE, 3, config.input_size, config.input_size)
+        network = converted(_key(source), lambda: (_network(source), shape))
+    return OpenVinoBackend(network, config, choice.precision, reference, threads)
+
+
+def _reference(path: "Path", config: ModelConfig) -> "TorchBackend":
+    """The model of these files once more, as torch runs it; they may have been replaced in the meantime."""
+    from facecheck.config import read_model
+
+    stored = read_model(path)
+    if stored.config.sha256 != config.sha256:
+        raise ModelError(f"{path} was replaced while it was in use; make a new FaceChecker")
+    return _torch(stored, Choice(TORCH, F32))
+
+
+def _network(source: "Stored | Model") -> "nn.Module":
+    from facecheck.models import model_of
+
+    return model_of(source).network if isinstance(source, Stored) else source.network
+
+
+def _key(source: "Stored | Model") -> str:
+    """What a converted network is known by; input size because some networks are converted for one size only."""
+    config = source.config
+    weights = config.sha256 if isinstance(source, Stored) else _content(source.network)
+    return f"{weights} {config.architecture} {config.input_size}"
+
+
+def _content(network: "nn.Module") -> str:
+    """sha256 of a network in memory: of its class and its tensors, for its config may tell of others."""
+    digest = hashlib.sha256(f"{type(network).__module__}.{type(network).__qualname__}".encode())
+    for name, tensor in network.state_dict().items():
+        values = tensor.detach().cpu().numpy()
+        digest.update(f"{name} {values.dtype} {values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
