@@ -5,8 +5,11 @@ import functools
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Self, cast, overload
 
 import numpy as np
@@ -28,9 +31,9 @@ if TYPE_CHECKING:
     from facecheck.detection import Detections, FaceDetector
     from facecheck.models import Model
 
-BATCH_PICTURES = 16
+LANE_PICTURES = 4
 # A batch is closed early when its pictures are large, so that memory stays bounded.
-BATCH_PIXELS = 24_000_000
+BATCH_PIXELS = 6_000_000
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ class FaceChecker:
             self._keep_to(max_fpr)
         self.backend = open_backend(source, device, engine, precision)
         self.detector = detector or _detector(self.backend.device)
+        self._several: Self | None = None
+        self._making = threading.Lock()
         self._info = ModelInfo(self.config.name, self.config.version, self.config.sha256)
 
     @overload
@@ -130,15 +135,57 @@ class FaceChecker:
         return self.judge_batch([item])[0]
 
     def stream(self, sources: Iterable[Source]) -> Iterator[Prediction]:
-        """As `predict` for many, but lazily: a result comes as soon as its batch is done, in input order."""
+        """As `predict` for many, but lazily: results come in input order, a few inputs behind.
+
+        Several threads decode, detect and classify, each a few pictures at a time; the inputs are taken one by one by
+        the thread that iterates. Memory is bounded, whatever their number.
+        """
+        groups = iter(functools.partial(_some, iter(sources), LANE_PICTURES), [])
+        first = next(groups, [])
+        if len(first) < LANE_PICTURES:
+            yield from self._judged(first)
+            return
+        several = self.side_by_side()
+        with ThreadPoolExecutor(several.backend.lanes) as pool:
+            waiting: deque[Future[list[Prediction]]] = deque()
+            try:
+                for group in chain([first], groups):
+                    waiting.append(pool.submit(several._judged, group))
+                    while len(waiting) > 2 * several.backend.lanes or (waiting and waiting[0].done()):
+                        yield from waiting.popleft().result()
+                while waiting:
+                    yield from waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def side_by_side(self) -> Self:
+        """The same checker for `backend.lanes` threads at once, which together get the most pictures a second.
+
+        It is made once; `predict` on this one answers a single picture sooner.
+        """
+        with self._making:
+            if self._several is None:
+                self._several = copy.copy(self)
+                self._several.backend, self._several.detector = (
+                    self.backend.side_by_side(),
+                    self.detector.side_by_side(),
+                )
+            return self._several
+
+    def _judged(self, sources: Sequence[Source]) -> list[Prediction]:
+        """Results for a few inputs, as many of them in memory at once as are not too large."""
+        results: list[Prediction] = []
         batch: list[Opened] = []
         for source in sources:
             batch.append(opened(source))
-            pixels = sum(item.pixels.shape[0] * item.pixels.shape[1] for item in batch if item.pixels is not None)
-            if len(batch) >= BATCH_PICTURES or pixels >= BATCH_PIXELS:
-                yield from self.judge_batch(batch)
+            if (
+                sum(item.pixels.shape[0] * item.pixels.shape[1] for item in batch if item.pixels is not None)
+                >= BATCH_PIXELS
+            ):
+                results += self.judge_batch(batch)
                 batch = []
-        yield from self.judge_batch(batch)
+        return results + self.judge_batch(batch)
 
     def p_fake(self, faces: npt.NDArray[np.uint8], face_px: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
         """Score faces that were cut already.
@@ -217,6 +264,7 @@ class FaceChecker:
     def _adapted(self, max_fpr: float | None, stability: bool | None) -> Self:
         """This checker with the settings of one call."""
         other = copy.copy(self)
+        other._several = None
         if stability is not None:
             other.stability = stability
         return other if max_fpr is None else other._keep_to(max_fpr)
@@ -267,6 +315,10 @@ def _detector(device: str) -> "FaceDetector":
     from facecheck.detection import FaceDetector
 
     return FaceDetector(device)
+
+
+def _some(sources: Iterator[Source], most: int) -> list[Source]:
+    return list(islice(sources, most))
 
 
 _shared_lock = threading.Lock()

@@ -5,14 +5,16 @@ faceless, tiny, or unequal pictures, and is slow. Source of the method: Zhang et
 Alignment Using Multitask Cascaded Convolutional Networks".
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facecheck.backends.cascade import HIDDEN, Cascade, cascade
+from facecheck.backends.cascade import CANVAS, HIDDEN, Cascade, cascade
 from facecheck.boxes import Candidates, largest_first, squared, unnested
 from facecheck.sampling import SummedArea, laid_out
 
@@ -23,8 +25,6 @@ Indices = npt.NDArray[np.int64]
 PNET_CELL, PNET_STRIDE = 12, 2
 RNET_SIDE, ONET_SIDE = 24, 48
 PATCH_BATCH = 256
-CANVAS = (288, 320)
-"""Holds the pyramid of a portrait of 600 pixels; one size for all, because engines prepare themselves anew for each."""
 CELLS_KEPT, CANDIDATES_KEPT = 1000, 1000
 """The best of a level, and of a picture: noise and foliage would propose without end."""
 GROUP_PIXELS = 4_000_000
@@ -76,6 +76,21 @@ class _Tile:
         return maps[self.canvas, ..., self.top // 2 :, self.left // 2 :][..., :rows, :columns]
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """How to search one picture.
+
+    Attributes:
+        face_px: smallest face looked for, pixels. scale: of the largest level of the pyramid.
+        shrink: the picture is reduced by this first. Faces stay at least as large as the networks were made for; the
+            table of a 40-megapixel picture would need half a gigabyte.
+    """
+
+    face_px: float
+    scale: float
+    shrink: int
+
+
 class FaceDetector:
     """MTCNN over pictures of any sizes. Safe to use from several threads at once.
 
@@ -84,9 +99,10 @@ class FaceDetector:
         min_face_px: smallest face looked for, pixels.
         min_face_share: and never smaller than this share of the picture's longer side: a face of 20 pixels in a
             40-megapixel photo costs seconds to find and cannot be judged. 0 switches it off.
-        first_px: faces from this size on are looked for first, which takes a quarter of the time. Smaller ones are
-            only looked for where no face of twice this size was found, so that each face of at least half the size
-            of the largest is always found. 0: all in one search.
+        first_px, first_share: faces from this size on, or this share of the picture's longer side if that is more, are
+            looked for first, which takes a quarter of the time or less. Smaller ones are only looked for where no face
+            of twice this size was found: every face of at least half the size of the largest is found in any case.
+            0 as `first_px`: all in one search.
         thresholds: of the three networks' scores.
         factor: step of the size pyramid.
         min_confidence: faces below it are not reported.
@@ -100,13 +116,15 @@ class FaceDetector:
         min_face_px: float = 20,
         min_face_share: float = 0.01,
         first_px: float = 40,
+        first_share: float = 0.025,
         thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7),
         factor: float = 0.709,
         min_confidence: float = 0.9,
         engine: str = "auto",
         networks: Cascade | None = None,
     ) -> None:
-        self.min_face_px, self.min_face_share, self.first_px = min_face_px, min_face_share, first_px
+        self.min_face_px, self.min_face_share = min_face_px, min_face_share
+        self.first_px, self.first_share = first_px, first_share
         self.thresholds, self.factor, self.min_confidence = thresholds, factor, min_confidence
         self.networks = networks or cascade(engine, device)
 
@@ -121,42 +139,50 @@ class FaceDetector:
         """
         return [found for group in _groups(pictures) for found in self._detect_together(group)]
 
+    def side_by_side(self) -> Self:
+        """The same for several threads at once: each gets one processor, none waits for another."""
+        other = copy.copy(self)
+        other.networks = self.networks.side_by_side()
+        return other
+
     def _detect_together(self, pictures: Sequence[Pixels]) -> list[Detections]:
-        smallest = [max(self.min_face_px, self.min_face_share * max(picture.shape[:2])) for picture in pictures]
-        # Faces stay at least as large as the networks were made for; a 40-megapixel table would need half a gigabyte.
-        shrink = [max(int(px // max(self.min_face_px, PNET_CELL)), 1) for px in smallest]
-        tables = [SummedArea(_shrunk(picture, factor)) for picture, factor in zip(pictures, shrink, strict=True)]
-        finest = [PNET_CELL * factor / max(px, 1.0) for px, factor in zip(smallest, shrink, strict=True)]
-        coarse = [self._coarse_scale(scale, factor) for scale, factor in zip(finest, shrink, strict=True)]
-        found = self._search(tables, coarse)
-        found = [_enlarged(faces, factor) for faces, factor in zip(found, shrink, strict=True)]
+        plans = [self._plans(max(picture.shape[:2])) for picture in pictures]
+        found = self._search(pictures, [first for first, _ in plans])
         again = [
             index
-            for index, faces in enumerate(found)
-            if coarse[index] < finest[index] and _longest_side(faces) < 2 * self.first_px
+            for index, (first, last) in enumerate(plans)
+            if first != last and _longest_side(found[index]) < 2 * first.face_px
         ]
-        closer = self._search([tables[index] for index in again], [finest[index] for index in again])
-        for index, faces in zip(again, closer, strict=True):
-            found[index] = _enlarged(faces, shrink[index])
+        if again:
+            closer = self._search([pictures[index] for index in again], [plans[index][1] for index in again])
+            for index, faces in zip(again, closer, strict=True):
+                found[index] = faces
         return found
 
-    def _coarse_scale(self, scale: float, shrink: int) -> float:
-        """The scale of the first search, from the same pyramid as the second."""
+    def _plans(self, side: int) -> "tuple[_Plan, _Plan]":
+        """The first search in a picture whose longer side is given, and the last, for the smallest faces."""
+        px, least = max(self.min_face_px, self.min_face_share * side, 1.0), max(self.min_face_px, PNET_CELL)
+        last = _Plan(px, PNET_CELL / px, max(int(px // least), 1))
+        first_px = max(self.first_px, self.first_share * side)
         # A level finds faces from the middle (geometrically) between its size and that of the finer level on.
-        while PNET_CELL * shrink / (scale * self.factor) * self.factor**0.5 <= self.first_px:
-            scale *= self.factor
-        return scale
+        scale, step = last.scale, self.factor
+        while self.first_px and PNET_CELL / (scale * step) * step**0.5 <= first_px:
+            scale *= step
+        first = last if scale == last.scale else _Plan(first_px, scale, max(int(first_px // self.first_px), 1))
+        return first, last
 
-    def _search(self, tables: Sequence[SummedArea], scales: Sequence[float]) -> list[Detections]:
-        """One run of the cascade, each picture from its own largest scale on."""
+    def _search(self, pictures: Sequence[Pixels], plans: "Sequence[_Plan]") -> list[Detections]:
+        """One run of the cascade."""
+        tables = [SummedArea(_shrunk(picture, plan.shrink)) for picture, plan in zip(pictures, plans, strict=True)]
         tiles = [
             tile
-            for owner, (table, scale) in enumerate(zip(tables, scales, strict=True))
-            for tile in self._pyramid(owner, table, scale)
+            for owner, (table, plan) in enumerate(zip(tables, plans, strict=True))
+            for tile in self._pyramid(owner, table, plan.scale * plan.shrink)
         ]
         candidates = self._propose(tables, tiles)
         candidates = self._refine(tables, candidates)
-        return self._decide(tables, candidates)
+        found = self._decide(tables, candidates)
+        return [_enlarged(faces, plan.shrink) for faces, plan in zip(found, plans, strict=True)]
 
     def _pyramid(self, owner: int, table: SummedArea, scale: float) -> Iterator[_Tile]:
         while min(table.height, table.width) * scale >= PNET_CELL:

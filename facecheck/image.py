@@ -215,7 +215,7 @@ def _rgb(picture: Image.Image) -> Image.Image:
         layer = picture.convert("RGBA")
         paper = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(paper, layer).convert("RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _as_stored(upright: Pixels, orientation: int) -> Pixels:

@@ -37,6 +37,15 @@ class Backend(Protocol):
         """As torch names it: "cpu", "cuda:1"."""
         ...
 
+    @property
+    def lanes(self) -> int:
+        """How many threads should use it at once for the most faces a second."""
+        ...
+
+    def side_by_side(self) -> "Backend":
+        """The same for that many threads at once; one alone would get its answers later."""
+        ...
+
     def logits(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """(N, S, S, 3) uint8 RGB faces, as `facecheck.crop.face` cuts them -> (N,) logits, positive = fake."""
         ...

@@ -1,5 +1,6 @@
 """The fast engine on CPUs: OpenVINO in float32, bfloat16 or int8."""
 
+import copy
 import functools
 import threading
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facecheck.backends.runtime import BF16, F32, compiled, openvino
+from facecheck.backends.runtime import BF16, F32, compiled, openvino, processors
 from facecheck.config import ModelConfig
 
 LARGEST_BATCH = 16
@@ -36,8 +37,12 @@ class OpenVinoBackend:
         threads: int | None = None,
     ) -> None:
         self.name = f"openvino {precision}"
+        self.lanes = 1
         # What an int8 network leaves in floats stays f32, so that its measured losses hold on every processor.
-        self._compiled = compiled(_on_pixels(network, config), BF16 if precision == BF16 else F32, threads)
+        self._compile = functools.partial(
+            compiled, _on_pixels(network, config), BF16 if precision == BF16 else F32, threads
+        )
+        self._compiled = self._compile()
         self._mine = threading.local()
         self._make_reference, self._making = reference, threading.Lock()
 
@@ -52,6 +57,13 @@ class OpenVinoBackend:
             reference = self._reference
         found: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] = reference.last_features(faces)
         return found
+
+    def side_by_side(self) -> "OpenVinoBackend":
+        """See `facecheck.backends.Backend`."""
+        other = copy.copy(self)
+        other.lanes = processors()
+        other._compiled, other._mine = self._compile(lanes=other.lanes), threading.local()
+        return other
 
     @functools.cached_property
     def _reference(self) -> Any:

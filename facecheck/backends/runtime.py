@@ -63,18 +63,28 @@ def fastest_precision() -> str:
     return BF16 if "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else F32
 
 
-def compiled(network: Any, precision: str = F32, threads: int | None = None) -> Any:
-    """An `openvino.CompiledModel` for the CPU, for one request at a time that gets all threads.
+def compiled(network: Any, precision: str = F32, threads: int | None = None, lanes: int = 1) -> Any:
+    """An `openvino.CompiledModel` for the CPU.
 
     Args:
         network: an `openvino.Model`.
         precision: "f32" or "bf16"; of what is not quantised already.
-        threads: None: `thread_limit()`, or what OpenVINO finds best where there is no limit.
+        threads: of OpenVINO's own; None: `thread_limit()`, or what OpenVINO finds best where there is no limit.
+        lanes: requests at a time that share these threads evenly. One request on all processors is answered sooner, but
+            it stands still whenever one of them is busy with something else.
     """
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    if lanes > 1:
+        settings |= {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": lanes}
     if limit := threads or thread_limit():
         settings["INFERENCE_NUM_THREADS"] = limit
     return core().compile_model(network, "CPU", settings)
+
+
+def processors() -> int:
+    """How many processors this process may keep busy."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, thread_limit() or allowed)
 
 
 def thread_limit() -> int | None:

@@ -65,6 +65,13 @@ class TorchBackend:
         """As torch names it."""
         return str(self._device)
 
+    lanes = 2
+    """While one lane's network runs, the other decodes."""
+
+    def side_by_side(self) -> "TorchBackend":
+        """See `facecheck.backends.Backend`: torch's own threads serve whoever calls."""
+        return self
+
     @torch.inference_mode()
     def logits(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """(N, S, S, 3) uint8 RGB -> (N,) float32; positive = fake."""

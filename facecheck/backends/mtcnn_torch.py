@@ -1,6 +1,5 @@
 """MTCNN's three networks, with facenet-pytorch's weights: on torch, and in a form that other engines can take over."""
 
-import functools
 import warnings
 
 import numpy as np
@@ -8,11 +7,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from facecheck.backends.torch import pick_device
+
 with warnings.catch_warnings():  # facenet-pytorch changes the warning filters when it is imported.
     from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
 
 Floats = npt.NDArray[np.float32]
-NAMES = ("pnet", "rnet", "onet")
 
 
 class _Proposing(nn.Module):
@@ -57,17 +57,24 @@ def _normalised(pixels: Tensor) -> Tensor:
     return (pixels - 127.5) * 0.0078125
 
 
-def networks() -> tuple[nn.Module, nn.Module, nn.Module]:
-    """The three in evaluation mode on the CPU, in the order of `NAMES`."""
-    return _Proposing().eval(), _Refining().eval(), _Deciding().eval()
+NETWORKS: dict[str, type[nn.Module]] = {"pnet": _Proposing, "rnet": _Refining, "onet": _Deciding}
+
+
+def network(name: str) -> nn.Module:
+    """One of `NETWORKS` with its weights, in evaluation mode on the CPU."""
+    return NETWORKS[name]().eval()
 
 
 class TorchCascade:
-    """See `facecheck.backends.cascade.Cascade`."""
+    """See `facecheck.backends.cascade.Cascade`.
+
+    Raises:
+        DeviceError: no such device here.
+    """
 
     def __init__(self, device: str) -> None:
-        self.device = torch.device(device)
-        self._networks = dict(zip(NAMES, (network.to(self.device) for network in networks()), strict=True))
+        self._device = pick_device(device)
+        self._networks = {name: network(name).to(self._device) for name in NETWORKS}
 
     def propose(self, canvas: Floats) -> tuple[Floats, Floats]:
         """See `Cascade`."""
@@ -84,7 +91,11 @@ class TorchCascade:
         offsets, scores, points = self._run("onet", patches)
         return offsets, scores, points
 
+    def side_by_side(self) -> "TorchCascade":
+        """See `Cascade`: torch's own threads serve whoever calls."""
+        return self
+
     @torch.inference_mode()
     def _run(self, name: str, pixels: Floats) -> list[Floats]:
-        outputs = self._networks[name](torch.from_numpy(pixels).to(self.device))
+        outputs = self._networks[name](torch.from_numpy(pixels).to(self._device))
         return [np.asarray(output.cpu().numpy()) for output in outputs]

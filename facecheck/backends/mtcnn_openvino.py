@@ -1,0 +1,76 @@
+"""MTCNN's three networks on OpenVINO."""
+
+import functools
+import importlib.metadata
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from facecheck.backends.cascade import CANVAS, Floats
+from facecheck.backends.conversion import converted
+from facecheck.backends.runtime import compiled, processors
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SHAPES = {"pnet": (1, *CANVAS, 4), "rnet": (16, 24, 24, 3), "onet": (4, 48, 48, 3)}
+"""Fixed ones: a shape that comes for the first time costs as much as ten that came before."""
+
+
+class OpenVinoCascade:
+    """See `facecheck.backends.cascade.Cascade`.
+
+    Args:
+        lanes: threads that use it at once; see `facecheck.backends.runtime.compiled`.
+
+    Raises:
+        ConversionError: OpenVINO cannot run the networks.
+    """
+
+    def __init__(self, lanes: int = 1) -> None:
+        self._compiled = {name: compiled(_converted(name), lanes=lanes) for name in SHAPES}
+        self._mine = threading.local()
+
+    def propose(self, canvases: Floats) -> tuple[Floats, Floats]:
+        """See `Cascade`."""
+        offsets, scores = self._run("pnet", canvases)
+        return offsets, scores
+
+    def refine(self, patches: Floats) -> tuple[Floats, Floats]:
+        """See `Cascade`."""
+        offsets, scores = self._run("rnet", patches)
+        return offsets, scores
+
+    def decide(self, patches: Floats) -> tuple[Floats, Floats, Floats]:
+        """See `Cascade`."""
+        offsets, scores, points = self._run("onet", patches)
+        return offsets, scores, points
+
+    def side_by_side(self) -> "OpenVinoCascade":
+        """See `Cascade`."""
+        return OpenVinoCascade(processors())
+
+    def _run(self, name: str, pixels: Floats) -> list[Floats]:
+        requests = self._mine.__dict__  # A request holds the buffers of one run: each thread has its own.
+        request = requests.get(name) or requests.setdefault(name, self._compiled[name].create_infer_request())
+        taken, outputs = request.input_tensors[0].data, [tensor.data for tensor in request.output_tensors]
+        found = [np.empty((len(pixels), *output.shape[1:]), np.float32) for output in outputs]
+        for start in range(0, len(pixels), len(taken)):
+            part = pixels[start : start + len(taken)]
+            taken[: len(part)] = part
+            request.infer()
+            for whole, output in zip(found, outputs, strict=True):
+                whole[start : start + len(part)] = output[: len(part)]
+        return found
+
+
+@functools.cache
+def _converted(name: str) -> Any:
+    def make() -> "tuple[nn.Module, tuple[int, ...]]":
+        from facecheck.backends.mtcnn_torch import network
+
+        return network(name), SHAPES[name]
+
+    version = importlib.metadata.version("facenet-pytorch")
+    return converted(f"facenet-pytorch {version} {name} {SHAPES[name]}", make)
