@@ -19,7 +19,7 @@ _importing = threading.Lock()
 
 def installed() -> bool:
     """Whether OpenVINO can be imported; asking does not import it."""
-    return "openvino" in sys.modules or importlib.util.find_spec("openvino") is not None
+    return importlib.util.find_spec("openvino") is not None
 
 
 @functools.cache
