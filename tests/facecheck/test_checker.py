@@ -172,8 +172,9 @@ def test_devices():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_agrees_with_the_cpu(default_checker, grace):
-    other = FaceChecker(device="cuda").predict(grace)
+@pytest.mark.parametrize("precision", ["auto", "bf16", "f16"])
+def test_cuda_agrees_with_the_cpu(default_checker, grace, precision):
+    other = FaceChecker(device="cuda", precision=precision).predict(grace)
     assert other.p_fake == pytest.approx(default_checker.predict(grace).p_fake, abs=0.01)
 
 
