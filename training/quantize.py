@@ -13,7 +13,7 @@ from facecheck import crop, image
 from facecheck.backends.conversion import save_network
 from facecheck.backends.opening import converted_network
 from facecheck.backends.openvino import OpenVinoBackend
-from facecheck.backends.quantised import MAX_AUC_DROP, MIN_AGREEMENT, Loss, Quantised, graph_beside
+from facecheck.backends.quantised import FEWEST_PICTURES, MAX_AUC_DROP, MIN_AGREEMENT, Loss, Quantised, graph_beside
 from facecheck.backends.runtime import core, no_telemetry
 from facecheck.checker import FaceChecker
 from facecheck.config import ModelConfig, Stored, read_model
@@ -87,7 +87,9 @@ def losses_markdown(found: Quantised) -> str:
         for loss in found.losses
     ]
     taken = "auto takes int8" if found.is_faithful else "auto does not take int8, --precision int8 does"
-    limits = f"a drop of at most {MAX_AUC_DROP} and {MIN_AGREEMENT:.1%} of the verdicts in every tier"
+    limits = (
+        f"a drop of at most {MAX_AUC_DROP} and {MIN_AGREEMENT:.1%} of {FEWEST_PICTURES} or more verdicts in each tier"
+    )
     return "\n".join([*lines, "", f"Calibrated on {found.calibration_faces} faces. {taken} (it asks for {limits})."])
 
 

@@ -59,7 +59,9 @@ def test_the_command_writes_three_files_that_the_library_loads(weights, data, de
     expected = "int8" if table.is_faithful else open_backend(stored, "cpu", "openvino").name.split()[1]
     assert open_backend(stored, "cpu", "openvino").name == f"openvino {expected}"
     worse = replace(table, losses=(replace(table.losses[0], agreement=0.9),))
-    better = replace(table, losses=(replace(table.losses[0], agreement=1.0, auc_int8=table.losses[0].auc_f32),))
+    better = replace(
+        table, losses=(replace(table.losses[0], agreement=1.0, auc_int8=table.losses[0].auc_f32, pictures=1000),)
+    )
     for one, taken in ((worse, False), (better, True)):
         (weights.parent / "tiny.int8.json").write_text(one.to_json())
         assert (open_backend(stored, "cpu").name == "openvino int8") is taken

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -72,8 +73,15 @@ def test_what_does_not_go_together_is_refused(machine, asked, remedy):
 
 def test_int8_is_chosen_only_where_it_answers_the_same(machine):
     machine()
+    few = replace(GOOD, pictures=999)
     bad_auc, few_agree = Loss("web", 1000, 0.995, 0.9929, 0.999), Loss("web", 1000, 0.995, 0.995, 0.994)
-    for losses, precision in (((GOOD,), "int8"), ((GOOD, bad_auc), "bf16"), ((GOOD, few_agree), "bf16"), ((), "bf16")):
+    for losses, precision in (
+        ((GOOD,), "int8"),
+        ((GOOD, bad_auc), "bf16"),
+        ((GOOD, few_agree), "bf16"),
+        ((GOOD, few), "bf16"),
+        ((), "bf16"),
+    ):
         assert choose("cpu", quantised=Quantised("w", {}, 300, losses)).precision == precision
     assert choose("cpu", "torch", quantised=Quantised("w", {}, 300, (GOOD,))).precision == "f32"
     assert choose("cpu", precision="f32", quantised=Quantised("w", {}, 300, (GOOD,))).precision == "f32"
