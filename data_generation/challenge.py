@@ -14,6 +14,7 @@ from PIL import Image
 import facecheck
 from data_generation.record import Row
 from facecheck import FaceChecker, Prediction
+from facecheck.files import DEFAULT_MODEL
 
 Pixels = npt.NDArray[np.uint8]
 AS_MADE, WEB = "as made", "web"
@@ -71,7 +72,7 @@ def wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
 
 def score(rows: Sequence[Row], folder: Path, model: str = "") -> tuple[FaceChecker, list[Scored]]:
     """Ask a facecheck model (the default one without a name) about every image, in both deliveries."""
-    checker = FaceChecker(model) if model else FaceChecker()
+    checker = FaceChecker(model or DEFAULT_MODEL, engine="torch")  # The published rates are the reference's.
     paths = [folder / row.file for row in rows]
     answers = {AS_MADE: checker.predict(paths), WEB: checker.predict(_web(path) for path in paths)}
     return checker, [

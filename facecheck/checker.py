@@ -94,7 +94,7 @@ class FaceChecker:
         if max_fpr is not None:
             self._keep_to(max_fpr)
         self.backend = open_backend(source, device, engine, precision)
-        self.detector = detector or _detector(self.backend.device)
+        self.detector = detector or _detector(self.backend)
         self._several: Self | None = None
         self._making = threading.Lock()
         self._info = ModelInfo(self.config.name, self.config.version, self.config.sha256)

@@ -13,6 +13,8 @@ import click
 
 from facecheck import __version__
 from facecheck.errors import FacecheckError
+from facecheck.model_command import model
+from facecheck.options import Chosen, runs_a_model
 from facecheck.result import Prediction, Verdict
 from facecheck.scan.command import scan
 
@@ -38,6 +40,7 @@ def main() -> None:
 
 
 main.add_command(scan)
+main.add_command(model)
 
 
 @main.command()
@@ -51,16 +54,14 @@ main.add_command(scan)
     type=click.Choice([v.value for v in Verdict]),
     help="Exit with 3 if any picture has this verdict.",
 )
-@click.option("--model", default=None, help="Name or path of a model; the default ships with the package.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
+@runs_a_model
 @click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
 @click.option("--stability", is_flag=True, help="Doubt answers that change when the picture is saved or resized again.")
 def predict(
     photos: Sequence[str],
     style: str | None,
     fail_on: Sequence[str],
-    model: str | None,
-    device: str,
+    chosen: Chosen,
     max_fpr: float | None,
     stability: bool,
 ) -> None:
@@ -70,7 +71,7 @@ def predict(
     """
     inputs = list(_inputs(photos))
     try:
-        results = _checker(model, device, max_fpr, stability).stream(_opened(inputs))
+        results = _checker(chosen, max_fpr, stability).stream(_opened(inputs))
     except FacecheckError as error:
         raise click.ClickException(str(error)) from error
     verdicts, unreadable, budget = set(), False, None
@@ -91,12 +92,9 @@ def predict(
 @click.argument("photo")
 @click.option("-o", "--output", multiple=True, help="Where the report goes, as .html or .json; may be given twice.")
 @click.option("--occlusion", is_flag=True, help="A second heat map for each face; takes 65 more looks at it.")
-@click.option("--model", default=None, help="Name or path of a model; the default ships with the package.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
+@runs_a_model
 @click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
-def explain(
-    photo: str, output: Sequence[str], occlusion: bool, model: str | None, device: str, max_fpr: float | None
-) -> None:
+def explain(photo: str, output: Sequence[str], occlusion: bool, chosen: Chosen, max_fpr: float | None) -> None:
     """Judge PHOTO (or - for standard input) and write a case report: heat maps, stability, origin, limits.
 
     Exit code: 0 whatever the verdict, 1 if the picture could not be read (the report says why), 2 for wrong usage.
@@ -110,7 +108,7 @@ def explain(
     methods = (GRAD_CAM, OCCLUSION) if occlusion else (GRAD_CAM,)
     (source,) = _opened([photo])
     try:
-        found = explained(source, methods, _checker(model, device, max_fpr))
+        found = explained(source, methods, _checker(chosen, max_fpr))
         for path in output:
             page = found.to_html() if path.endswith(".html") else json.dumps(found.to_dict(), indent=2) + "\n"
             write_atomically(Path(path), page.encode())
@@ -120,60 +118,8 @@ def explain(
     sys.exit(UNREADABLE if found.prediction.error else 0)
 
 
-@main.group()
-def model() -> None:
-    """The models that ship with the package."""
-
-
-@model.command()
-@click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="The whole config as JSON.")
-def info(name: str | None, as_json: bool) -> None:
-    """Load model NAME (a name or a path), check its sha256 and print what it is."""
-    from facecheck.models import DEFAULT_MODEL, load_model
-
-    try:
-        config = load_model(name or DEFAULT_MODEL).config
-    except FacecheckError as error:
-        raise click.ClickException(str(error)) from error
-    if as_json:
-        click.echo(config.to_json(), nl=False)
-        return
-    decision, limits = config.decision, config.limits
-    size, margin = f"{config.input_size} px", f"margin {config.crop_margin}"
-    band = f"uncertain in [{decision.uncertain_from:.4g}, {decision.uncertain_to:.4g})"
-    scale = f"temperature {decision.temperature:.3f}" + (
-        f" and {len(decision.knots)} by size" if decision.knots else ""
-    )
-    tightness = f", at most {limits.max_outside:.0%} outside the picture" if limits.max_outside < 1 else ""
-    rows = {
-        "model": f"{config.name} {config.version} ({config.architecture}, {size}, {margin})",
-        "sha256": f"{config.sha256} (checked)",
-        "threshold": f"p_fake {decision.threshold:.4g}, {band}, {scale}",
-        "max-fpr": ", ".join(f"{b.max_fpr:g} (finds {b.recall:.1%})" for b in decision.budgets) or "none measured",
-        "judged": f"faces of at least {limits.min_face_px:g} px, sharpness {limits.min_sharpness:g} or more, "
-        f"blockiness {limits.max_blockiness:g} or less{tightness}",
-        "licence": config.licence,
-        "trained on": ", ".join(config.training_data),
-    }
-    for key, value in rows.items():
-        click.echo(f"{key:<11} {value}")
-
-
-@model.command("list")
-def list_models() -> None:
-    """Print the names that --model knows."""
-    from facecheck.files import available
-
-    for name in available():
-        click.echo(name)
-
-
-def _checker(model: str | None, device: str, max_fpr: float | None = None, stability: bool = False) -> "FaceChecker":
-    from facecheck.checker import FaceChecker
-    from facecheck.files import DEFAULT_MODEL
-
-    return FaceChecker(model or DEFAULT_MODEL, device, max_fpr=max_fpr, stability=stability)
+def _checker(chosen: Chosen, max_fpr: float | None = None, stability: bool = False) -> "FaceChecker":
+    return chosen.checker(max_fpr, stability)
 
 
 def _inputs(photos: Iterable[str]) -> Iterator[str]:

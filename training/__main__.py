@@ -2,7 +2,7 @@
 
 import click
 
-from training.commands import data, errors, fit, judge, measure, unseen
+from training.commands import data, errors, fit, judge, measure, quantize, unseen
 
 
 @click.group(context_settings={"show_default": True})
@@ -12,7 +12,7 @@ def main() -> None:
 
 for command in (
     data.prepare, data.audit, fit.autoencoder, fit.train, fit.average, judge.calibrate, measure.evaluate,
-    measure.compare, errors.errors, unseen.logo, unseen.ablate, fit.update,
+    measure.compare, errors.errors, quantize.quantize, unseen.logo, unseen.ablate, fit.update,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from facecheck.errors import DeviceError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from facecheck.backends.quantised import Quantised
 
 AUTO, TORCH, OPENVINO = "auto", "torch", "openvino"
@@ -46,11 +46,13 @@ class Backend(Protocol):
         """The same for that many threads at once; one alone would get its answers later."""
         ...
 
-    def logits(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def logits(self, faces: "npt.NDArray[np.uint8]") -> "npt.NDArray[np.float32]":
         """(N, S, S, 3) uint8 RGB faces, as `facecheck.crop.face` cuts them -> (N,) logits, positive = fake."""
         ...
 
-    def last_features(self, faces: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def last_features(
+        self, faces: "npt.NDArray[np.uint8]"
+    ) -> "tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]":
         """(N, S, S, 3) uint8 RGB -> features of the last stage and gradients of the logits: (N, C, H, W) each.
 
         Raises:

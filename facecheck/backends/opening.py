@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from facecheck.backends import AUTO, F32, INT8, OPENVINO, TORCH, Backend, Choice, choose
 from facecheck.backends.runtime import installed
@@ -61,6 +61,18 @@ def quantised_of(source: "Stored | Model") -> "Quantised | None":
     return read_quantised(source.path, source.config.sha256)
 
 
+def converted_network(source: "Stored | Model") -> Any:
+    """The `openvino.Model` of a model in float32: (N, 3, S, S) float32, normalised -> (N, 1) logits.
+
+    Raises:
+        ConversionError: OpenVINO cannot run it. DeviceError: it is not installed. ModelError: the files are no model.
+    """
+    from facecheck.backends.conversion import FREE, converted
+
+    shape = (FREE, 3, source.config.input_size, source.config.input_size)
+    return converted(_key(source), lambda: (_network(source), shape))
+
+
 def _torch(source: "Stored | Model", choice: Choice) -> "TorchBackend":
     from facecheck.backends.torch import TorchBackend, pick_device
     from facecheck.models import model_of
@@ -70,7 +82,6 @@ def _torch(source: "Stored | Model", choice: Choice) -> "TorchBackend":
 
 
 def _openvino(source: "Stored | Model", choice: Choice, quantised: "Quantised | None", threads: int | None) -> Backend:
-    from facecheck.backends.conversion import FREE, converted
     from facecheck.backends.openvino import OpenVinoBackend
     from facecheck.backends.quantised import load_quantised
 
@@ -84,8 +95,7 @@ def _openvino(source: "Stored | Model", choice: Choice, quantised: "Quantised | 
             raise ModelError("precision 'int8' needs the name or the path of a model, whose int8 files lie beside it")
         network = load_quantised(source.path, quantised)
     else:
-        shape = (FREE, 3, config.input_size, config.input_size)
-        network = converted(_key(source), lambda: (_network(source), shape))
+        network = converted_network(source)
     return OpenVinoBackend(network, config, choice.precision, reference, threads)
 
 

@@ -12,9 +12,9 @@ from facecheck.backends.conversion import intact
 from facecheck.backends.runtime import core
 from facecheck.errors import ModelError
 
-MAX_AUC_DROP, MIN_AGREEMENT = 0.002, 0.995
-"""What int8 may lose to be taken unasked: less than half of the AUC's 95 % interval on the test split (0.003),
-and one answer in two hundred."""
+MAX_AUC_DROP, MIN_AGREEMENT, FEWEST_PICTURES = 0.002, 0.995, 1000
+"""What int8 may lose to be taken unasked: less than half of the AUC's 95 % interval on the test split (0.003), and one
+answer in two hundred, which takes a thousand pictures to be seen."""
 REMEDY = "run python -m training quantize WEIGHTS DATA, or use precision='auto'"
 
 
@@ -58,7 +58,8 @@ class Quantised:
     def is_faithful(self) -> bool:
         """Whether int8 may stand in for f32 unasked."""
         return bool(self.losses) and all(
-            loss.drop <= MAX_AUC_DROP and loss.agreement >= MIN_AGREEMENT for loss in self.losses
+            loss.drop <= MAX_AUC_DROP and loss.agreement >= MIN_AGREEMENT and loss.pictures >= FEWEST_PICTURES
+            for loss in self.losses
         )
 
     def to_json(self) -> str:

@@ -6,6 +6,8 @@ import math
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +21,40 @@ _importing = threading.Lock()
 
 def installed() -> bool:
     """Whether OpenVINO can be imported; asking does not import it."""
-    return "openvino" in sys.modules or importlib.util.find_spec("openvino") is not None
+    return importlib.util.find_spec("openvino") is not None
 
 
 @functools.cache
 def openvino() -> Any:
     """The module `openvino`.
 
-    On import it reports to Google Analytics unless its user opted out. Nothing may leave this machine, so the package
-    that does it cannot be found while OpenVINO is imported; OpenVINO then goes on with an empty one of its own.
+    On import it reports to Google Analytics unless its user opted out, and nothing may leave this machine.
 
     Raises:
         DeviceError: it is not installed.
     """
+    try:
+        with no_telemetry():
+            import openvino as module
+            import openvino.tools.ovc
+    except ImportError as error:
+        raise DeviceError(f'no OpenVINO here ({error}): pip install "facecheck[openvino]"') from error
+    return module
+
+
+@contextmanager
+def no_telemetry() -> Iterator[None]:
+    """Imports in this block do not find the package that reports to Google Analytics, and go on without it."""
     with _importing:
         found = sys.modules.get(TELEMETRY)
         sys.modules[TELEMETRY] = None  # type: ignore[assignment]
         try:
-            import openvino as module
-            import openvino.tools.ovc
-        except ImportError as error:
-            raise DeviceError(f'no OpenVINO here ({error}): pip install "facecheck[openvino]"') from error
+            yield
         finally:
             if found is None:
                 del sys.modules[TELEMETRY]
             else:
                 sys.modules[TELEMETRY] = found
-    return module
 
 
 @functools.cache

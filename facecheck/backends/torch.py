@@ -125,6 +125,8 @@ class TorchBackend:
         return torch.autocast(self._device.type, AUTOCAST[self._precision])
 
     def _normalised(self, faces: npt.NDArray[np.uint8]) -> torch.Tensor:
-        pixels = torch.from_numpy(np.require(faces, requirements="W")).to(self._device).permute(0, 3, 1, 2).float()
+        pixels = (
+            torch.from_numpy(np.require(faces, requirements=("C", "W"))).to(self._device).permute(0, 3, 1, 2).float()
+        )
         scaled = (pixels - self._mean) / self._std
         return scaled.to(self._type).contiguous(memory_format=torch.channels_last)

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from facecheck.actors import IN_FLIGHT, RETRIES, Placed, least_busy, start_actors
 from facecheck.errors import ScanError
+from facecheck.options import Chosen
 from facecheck.scan.judging import Judge, Read
 from facecheck.scan.rows import Candidate, Row, Settings, failed_row
 from facecheck.scan.scanner import BATCH_PICTURES, Outcome, Scanner, batches
@@ -19,21 +20,20 @@ class Cluster:
 
     Args:
         address: "auto", "host:port", "ray://host:port", or "local" for a cluster of this machine alone.
+        chosen: what the workers load.
         actors: how many; 0 = one for each GPU, or for each processor where there is none.
 
     Raises:
         ScanError: Ray is missing, or the cluster cannot be reached.
     """
 
-    def __init__(self, address: str, settings: Settings, model: str, device: str = "auto", actors: int = 0) -> None:
-        self.address, self.settings, self.model, self.device, self.actors = address, settings, model, device, actors
+    def __init__(self, address: str, settings: Settings, chosen: Chosen, actors: int = 0) -> None:
+        self.address, self.settings, self.chosen, self.actors = address, settings, chosen, actors
         self._waiting: dict[Any, tuple[list[Candidate], int]] = {}
 
     def __enter__(self) -> Self:
         try:
-            self.ray, self.workers = start_actors(
-                self.address, _Worker, (self.settings, self.model, self.device), self.actors
-            )
+            self.ray, self.workers = start_actors(self.address, _Worker, (self.settings, self.chosen), self.actors)
         except ConnectionError as error:
             raise ScanError(str(error)) from error
         return self
@@ -88,10 +88,8 @@ class Cluster:
 class _Worker(Placed):
     """What runs on the cluster."""
 
-    def __init__(self, settings: Settings, model: str, device: str) -> None:
-        from facecheck.checker import FaceChecker
-
-        self.judge = Judge(settings, lambda: FaceChecker(model, device, max_fpr=settings.max_fpr))
+    def __init__(self, settings: Settings, chosen: Chosen) -> None:
+        self.judge = Judge(settings, lambda: chosen.checker(settings.max_fpr))
 
     def rows(self, candidates: list[Candidate]) -> list[Row]:
         read = batches(self.judge.read(candidate) for candidate in candidates)

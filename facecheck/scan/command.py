@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facecheck.errors import FacecheckError
+from facecheck.options import Chosen, runs_a_model
 from facecheck.result import Verdict
 from facecheck.scan.inputs import Inputs
 
@@ -86,8 +87,7 @@ class Tally:
     type=click.Choice([v.value for v in Verdict]),
     help="Exit with 3 if any file has this verdict.",
 )
-@click.option("--model", help="Name or path of a model; the default ships with the package.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
+@runs_a_model
 @click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
 @click.option(
     "--ray", metavar="ADDRESS", help="Work on a Ray cluster that sees the same files: auto, HOST:PORT, local."
@@ -105,8 +105,7 @@ def scan(
     sha256: bool,
     workers: int | None,
     fail_on: Sequence[str],
-    model: str | None,
-    device: str,
+    chosen: Chosen,
     max_fpr: float | None,
     ray: str | None,
 ) -> None:
@@ -125,15 +124,15 @@ def scan(
     inputs = Inputs(paths, globs, files_from, recursive, _own_files(target, rows, summary))
     tally = Tally()
     try:
-        settings = Settings(model_info(model), max_fpr, every_s, sha256)
+        settings = Settings(model_info(chosen.model), max_fpr, every_s, sha256)
         with Ledger(rows, settings) as ledger:
             scanner = Scanner(
                 ledger,
-                lambda: _checker(model, device, max_fpr),
+                lambda: _checker(chosen, max_fpr),
                 Rescore(rescore or "nothing"),
                 workers or min(os.cpu_count() or 1, 8),
             )
-            with closing(_outcomes(scanner, inputs, ray, model, device)) as outcomes:
+            with closing(_outcomes(scanner, inputs, ray, chosen)) as outcomes:
                 for outcome in _shown(outcomes, inputs):
                     tally.add(outcome)
             _finish(ledger, target, summary)
@@ -150,24 +149,18 @@ def scan(
     sys.exit(UNREADABLE if tally.verdicts[None] else 0)
 
 
-def _outcomes(
-    scanner: "Scanner", inputs: Inputs, ray: str | None, model: str | None, device: str
-) -> Generator["Outcome"]:
+def _outcomes(scanner: "Scanner", inputs: Inputs, ray: str | None, chosen: Chosen) -> Generator["Outcome"]:
     if ray is None:
         yield from scanner.run(inputs)
         return
-    from facecheck.files import DEFAULT_MODEL
     from facecheck.scan.cluster import Cluster
 
-    with Cluster(ray, scanner.ledger.settings, model or DEFAULT_MODEL, device) as cluster:
+    with Cluster(ray, scanner.ledger.settings, chosen) as cluster:
         yield from cluster.run(scanner, inputs)
 
 
-def _checker(model: str | None, device: str, max_fpr: float | None) -> "FaceChecker":
-    from facecheck.checker import FaceChecker
-    from facecheck.files import DEFAULT_MODEL
-
-    return FaceChecker(model or DEFAULT_MODEL, device, max_fpr=max_fpr)
+def _checker(chosen: Chosen, max_fpr: float | None) -> "FaceChecker":
+    return chosen.checker(max_fpr)
 
 
 def _outputs(out: Path | None, style: str | None) -> tuple[Path, Path]:

@@ -156,7 +156,8 @@ def test_a_budget_that_was_not_measured_is_refused(budgeted, checker, detector, 
 def test_the_size_of_a_face_chooses_its_scaling(tiny_model, checker, detector, grace):
     knots = Knot(100, 1.0, 0.0), Knot(400, 3.0, 1.0)
     sized = replace(tiny_model, config=replace(tiny_model.config, decision=Decision(knots=knots)))
-    face, plain = FaceChecker(sized, "cpu", detector).predict(grace).faces[0], checker.predict(grace).faces[0]
+    face = FaceChecker(sized, "cpu", detector, precision="f32").predict(grace).faces[0]
+    plain = checker.predict(grace).faces[0]
     way = np.log(face.size_px / 100) / np.log(4)
     logit = np.log(plain.p_fake / (1 - plain.p_fake))
     assert face.p_fake == pytest.approx(1 / (1 + np.exp(-(logit - way) / (1 + 2 * way))), abs=1e-5)
@@ -171,8 +172,9 @@ def test_devices():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_agrees_with_the_cpu(default_checker, grace):
-    other = FaceChecker(device="cuda").predict(grace)
+@pytest.mark.parametrize("precision", ["auto", "bf16", "f16"])
+def test_cuda_agrees_with_the_cpu(default_checker, grace, precision):
+    other = FaceChecker(device="cuda", precision=precision).predict(grace)
     assert other.p_fake == pytest.approx(default_checker.predict(grace).p_fake, abs=0.01)
 
 

@@ -22,6 +22,7 @@ from facecheck.calibration import Decision
 from facecheck.checker import FaceChecker
 from facecheck.cli import main
 from facecheck.models import DEFAULT_MODEL, save_model
+from facecheck.options import Chosen
 from facecheck.result import Budget, Prediction
 from tests.facecheck.test_image import png_header
 
@@ -143,7 +144,7 @@ def test_a_budget_is_named_beside_the_results(tiny_model, tmp_path, grace_path):
 
 
 def test_the_default_checker_is_the_default_model():
-    made = cli._checker(None, "cpu")
+    made = cli._checker(Chosen(device="cpu"))
     assert isinstance(made, FaceChecker)
     assert made.config.name == DEFAULT_MODEL
 

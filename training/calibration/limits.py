@@ -65,7 +65,7 @@ class Bin:
 
 def measure_limits(model: Model, rows: Sequence[FaceFile], device: str = "auto") -> tuple[Limits, dict[str, list[Bin]]]:
     """The limits for a calibrated model, and the table of measured errors that they were read from."""
-    checker = FaceChecker(replace(model, config=replace(model.config, limits=Limits())), device)
+    checker = FaceChecker(replace(model, config=replace(model.config, limits=Limits())), device, engine="torch")
     tables = {sweep.limit: _bins(sweep, *_damaged_scores(checker, sweep, rows)) for sweep in SWEEPS}
     return Limits(**{sweep.limit: _limit(sweep, tables[sweep.limit]) for sweep in SWEEPS if sweep.enforced}), tables
 

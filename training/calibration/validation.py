@@ -74,7 +74,7 @@ def validation(model: Model, rows: Sequence[FaceFile], cache: Path | None = None
     for tier in (*TIERS, SMALL):
         if tier in known:
             continue
-        checker = checker or FaceChecker(neutral, device)
+        checker = checker or FaceChecker(neutral, device, engine="torch")
         judged = _small(checker, rows) if tier == SMALL else (item.prediction for item in score(checker, rows, tier))
         known[tier] = np.array([_largest_claim(p) for p in tqdm(judged, tier, len(rows))], dtype=np.float64)
         if cache is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from facecheck.backends import AUTO, ENGINES, PRECISIONS, TORCH
 from facecheck.errors import FacecheckError
 from training.commands import FILE, FOLDER
 from training.data import read_manifest
@@ -41,9 +42,12 @@ def _tiers(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
 @click.option("--rounds", default=ROUNDS, help="Of the bootstrap.")
 @click.option("--card", type=FILE, help="Model card whose part between the evaluation markers is rewritten.")
 @click.option("--device", default="auto")
+@click.option("--engine", type=click.Choice(ENGINES), default=TORCH, help="That computes; torch is the reference.")
+@click.option("--precision", type=click.Choice(PRECISIONS), default=AUTO, help="Of the engine; torch's own is f32.")
 def evaluate(
     model: str, data: Path, out: Path | None, split: str, tiers: tuple[str, ...], curves: bool, curve_faces: int,
     other: str | None, threshold: float | None, rounds: int, card: Path | None, device: str,
+    engine: str, precision: str,
 ) -> None:  # fmt: skip
     """Measure MODEL on a split of DATA/manifest.csv: tables, curves and pictures in one folder.
 
@@ -56,17 +60,17 @@ def evaluate(
             raise ValueError(f"split {split!r} of {data} has {len(rows)} files; both classes are needed")
         if card:
             around_markers(card)  # Before the work, not after it.
-        judged = judge(model, rows, data, tiers, threshold, device)
+        judged = judge(model, rows, data, tiers, threshold, device, engine, precision)
         folder = out or Path("evaluation") / judged.subject.slug
         write_scores(folder, judged.scores)
-        second = judge(other, rows, data, tiers, threshold, device) if other else None
+        second = judge(other, rows, data, tiers, threshold, device, engine, precision) if other else None
         points: Sequence[CurvePoint] = judged.curves
         if curves and judged.checker:
             points = measure_curves(judged.checker, stratified(rows, curve_faces))
         evaluation = Evaluation(
             judged.subject,
             split,
-            _command(model, split, tiers, curve_faces if curves else 0, other, threshold),
+            _command(model, split, tiers, curve_faces if curves else 0, other, threshold, engine, precision),
             tuple(summarise(tier, part, rounds) for tier, part in judged.scores.by_tier().items()),
             tuple(points),
             second.subject if second else None,
@@ -91,8 +95,9 @@ def compare(first: Path, second: Path, rounds: int) -> None:
 
 
 def _command(
-    model: str, split: str, tiers: tuple[str, ...], curve_faces: int, other: str | None, threshold: float | None
-) -> str:
+    model: str, split: str, tiers: tuple[str, ...], curve_faces: int, other: str | None, threshold: float | None,
+    engine: str, precision: str,
+) -> str:  # fmt: skip
     """What makes the report again; of paths only the last part, for they are nobody else's."""
     words = ["python -m training evaluate", Path(model).name, "DATA"]
     options = {
@@ -101,6 +106,8 @@ def _command(
         "curve-faces": (curve_faces or CURVE_FACES, CURVE_FACES),
         "compare": (Path(other).name if other else None, None),
         "threshold": (threshold, None),
+        "engine": (engine, TORCH),
+        "precision": (precision, AUTO),
     }
     words += [f"--{name} {value}" for name, (value, default) in options.items() if value != default]
     return " ".join(words if curve_faces else [*words, "--no-curves"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facecheck.checker import FaceChecker
-from facecheck.models import DEFAULT_MODEL, load_model
+from facecheck.files import DEFAULT_MODEL
 from training.data import FaceFile
 from training.evaluation.evaluate import score_tiers
 from training.evaluation.onnx_model import load_onnx
@@ -54,19 +54,22 @@ def judge(
     tiers: Sequence[str],
     threshold: float | None,
     device: str = "auto",
+    engine: str = "torch",
+    precision: str = "auto",
 ) -> Judged:
     """Score `rows` with whatever `model` names; see `load_checker` and `read_judged`.
 
     Args:
         root: folder of the manifest. tiers: for models; scores keep the tiers that they have.
         threshold: in place of the shipped one, or of the one in the scores.
+        device, engine, precision: as in `FaceChecker`, but torch in f32 unless another engine is the question.
 
     Raises:
         ModelError, DeviceError: the model. ValueError: the scores.
     """
     if is_scores(Path(model)):
         return read_judged(Path(model), rows, root, threshold)
-    checker = load_checker(model, threshold, device)
+    checker = load_checker(model, threshold, device, engine, precision)
     config = checker.config
     return Judged(Subject(config.name, config.version, config.sha256), score_tiers(checker, rows, root, tiers), checker)
 
@@ -88,20 +91,26 @@ def read_judged(
     return Judged(Subject(folder.resolve().name if path.is_dir() or path.stem == "scores" else path.stem), scores)
 
 
-def load_checker(model: str, threshold: float | None = None, device: str = "auto") -> FaceChecker:
+def load_checker(
+    model: str, threshold: float | None = None, device: str = "auto", engine: str = "torch", precision: str = "auto"
+) -> FaceChecker:
     """The pipeline around a model: "default", a name, a folder, a .safetensors file or an .onnx file.
 
     Args:
         threshold: in place of the shipped one; then nothing is uncertain for lying near to it.
+        device, engine, precision: see `judge`; an .onnx file runs on the CPU, by onnxruntime, whatever they are.
 
     Raises:
         ModelError, DeviceError.
     """
     is_onnx = model.endswith(".onnx")
-    loaded = load_onnx(Path(model)) if is_onnx else load_model(DEFAULT_MODEL if model == "default" else model)
+    name = DEFAULT_MODEL if model == "default" else model
+    if is_onnx:
+        device, engine, precision = "cpu", "torch", "f32"
+    checker = FaceChecker(load_onnx(Path(model)) if is_onnx else name, device, engine=engine, precision=precision)
     if threshold is not None:
-        decision = replace(
-            loaded.config.decision, threshold=threshold, uncertain_from=threshold, uncertain_to=threshold
+        checker.decision = replace(
+            checker.decision, threshold=threshold, uncertain_from=threshold, uncertain_to=threshold
         )
-        loaded = replace(loaded, config=replace(loaded.config, decision=decision))
-    return FaceChecker(loaded, "cpu" if is_onnx else device)
+        checker.config = replace(checker.config, decision=checker.decision)
+    return checker

@@ -156,7 +156,7 @@ def _gate(
 ) -> Outcome:  # fmt: skip
     tables = {}
     for name, model in (("present", present), ("candidate", candidate)):
-        checker = FaceChecker(model)
+        checker = FaceChecker(model, engine="torch")
         tables[name] = {
             part: score_tiers(checker, data.split("test"), data.root, tiers)
             for part, data in (("old", old), ("new", new))

@@ -13,6 +13,7 @@ from facecheck.checker import FaceChecker
 from facecheck.cli import main
 from facecheck.detection import FaceDetector
 from facecheck.models import Model, save_model
+from facecheck.options import Chosen
 from facecheck.scan import command
 from facecheck.scan.rows import Settings, model_info
 
@@ -50,10 +51,10 @@ def folder(tmp_path: Path, portrait: Image.Image) -> Path:
 def scan(monkeypatch, weights: Path, detector: FaceDetector) -> Callable[..., Result]:
     """Run `facecheck scan`; `scan.loads` lists the checkers that it made."""
     made: list[str] = []
-    checker = FaceChecker(weights, "cpu", detector)
+    checker = FaceChecker(weights, "cpu", detector, precision="f32")
 
-    def make(model: str, *_: object) -> FaceChecker:
-        made.append(model)
+    def make(chosen: Chosen, *_: object) -> FaceChecker:
+        made.append(chosen.model)
         return checker
 
     monkeypatch.setattr(command, "_checker", make)

@@ -8,7 +8,7 @@ import pytest
 
 from facecheck.checker import FaceChecker
 from facecheck.errors import ModelError
-from facecheck.models import DEFAULT_MODEL
+from facecheck.options import Chosen
 from facecheck.scan.cluster import Cluster
 from facecheck.scan.inputs import Inputs
 from facecheck.scan.judging import Judge
@@ -46,7 +46,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(two_nodes, folder, portrait, 
         list(Scanner(ledger, lambda: FaceChecker(device="cpu")).run(inputs))
     with (
         Ledger(tmp_path / "ray.jsonl", settings) as ledger,
-        Cluster(two_nodes, settings, DEFAULT_MODEL, "cpu") as cluster,
+        Cluster(two_nodes, settings, Chosen(device="cpu")) as cluster,
     ):
         (_, first), (_, second) = cluster.ray.get([worker.place.remote() for worker in cluster.workers])
         assert first != second
@@ -95,7 +95,7 @@ def test_a_file_that_kills_its_worker_is_a_row_and_harms_no_other(folder, settin
         class rows:  # noqa: N801
             remote = staticmethod(tuple)
 
-    cluster = Cluster("nowhere", settings, "tiny")
+    cluster = Cluster("nowhere", settings, Chosen("tiny"))
     cluster.ray, cluster.workers = Dies(), [Worker()]
     with Ledger(tmp_path / "rows.jsonl", settings) as ledger:
         outcomes = list(cluster.run(Scanner(ledger, lambda: pytest.fail("not here")), Inputs([str(folder)])))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 from PIL import Image
 
 from facecheck.errors import ModelError
+from facecheck.export import export_onnx
 from facecheck.models import load_model, save_model
 from training.__main__ import main
 from training.data import read_manifest
@@ -33,11 +33,9 @@ def weights(tiny_model, tmp_path):
 
 
 @pytest.fixture
-def onnx_file(tiny_model, weights, tmp_path):
+def onnx_file(weights, tmp_path):
     path = tmp_path / "exported.onnx"
-    faces, names = (torch.zeros(2, 3, 64, 64),), {"input_names": ["faces"], "dynamic_axes": {"faces": {0: "n"}}}
-    torch.onnx.export(load_model(weights).network, faces, str(path), dynamo=False, **names)
-    path.with_suffix(".json").write_text(tiny_model.config.to_json())
+    export_onnx(weights, path)
     return path
 
 
@@ -85,7 +83,6 @@ def test_a_model_becomes_a_folder_that_can_be_read_back(data, weights, tmp_path)
     assert all(again[key] == report[key] for key in ("subject", "tiers", "curves"))
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's exporter without onnxscript.
 def test_an_onnx_file_scores_as_the_network_it_came_from(data, weights, onnx_file, tmp_path):
     ours, _ = evaluated(tmp_path / "torch", weights, data, "--no-curves", "--tiers", "clean")
     theirs, _ = evaluated(tmp_path / "onnx", onnx_file, data, "--no-curves", "--tiers", "clean")
@@ -94,6 +91,18 @@ def test_an_onnx_file_scores_as_the_network_it_came_from(data, weights, onnx_fil
     assert second == pytest.approx(first, abs=1e-4)
     assert ours["subject"]["sha256"] != theirs["subject"]["sha256"]
     assert not (tmp_path / "onnx" / "robustness.png").exists()
+
+
+def test_torch_in_f32_measures_unless_another_engine_is_asked_for(data, weights, tmp_path):
+    pytest.importorskip("openvino")
+    assert load_checker(str(weights)).backend.name.startswith("torch f32")
+    assert load_checker(str(weights), 0.5, "cpu", "openvino", "f32").backend.name == "openvino f32"
+    words = ("--no-curves", "--tiers", "clean", "--device", "cpu", "--engine", "openvino", "--precision", "f32")
+    report, _ = evaluated(tmp_path / "openvino", weights, data, *words)
+    assert report["command"].endswith("--engine openvino --precision f32 --no-curves")
+    evaluated(tmp_path / "torch", weights, data, *words[:5])
+    first, second = ([float(row["p_fake"]) for row in scores_of(tmp_path / name)] for name in ("torch", "openvino"))
+    assert second == pytest.approx(first, abs=1e-4)
 
 
 def test_an_onnx_file_must_be_one_and_have_its_config(tiny_model, tmp_path):
