@@ -55,7 +55,7 @@ class Candidates:
             return self
         xywh = np.hstack([self.boxes[:, :2], self.boxes[:, 2:] - self.boxes[:, :2]]).astype(np.float64)
         groups = (self.owner if apart is None else apart).astype(np.int32)
-        kept = cv2.dnn.NMSBoxesBatched(xywh, self.scores, groups, 0.0, overlap)  # type: ignore[call-overload, arg-type]
+        kept = cv2.dnn.NMSBoxesBatched(xywh, self.scores, groups, 0.0, overlap)  # type: ignore[arg-type]
         return self[np.asarray(kept, np.int64)]
 
     def best(self, most: int) -> Self:

@@ -19,6 +19,7 @@ from facecheck import calibration, crop, image, quality
 from facecheck.backends.opening import open_backend
 from facecheck.calibration import Decision
 from facecheck.config import ModelConfig, read_model
+from facecheck.detection import Detections, FaceDetector
 from facecheck.errors import ImageError
 from facecheck.evidence.stability import DELIVERIES, UNSTABLE, delivered
 from facecheck.files import DEFAULT_MODEL
@@ -28,7 +29,6 @@ from facecheck.origin.provenance import read as read_provenance
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Timing, Verdict
 
 if TYPE_CHECKING:
-    from facecheck.detection import Detections, FaceDetector
     from facecheck.models import Model
 
 LANE_PICTURES = 4
@@ -79,7 +79,7 @@ class FaceChecker:
         self,
         model: "str | os.PathLike[str] | Model" = DEFAULT_MODEL,
         device: str = "auto",
-        detector: "FaceDetector | None" = None,
+        detector: FaceDetector | None = None,
         max_fpr: float | None = None,
         stability: bool = False,
         engine: str = "auto",
@@ -94,7 +94,7 @@ class FaceChecker:
         if max_fpr is not None:
             self._keep_to(max_fpr)
         self.backend = open_backend(source, device, engine, precision)
-        self.detector = detector or _detector(self.backend)
+        self.detector = detector or FaceDetector(self.backend.device, engine=self.backend.engine)
         self._several: Self | None = None
         self._making = threading.Lock()
         self._info = ModelInfo(self.config.name, self.config.version, self.config.sha256)
@@ -199,7 +199,7 @@ class FaceChecker:
         """
         return calibration.p_fake(self.backend.logits(faces), self.decision, face_px)
 
-    def judge(self, pictures: Sequence[Pixels], detections: "Sequence[Detections]") -> list[tuple[Face, ...]]:
+    def judge(self, pictures: Sequence[Pixels], detections: Sequence[Detections]) -> list[tuple[Face, ...]]:
         """Score faces whose places are known already, from a tracker or another detector.
 
         Args:
@@ -238,7 +238,7 @@ class FaceChecker:
             yield Stability(tuple(after), names, min(own, *after), max(own, *after), flips=len(sides) > 1)
 
     def _face(
-        self, picture: Pixels, found: "Detections", index: int, face: Pixels, score: float, stable: Stability | None
+        self, picture: Pixels, found: Detections, index: int, face: Pixels, score: float, stable: Stability | None
     ) -> Face:
         box = found.boxes[index]
         measured = quality.measure(picture, box, face, found.landmarks[index])
@@ -309,12 +309,6 @@ def opened(source: Source) -> Opened:
     except ImageError as problem:
         error = problem
     return Opened(name, pixels, (time.perf_counter() - started) * 1000, error, provenance)
-
-
-def _detector(device: str) -> "FaceDetector":
-    from facecheck.detection import FaceDetector
-
-    return FaceDetector(device)
 
 
 def _some(sources: Iterator[Source], most: int) -> list[Source]:

@@ -225,7 +225,7 @@ class FaceDetector:
         faces = replace(candidates, scores=scores, offsets=offsets)[passed]
         start, side = faces.boxes[:, None, :2], (faces.boxes[:, 2:] - faces.boxes[:, :2] + 1)[:, None]
         landmarks = points[passed] * side + start - 1
-        return [_largest_first(faces, landmarks, faces.owner == index) for index in range(len(tables))]
+        return [_largest_first(faces, landmarks, np.flatnonzero(faces.owner == index)) for index in range(len(tables))]
 
 
 def _no_faces() -> Detections:
@@ -301,7 +301,7 @@ def _cut(tables: Sequence[SummedArea], candidates: Candidates, side: int) -> tup
     regions[:, :2] = np.maximum(regions[:, :2], 1) - 1
     sizes = np.array([(table.width, table.height) for table in tables], np.int64).reshape(-1, 2)
     regions[:, 2:] = np.minimum(regions[:, 2:], sizes[candidates.owner])
-    inside = (regions[:, 2:] > regions[:, :2]).all(axis=1)
+    inside = np.flatnonzero((regions[:, 2:] > regions[:, :2]).all(axis=1))
     candidates, regions = candidates[inside], regions[inside]
     parts = [
         table.patches(regions[candidates.owner == index], side)
@@ -316,7 +316,7 @@ def _in_batches(network: Callable[[Floats], tuple[Floats, ...]], patches: Floats
     return tuple(np.concatenate(parts) for parts in zip(*batches, strict=True))
 
 
-def _largest_first(faces: Candidates, landmarks: Floats, mine: npt.NDArray[np.bool_]) -> Detections:
+def _largest_first(faces: Candidates, landmarks: Floats, mine: Indices) -> Detections:
     boxes, scores, points = faces.moved()[mine], faces.scores[mine], landmarks[mine]
     keep = np.array(unnested(boxes, scores), np.int64)
     keep = keep[largest_first(boxes[keep])]

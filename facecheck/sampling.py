@@ -28,7 +28,7 @@ class SummedArea:
     def __init__(self, picture: Pixels) -> None:
         self.height, self.width = picture.shape[:2]
         # 32 bits overflow above 8 megapixels and wrap; differences of wrapped sums are still right.
-        self._sums = cv2.integral(picture, sdepth=cv2.CV_32S)
+        self._sums: npt.NDArray[np.int32] = np.asarray(cv2.integral(picture, sdepth=cv2.CV_32S), np.int32)
 
     def resize_into(self, means: Floats, size: tuple[int, int], start: tuple[int, int] = (0, 0)) -> None:
         """Fill a part of the resized picture.

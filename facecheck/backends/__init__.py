@@ -33,6 +33,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def engine(self) -> str:
+        """One of `ENGINES`, never "auto"."""
+        ...
+
+    @property
     def device(self) -> str:
         """As torch names it: "cpu", "cuda:1"."""
         ...

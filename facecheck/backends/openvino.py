@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from facecheck.backends import OPENVINO
 from facecheck.backends.runtime import BF16, F32, compiled, openvino, processors
 from facecheck.config import ModelConfig
 
@@ -26,7 +27,7 @@ class OpenVinoBackend:
         reference: makes the same model with torch, for what needs gradients; called at most once, and only then.
     """
 
-    device = "cpu"
+    engine, device = OPENVINO, "cpu"
 
     def __init__(
         self,

@@ -65,6 +65,7 @@ class TorchBackend:
         """As torch names it."""
         return str(self._device)
 
+    engine = TORCH
     lanes = 2
     """While one lane's network runs, the other decodes."""
 

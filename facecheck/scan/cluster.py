@@ -10,9 +10,9 @@ from typing import Any, Self
 from facecheck.actors import IN_FLIGHT, RETRIES, Placed, least_busy, start_actors
 from facecheck.errors import ScanError
 from facecheck.options import Chosen
-from facecheck.scan.judging import Judge, Read
+from facecheck.scan.judging import BATCH_PICTURES, Judge
 from facecheck.scan.rows import Candidate, Row, Settings, failed_row
-from facecheck.scan.scanner import BATCH_PICTURES, Outcome, Scanner, batches
+from facecheck.scan.scanner import Outcome, Scanner
 
 
 class Cluster:
@@ -92,5 +92,4 @@ class _Worker(Placed):
         self.judge = Judge(settings, lambda: chosen.checker(settings.max_fpr))
 
     def rows(self, candidates: list[Candidate]) -> list[Row]:
-        read = batches(self.judge.read(candidate) for candidate in candidates)
-        return [row for batch in read for row in self.judge.rows([item for item in batch if isinstance(item, Read)])]
+        return self.judge.judged(candidates)

@@ -78,9 +78,7 @@ class Tally:
     help="Do again: rows of another model or other settings, unreadable files, or all.",
 )
 @click.option("--sha256", is_flag=True, help="Put the sha256 of each file into its row.")
-@click.option(
-    "--workers", type=click.IntRange(1, 64), help="Threads that decode ahead.  [default: processors, up to 8]"
-)
+@click.option("--workers", type=click.IntRange(1, 64), help="Threads that read and judge.  [default: by the engine]")
 @click.option(
     "--fail-on",
     multiple=True,
@@ -130,7 +128,7 @@ def scan(
                 ledger,
                 lambda: _checker(chosen, max_fpr),
                 Rescore(rescore or "nothing"),
-                workers or min(os.cpu_count() or 1, 8),
+                workers,
             )
             with closing(_outcomes(scanner, inputs, ray, chosen)) as outcomes:
                 for outcome in _shown(outcomes, inputs):

@@ -1,6 +1,7 @@
-"""Candidates -> rows: reading, which threads do ahead, and judging, which is done in batches."""
+"""Candidates -> rows: reading, and judging in batches that fit into memory; several threads may do both at once."""
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,10 @@ from facecheck.scan.rows import Candidate, Row, Settings, failed_row, hash_of, r
 
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker, Opened
+
+
+BATCH_PICTURES = 16
+BATCH_PIXELS = 6_000_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Read:
 
 
 class Judge:
-    """Makes rows. Reading is safe from several threads, judging is for one.
+    """Makes rows. Safe to use from several threads once `checker` is loaded; see `side_by_side`.
 
     Args:
         make_checker: called once, when the first batch is to be judged.
@@ -54,6 +59,16 @@ class Judge:
                 "install the same model everywhere, and do not replace it during a scan"
             )
         return checker
+
+    def side_by_side(self) -> "Judge":
+        """The same for `checker.backend.lanes` threads at once; see `FaceChecker.side_by_side`."""
+        other = copy.copy(self)
+        other.__dict__["checker"] = self.checker.side_by_side()
+        return other
+
+    def judged(self, candidates: Sequence[Candidate]) -> list[Row]:
+        """One row for each, in order; no more of them are in memory at once than is needed."""
+        return [row for batch in batches(self.read(item) for item in candidates) for row in self.rows(batch)]
 
     def read(self, candidate: Candidate) -> Read:
         """Decode a picture, or see that it is a clip; a file that cannot be read says so in `opened.error`."""
@@ -96,3 +111,16 @@ class Judge:
         path = read.candidate.path
         told = str(error) if isinstance(error, FacecheckError) else f"{path}: could not be judged ({error!r})"
         return failed_row(read.candidate, self.settings, told, read.sha256)
+
+
+def batches(reads: Iterable[Read]) -> Iterator[list[Read]]:
+    """Runs of files that are judged together: up to 16 pictures or 6 MP; a clip ends one."""
+    batch: list[Read] = []
+    for read in reads:
+        batch.append(read)
+        full = len(batch) >= BATCH_PICTURES or sum(item.pixels for item in batch) >= BATCH_PIXELS
+        if full or read.opened is None:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

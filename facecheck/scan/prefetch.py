@@ -15,28 +15,24 @@ LONGEST_GOODBYE_S = 1.0
 class Prefetch(Generic[Item, Done]):
     """Iterate to get `work(item)` for each item, in the order of the items. Use as a context manager.
 
-    At any time at most `ahead` results wait, and no new work begins while those that wait weigh `heaviest` or more;
-    each thread holds one more. An exception of `items` or `work` is raised to whoever iterates.
+    At any time at most `ahead` items are begun and not yet given out. An exception of `items` or `work` is raised to
+    whoever iterates.
 
     Args:
         items: taken one at a time, as work begins; by any thread, never by two at once.
-        weigh: what a result costs while it waits, such as its pixels.
     """
 
     def __init__(
         self,
         items: Iterable[Item],
         work: Callable[[Item], Done],
-        weigh: Callable[[Done], int],
         *,
         threads: int,
         ahead: int,
-        heaviest: int,
     ) -> None:
-        self._items, self._work, self._weigh = iter(items), work, weigh
-        self._ahead, self._heaviest = ahead, heaviest
+        self._items, self._work, self._ahead = iter(items), work, ahead
         self._waiting: dict[int, tuple[Done | None, BaseException | None]] = {}
-        self._weight = self._begun = self._given = 0
+        self._begun = self._given = 0
         self._over = False
         self._changed = threading.Condition()
         self._taking = threading.Lock()
@@ -66,8 +62,6 @@ class Prefetch(Generic[Item, Done]):
                     return
                 done, error = self._waiting.pop(self._given)
                 self._given += 1
-                if done is not None:
-                    self._weight -= self._weigh(done)
                 self._changed.notify_all()
             if error is not None:
                 raise error
@@ -79,7 +73,7 @@ class Prefetch(Generic[Item, Done]):
         return self._over and self._begun == self._given
 
     def _may_begin(self) -> bool:
-        return self._over or (self._begun - self._given < self._ahead and self._weight < self._heaviest)
+        return self._over or self._begun - self._given < self._ahead
 
     def _run(self) -> None:
         while (taken := self._take()) is not None:
@@ -90,8 +84,6 @@ class Prefetch(Generic[Item, Done]):
                 result = None, error
             with self._changed:
                 self._waiting[number] = result
-                if result[0] is not None:
-                    self._weight += self._weigh(result[0])
                 self._changed.notify_all()
             del taken, item, result
 

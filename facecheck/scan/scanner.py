@@ -1,4 +1,4 @@
-"""The loop of a scan: what is not finished is read ahead by threads, judged in batches, and written at once."""
+"""The loop of a scan: threads read and judge what is not finished, a few files each; rows are written at once."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 
 from facecheck.errors import ScanError
 from facecheck.scan.index import Known
-from facecheck.scan.judging import Judge, Read
+from facecheck.scan.judging import Judge
 from facecheck.scan.ledger import Ledger
 from facecheck.scan.prefetch import Prefetch
-from facecheck.scan.rows import Candidate
+from facecheck.scan.rows import Candidate, Row
 
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker
 
-BATCH_PICTURES = 16
-BATCH_PIXELS = 24_000_000
-AHEAD = 32
-"""Files that threads may be ahead of the one that is judged; in pixels, a batch."""
+LANE_FILES = 4
+"""Files that one thread does at a time."""
+AHEAD = 4
+"""Groups for each thread that may be finished before the one that is written next."""
+
+Group = list[Candidate | Known]
 
 
 class Rescore(StrEnum):
@@ -47,7 +49,7 @@ class Scanner:
     Args:
         make_checker: called once, and only if there is something to judge.
         rescore: OTHERS: rows of another model or of other settings; ERRORS: files that could not be read; ALL.
-        threads: that read ahead.
+        threads: that read and judge; None: as many as the checker's engine has lanes.
 
     Raises:
         ScanError: rows of other settings are there and `rescore` does not say what to do with them.
@@ -58,7 +60,7 @@ class Scanner:
         ledger: Ledger,
         make_checker: "Callable[[], FaceChecker]",
         rescore: Rescore = Rescore.NOTHING,
-        threads: int = 2,
+        threads: int | None = None,
     ) -> None:
         self.ledger, self.rescore, self.threads = ledger, rescore, threads
         self.judge = Judge(ledger.settings, make_checker)
@@ -76,21 +78,14 @@ class Scanner:
             ScanError: the ledger cannot be written. ModelError, DeviceError: the checker cannot be made.
         """
         # Closed by name: after an interruption no thread may look anything up in a ledger that is closed.
-        with closing(self._read_ahead(self.candidates(paths))) as reading:
-            for batch in batches(reading):
-                yield from self._finished(batch)
-
-    def _finished(self, batch: list[Read | Known]) -> list[Outcome]:
-        reads = [item for item in batch if isinstance(item, Read)]
-        rows = self.judge.rows(reads) if reads else []
-        self.ledger.append(rows)
-        made = iter(rows)
-        return [
-            Outcome(item.candidate.path, next(made)["verdict"])
-            if isinstance(item, Read)
-            else Outcome(item.candidate.path, item.verdict, known=True)
-            for item in batch
-        ]
+        with closing(self._finished(groups(self.candidates(paths)))) as finished:
+            for group, rows in finished:
+                self.ledger.append(rows)
+                made = iter(rows)
+                for item in group:
+                    known = isinstance(item, Known)
+                    path = item.candidate.path if isinstance(item, Known) else item.path
+                    yield Outcome(path, item.verdict if isinstance(item, Known) else next(made)["verdict"], known)
 
     def candidates(self, paths: Iterable[str]) -> Iterator[Candidate | Known]:
         """Each path once: as a candidate if there is something to do, else as what is known of it."""
@@ -101,40 +96,34 @@ class Scanner:
                 again = known is None or (self.rescore == Rescore.ERRORS and known.verdict is None)
                 yield candidate if known is None or again else known
 
-    def _read_ahead(self, candidates: Iterator[Candidate | Known]) -> Generator[Read | Known]:
+    def _finished(self, waiting: Iterator[Group]) -> Generator[tuple[Group, list[Row]]]:
+        """Groups with their new rows, in order."""
         # No thread is started for files that are all known.
-        for first in candidates:
-            if isinstance(first, Candidate):
-                candidates = chain([first], candidates)
+        for first in waiting:
+            if any(isinstance(item, Candidate) for item in first):
+                waiting = chain([first], waiting)
                 break
-            yield first
+            yield first, []
         else:
             return
-        with Prefetch(
-            candidates, self._read, _weight, threads=self.threads, ahead=AHEAD, heaviest=BATCH_PIXELS
-        ) as reading:
-            _ = self.judge.checker  # Loaded while the first files are being read.
-            yield from reading
+        judge = self.judge.side_by_side()
+        threads = self.threads or judge.checker.backend.lanes
 
-    def _read(self, item: Candidate | Known) -> Read | Known:
-        return item if isinstance(item, Known) else self.judge.read(item)
+        def work(group: Group) -> tuple[Group, list[Row]]:
+            return group, judge.judged([item for item in group if isinstance(item, Candidate)])
 
-
-def _weight(item: Read | Known) -> int:
-    return item.pixels if isinstance(item, Read) else 0
+        with Prefetch(waiting, work, threads=threads, ahead=AHEAD * threads) as finished:
+            yield from finished
 
 
-def batches(items: Iterable[Read | Known]) -> Iterator[list[Read | Known]]:
-    """Runs of items that are judged together: up to 16 pictures or 24 MP; a clip ends one."""
-    batch: list[Read | Known] = []
-    pixels = 0
+def groups(items: Iterable[Candidate | Known]) -> Iterator[Group]:
+    """Runs of items that are done together: few that have to be judged, or any number that are known."""
+    group: Group = []
     for item in items:
-        batch.append(item)
-        pixels += _weight(item)
-        is_clip = isinstance(item, Read) and item.opened is None
-        all_known = not any(isinstance(one, Read) for one in batch)
-        if len(batch) >= BATCH_PICTURES or pixels >= BATCH_PIXELS or is_clip or all_known:
-            yield batch
-            batch, pixels = [], 0
-    if batch:
-        yield batch
+        group.append(item)
+        new = sum(isinstance(one, Candidate) for one in group)
+        if new >= LANE_FILES or not new:
+            yield group
+            group = []
+    if group:
+        yield group

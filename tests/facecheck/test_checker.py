@@ -72,14 +72,58 @@ def test_streams_are_lazy(checker, cat):
             yield cat
 
     assert next(checker.stream(endless())).verdict == "no_face"
-    assert len(taken) == checker_module.BATCH_PICTURES
+    assert len(taken) <= checker_module.LANE_PICTURES * (2 * checker.side_by_side().backend.lanes + 2)
 
 
 def test_large_pictures_close_a_batch_early(checker, monkeypatch, cat):
     monkeypatch.setattr(checker_module, "BATCH_PIXELS", 1)
-    taken = []
-    next(checker.stream(taken.append(1) or cat for _ in range(5)))
-    assert len(taken) == 1
+    sizes, real = [], FaceChecker.judge_batch
+    monkeypatch.setattr(FaceChecker, "judge_batch", lambda self, batch: sizes.append(len(batch)) or real(self, batch))
+    assert len(list(checker.stream(cat for _ in range(9)))) == 9
+    assert sum(sizes) == 9
+    assert max(sizes) == 1
+
+
+def test_a_stream_is_what_single_calls_say_in_order(checker, grace, astronaut, cat):
+    sources = [grace, cat, b"junk", astronaut, grace[:, ::-1], cat, astronaut[::2, ::2]] * 3
+    for result, source in zip(checker.stream(sources), sources, strict=True):
+        if isinstance(source, bytes):
+            assert result.error
+            continue
+        alone = checker.predict(source)
+        assert result.verdict == alone.verdict
+        for face, same in zip(result.faces, alone.faces, strict=True):
+            assert face.box == pytest.approx(same.box, abs=0.05)
+            assert face.p_fake == pytest.approx(same.p_fake, abs=1e-3)
+
+
+def test_lanes_work_at_the_same_time(checker, monkeypatch, cat):
+    meeting, real = threading.Barrier(2, timeout=20), FaceChecker.judge_batch
+
+    def together(self, batch):
+        meeting.wait()
+        return real(self, batch)
+
+    monkeypatch.setattr(FaceChecker, "judge_batch", together)
+    checker.side_by_side().backend.lanes = 2
+    assert len(list(checker.stream([cat] * 16))) == 16
+
+
+def test_leaving_a_stream_early_stops_it(checker, cat):
+    before = threading.active_count()
+    stream = checker.stream(cat for _ in iter(int, 1))
+    next(stream)
+    stream.close()
+    assert threading.active_count() == before
+
+
+def test_an_error_of_the_inputs_comes_through(checker, cat):
+    def inputs():
+        yield from [cat] * 10
+        raise OSError("the list is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        list(checker.stream(inputs()))
 
 
 @pytest.mark.parametrize("bad", [b"junk", "missing.jpg", None, 42])

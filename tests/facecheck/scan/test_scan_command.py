@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from facecheck.result import Face
-from facecheck.scan import scanner
+from facecheck.scan import judging, scanner
 from facecheck.scan.judging import Judge
 from facecheck.scan.prefetch import Prefetch
 from tests.facecheck.scan.conftest import read_rows
@@ -161,7 +161,7 @@ def test_a_picture_that_trips_a_network_is_a_row_and_harms_no_other(scan, folder
 
 
 def test_ctrl_c_says_how_to_go_on(scan, folder, out, monkeypatch):
-    monkeypatch.setattr(scanner, "BATCH_PICTURES", 1)
+    monkeypatch.setattr(scanner, "LANE_FILES", 1)
     real, calls = Judge.rows, []
 
     def interrupted(self, reads):
@@ -187,7 +187,7 @@ def test_a_real_ctrl_c(tmp_path, out, junk):
     process = subprocess.Popen(called, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdin.writelines(f"{tmp_path}/{number}.jpg\n" for number in range(junk))
     process.stdin.flush()
-    written = junk // scanner.BATCH_PICTURES * scanner.BATCH_PICTURES
+    written = junk // scanner.LANE_FILES * scanner.LANE_FILES
     while not out.exists() or len(out.read_bytes().splitlines()) < written:
         assert process.poll() is None
         time.sleep(0.05)
@@ -210,12 +210,12 @@ def test_memory_does_not_hold_pictures_or_rows(scan, tmp_path, out, monkeypatch)
         return real(self, reads)
 
     monkeypatch.setattr(Judge, "rows", counted)
-    monkeypatch.setattr(scanner, "BATCH_PIXELS", 3 * 40 * 40)
+    monkeypatch.setattr(judging, "BATCH_PIXELS", 3 * 40 * 40)
     Image.new("RGB", (40, 40)).save(tmp_path / "0.png")
     for number in range(1, 30):
         (tmp_path / f"{number}.png").hardlink_to(tmp_path / "0.png")
     assert scan(tmp_path, "--glob", "*.png", "--out", out).exit_code == 0
-    assert len(alive) == 10
+    assert sum(alive) == 30 * 40 * 40
     assert max(alive) == 3 * 40 * 40
 
 

@@ -9,8 +9,8 @@ import pytest
 from facecheck.scan.prefetch import Prefetch
 
 
-def prefetch(items, work, weigh=lambda _: 1, threads=4, ahead=8, heaviest=100):
-    return Prefetch(items, work, weigh, threads=threads, ahead=ahead, heaviest=heaviest)
+def prefetch(items, work, threads=4, ahead=8):
+    return Prefetch(items, work, threads=threads, ahead=ahead)
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -37,8 +37,7 @@ class Picture:
     alive = most = 0
     lock = threading.Lock()
 
-    def __init__(self, weight: int) -> None:
-        self.weight = weight
+    def __init__(self) -> None:
         with Picture.lock:
             Picture.alive += 1
             Picture.most = max(Picture.most, Picture.alive)
@@ -48,13 +47,13 @@ class Picture:
             Picture.alive -= 1
 
 
-@pytest.mark.parametrize(("weight", "bound"), [(0, 8), (50, 2 + 4), (1000, 1 + 4)])
-def test_few_pictures_live_however_slow_the_consumer(weight, bound):
+@pytest.mark.parametrize("ahead", [2, 8])
+def test_few_pictures_live_however_slow_the_consumer(ahead):
     Picture.most = 0
-    with prefetch(range(60), lambda _: Picture(weight), lambda picture: picture.weight) as results:
+    with prefetch(range(60), lambda _: Picture(), ahead=ahead) as results:
         for _ in results:
             time.sleep(0.002)
-    assert 2 <= Picture.most <= bound + 1
+    assert 2 <= Picture.most <= ahead + 1
     assert Picture.alive <= 1
 
 
