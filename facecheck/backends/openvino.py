@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facecheck.backends import OPENVINO
-from facecheck.backends.runtime import BF16, F32, compiled, openvino, processors
+from facecheck.backends import INT8, OPENVINO
+from facecheck.backends.runtime import compiled, fastest_precision, openvino, processors
 from facecheck.config import ModelConfig
 
 LARGEST_BATCH = 16
@@ -22,7 +22,8 @@ class OpenVinoBackend:
     Args:
         network: an `openvino.Model`, (N, 3, S, S) float32, normalised -> (N, 1) logits; it is changed.
         config: of the model; gives input size and normalisation.
-        precision: "f32", "bf16", or "int8" for a network that is quantised already.
+        precision: "f32", "bf16", or "int8" for a network that is quantised already; what it leaves in floats runs in what
+            the processor is fastest in.
         threads: None: as many as we may use, see `facecheck.backends.runtime.compiled`.
         reference: makes the same model with torch, for what needs gradients; called at most once, and only then.
     """
@@ -39,10 +40,8 @@ class OpenVinoBackend:
     ) -> None:
         self.name = f"openvino {precision}"
         self.lanes = 1
-        # What an int8 network leaves in floats stays f32, so that its measured losses hold on every processor.
-        self._compile = functools.partial(
-            compiled, _on_pixels(network, config), BF16 if precision == BF16 else F32, threads
-        )
+        floats = fastest_precision() if precision == INT8 else precision
+        self._compile = functools.partial(compiled, _on_pixels(network, config), floats, threads)
         self._compiled = self._compile()
         self._mine = threading.local()
         self._make_reference, self._making = reference, threading.Lock()

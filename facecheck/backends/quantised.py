@@ -56,11 +56,14 @@ class Quantised:
 
     @property
     def is_faithful(self) -> bool:
-        """Whether int8 may stand in for f32 unasked."""
-        return bool(self.losses) and all(
-            loss.drop <= MAX_AUC_DROP and loss.agreement >= MIN_AGREEMENT and loss.pictures >= FEWEST_PICTURES
-            for loss in self.losses
-        )
+        """Whether int8 may stand in for f32 unasked: no tier loses too much AUC, nor all together too many verdicts."""
+        enough = all(loss.drop <= MAX_AUC_DROP and loss.pictures >= FEWEST_PICTURES for loss in self.losses)
+        return bool(self.losses) and enough and self.agreement >= MIN_AGREEMENT
+
+    @property
+    def agreement(self) -> float:
+        """Share of the same verdicts, over the pictures of all tiers."""
+        return sum(loss.agreement * loss.pictures for loss in self.losses) / sum(loss.pictures for loss in self.losses)
 
     def to_json(self) -> str:
         """As JSON text."""

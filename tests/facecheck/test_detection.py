@@ -1,5 +1,7 @@
 """Our cascade finds what facenet-pytorch's MTCNN finds, and survives what it does not."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from facenet_pytorch import MTCNN
@@ -24,6 +26,12 @@ def same_settings() -> FaceDetector:
     return FaceDetector(min_face_px=20, min_face_share=0, min_confidence=0, first_px=0)
 
 
+@pytest.fixture(scope="module")
+def enlarged(astronaut) -> np.ndarray:
+    """Levels of its pyramid are larger than a canvas."""
+    return np.asarray(Image.fromarray(astronaut).resize((1301, 1177), Image.Resampling.BICUBIC))
+
+
 def assert_parity(pictures, reference, same_settings):
     for picture, found in zip(pictures, same_settings.detect(pictures), strict=True):
         boxes, scores, points = reference.detect(Image.fromarray(picture), landmarks=True)
@@ -42,6 +50,16 @@ def assert_parity(pictures, reference, same_settings):
 def test_boxes_agree_with_facenet_pytorch(grace, astronaut, reference, same_settings):
     crowd = np.hstack([astronaut, astronaut[::2, ::2].repeat(2, axis=0)[:, :256], astronaut])
     assert_parity([grace, astronaut, crowd, astronaut[::3, ::3]], reference, same_settings)
+
+
+def test_boxes_of_a_large_picture_agree_with_facenet_pytorch(enlarged, reference, same_settings):
+    assert_parity([enlarged], reference, same_settings)
+
+
+def test_torch_finds_the_same(grace, astronaut, cat, reference):
+    on_torch = FaceDetector(min_face_px=20, min_face_share=0, min_confidence=0, first_px=0, engine="torch")
+    assert type(on_torch.networks).__name__ == "TorchCascade"
+    assert_parity([grace, astronaut, cat], reference, on_torch)
 
 
 def test_boxes_agree_with_facenet_pytorch_on_the_photo_set(shared_photos, reference, same_settings):
@@ -99,3 +117,60 @@ def test_landmarks_lie_inside_the_box(detector, grace):
     assert (found.landmarks[0] < found.boxes[0, 2:]).all()
     left_eye, right_eye, nose = found.landmarks[0, :3]
     assert left_eye[0] < nose[0] < right_eye[0]
+
+
+def faces_of(reference: MTCNN, picture: np.ndarray, least_px: float) -> list[np.ndarray]:
+    boxes, scores = reference.detect(Image.fromarray(picture))
+    if boxes is None:
+        return []
+    sides = (boxes[:, 2:] - boxes[:, :2]).astype(float).max(axis=1)
+    return list(boxes[(sides >= least_px) & (scores >= 0.9)].astype(float))
+
+
+def test_no_face_of_forty_pixels_is_lost_on_the_photo_set(shared_photos, reference, detector):
+    pictures = [image.load(path) for path in shared_photos]
+    wanted = 0
+    for picture, found in zip(pictures, detector.detect(pictures), strict=True):
+        for face in faces_of(reference, picture, 40):
+            wanted += 1
+            assert max(overlap(face, box) for box in found.boxes) > 0.5
+    assert wanted > 100
+
+
+def beside(large: np.ndarray, small: np.ndarray, side: int) -> np.ndarray:
+    """A scene with a large picture and a reduced one, on black."""
+    scene = np.zeros((max(large.shape[0], side), large.shape[1] + side, 3), np.uint8)
+    scene[: large.shape[0], : large.shape[1]] = large
+    scene[:side, large.shape[1] :] = np.asarray(Image.fromarray(small).resize((side, side), Image.Resampling.LANCZOS))
+    return scene
+
+
+def test_faces_of_forty_pixels_are_found_beside_large_ones(detector, grace, astronaut):
+    scene = beside(grace, astronaut, 230)  # The face of the second is 44 pixels high.
+    found = detector.detect([scene])[0]
+    assert len(found) == 2
+    assert 38 < (found.boxes[1, 2:] - found.boxes[1, :2]).max() < 60
+
+
+def test_smaller_faces_are_looked_for_where_no_large_one_is(detector, grace, astronaut):
+    hasty = FaceDetector(first_px=100, networks=detector.networks)
+    scene = beside(grace, astronaut, 230)
+    assert len(hasty.detect([scene])[0]) == 1
+    scene[:, : grace.shape[1]] = 0
+    found = hasty.detect([scene])[0]
+    assert len(found) == 1
+    assert (found.boxes[0, 2:] - found.boxes[0, :2]).max() < 60
+
+
+def test_noise_is_no_endless_work(detector):
+    noise = np.random.default_rng(0).integers(0, 256, (2500, 2500, 3), np.uint8)
+    assert len(detector.detect([noise])[0]) == 0
+
+
+def test_threads_share_a_detector(detector, grace, astronaut, cat):
+    pictures = [grace, astronaut, cat] * 4
+    alone = [detector.detect([picture])[0].boxes for picture in pictures]
+    several = detector.side_by_side()
+    with ThreadPoolExecutor(4) as pool:
+        for boxes, found in zip(alone, pool.map(lambda picture: several.detect([picture])[0], pictures), strict=True):
+            np.testing.assert_allclose(found.boxes, boxes, atol=0.01)
