@@ -22,8 +22,8 @@ class OpenVinoBackend:
     Args:
         network: an `openvino.Model`, (N, 3, S, S) float32, normalised -> (N, 1) logits; it is changed.
         config: of the model; gives input size and normalisation.
-        precision: "f32", "bf16", or "int8" for a network that is quantised already; what it leaves in floats runs in what
-            the processor is fastest in.
+        precision: "f32", "bf16", or "int8" for a network that is quantised already; what it leaves in floats runs in
+            the fastest precision of the processor.
         threads: None: as many as we may use, see `facecheck.backends.runtime.compiled`.
         reference: makes the same model with torch, for what needs gradients; called at most once, and only then.
     """
