@@ -67,7 +67,7 @@ class Cameras:
     def _detect(self, checker: FaceChecker, pixels: image.Pixels) -> list[Detections]:
         with self._lock:
             if self._detector is None:
-                self._detector = FaceDetector(checker.detector.device, min_face_px=MIN_FACE_PX)
+                self._detector = FaceDetector(min_face_px=MIN_FACE_PX, networks=checker.detector.networks)
         return self._detector.detect([np.ascontiguousarray(pixels)])
 
     def _tracker(self, name: str) -> Tracker:

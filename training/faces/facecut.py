@@ -77,7 +77,7 @@ class FaceCutter:
     """
 
     def __init__(self, min_face_px: int, all_faces: bool, identity_weights: Path | None = None) -> None:
-        self.detector = FaceDetector()
+        self.detector = FaceDetector(first_px=0)  # All faces: one in the background counts too.
         self.min_face_px, self.all_faces = min_face_px, all_faces
         self.identity = _identity_network(identity_weights) if identity_weights else None
 
