@@ -125,6 +125,18 @@ def p_fake(logits: npt.ArrayLike, decision: Decision, face_px: npt.ArrayLike | N
     return np.asarray(1 / (1 + np.exp(-scaled)))
 
 
+def near_a_border(
+    logits: npt.ArrayLike, margin: float, decision: Decision, face_px: npt.ArrayLike | None = None
+) -> npt.NDArray[np.bool_]:
+    """(N,) whether another verdict lies within `margin` logits; the other arguments are those of `p_fake`."""
+    borders = np.sort([decision.uncertain_from, decision.threshold, decision.uncertain_to])
+    below, above = (
+        np.searchsorted(borders, p_fake(np.asarray(logits) + step, decision, face_px), side="right")
+        for step in (-margin, margin)
+    )
+    return np.asarray(below != above)
+
+
 def _scale(decision: Decision, face_px: npt.ArrayLike | None) -> tuple[Floats | float, Floats | float]:
     if face_px is None or not decision.knots:
         return decision.temperature, decision.bias

@@ -197,7 +197,11 @@ class FaceChecker:
         Returns:
             (N,) calibrated probabilities.
         """
-        return calibration.p_fake(self.backend.logits(faces), self.decision, face_px)
+        logits = self.backend.logits(faces)
+        again = np.flatnonzero(calibration.near_a_border(logits, self.backend.margin, self.decision, face_px))
+        if len(again):
+            logits[again] = self.backend.second_look(faces[again])
+        return calibration.p_fake(logits, self.decision, face_px)
 
     def judge(self, pictures: Sequence[Pixels], detections: Sequence[Detections]) -> list[tuple[Face, ...]]:
         """Score faces whose places are known already, from a tracker or another detector.

@@ -83,20 +83,21 @@ def _torch(source: "Stored | Model", choice: Choice) -> "TorchBackend":
 
 def _openvino(source: "Stored | Model", choice: Choice, quantised: "Quantised | None", threads: int | None) -> Backend:
     from facecheck.backends.openvino import OpenVinoBackend
-    from facecheck.backends.quantised import load_quantised
+    from facecheck.backends.quantised import MARGIN, load_quantised
 
     config = source.config
     if isinstance(source, Stored):
         reference = functools.partial(_reference, source.path, config)
     else:
         reference = functools.partial(_torch, source, Choice(TORCH, F32))
+    exact, margin = functools.partial(converted_network, source), 0.0
     if choice.precision == INT8:
         if not isinstance(source, Stored):
             raise ModelError("precision 'int8' needs the name or the path of a model, whose int8 files lie beside it")
-        network = load_quantised(source.path, quantised)
+        network, margin = load_quantised(source.path, quantised), MARGIN
     else:
-        network = converted_network(source)
-    return OpenVinoBackend(network, config, choice.precision, reference, threads)
+        network = exact()
+    return OpenVinoBackend(network, config, choice.precision, reference, exact, margin, threads)
 
 
 def _reference(path: "Path", config: ModelConfig) -> "TorchBackend":

@@ -9,11 +9,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facecheck.backends import INT8, OPENVINO
-from facecheck.backends.runtime import compiled, fastest_precision, openvino, processors
+from facecheck.backends import BF16, F32, OPENVINO
+from facecheck.backends.runtime import compiled, openvino, processors
 from facecheck.config import ModelConfig
 
 LARGEST_BATCH = 16
+
+
+class _Running:
+    """A compiled network for any number of threads: a request holds the buffers of one run, so each has its own."""
+
+    def __init__(self, compiled_network: Any) -> None:
+        self._compiled, self._mine = compiled_network, threading.local()
+
+    def logits(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        parts = [self._batch(faces[start : start + LARGEST_BATCH]) for start in range(0, len(faces), LARGEST_BATCH)]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def _batch(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        if not hasattr(self._mine, "request"):
+            self._mine.request = self._compiled.create_infer_request()
+        found = self._mine.request.infer({0: np.ascontiguousarray(faces)})
+        return np.asarray(found[0], np.float32).reshape(len(faces))
 
 
 class OpenVinoBackend:
@@ -22,10 +39,11 @@ class OpenVinoBackend:
     Args:
         network: an `openvino.Model`, (N, 3, S, S) float32, normalised -> (N, 1) logits; it is changed.
         config: of the model; gives input size and normalisation.
-        precision: "f32", "bf16", or "int8" for a network that is quantised already; what it leaves in floats runs in
-            the fastest precision of the processor.
+        precision: "f32", "bf16", or "int8" for a network that is quantised already.
         threads: None: as many as we may use, see `facecheck.backends.runtime.compiled`.
         reference: makes the same model with torch, for what needs gradients; called at most once, and only then.
+        exact: makes the `openvino.Model` in float32, for second looks; called at most once, and only then.
+        margin: see `Backend.margin`.
     """
 
     engine, device = OPENVINO, "cpu"
@@ -36,25 +54,34 @@ class OpenVinoBackend:
         config: ModelConfig,
         precision: str,
         reference: "Callable[[], Any]",
+        exact: "Callable[[], Any]",
+        margin: float = 0.0,
         threads: int | None = None,
     ) -> None:
-        self.name = f"openvino {precision}"
-        self.lanes = 1
-        floats = fastest_precision() if precision == INT8 else precision
+        self.name, self.lanes, self.margin = f"openvino {precision}", 1, margin
+        # What an int8 network leaves in floats stays f32, so that its measured losses hold on every processor.
+        floats = BF16 if precision == BF16 else F32
         self._compile = functools.partial(compiled, _on_pixels(network, config), floats, threads)
-        self._compiled = self._compile()
-        self._mine = threading.local()
-        self._make_reference, self._making = reference, threading.Lock()
+        self._compile_exact = functools.cache(
+            lambda lanes: _Running(compiled(_on_pixels(exact(), config), F32, threads, lanes))
+        )
+        self._running = _Running(self._compile())
+        self._make_reference, self._making = functools.cache(reference), threading.Lock()
 
     def logits(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """(N, S, S, 3) uint8 RGB -> (N,) float32; positive = fake."""
-        parts = [self._batch(faces[start : start + LARGEST_BATCH]) for start in range(0, len(faces), LARGEST_BATCH)]
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        return self._running.logits(faces)
+
+    def second_look(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """See `facecheck.backends.Backend`."""
+        with self._making:
+            exact = self._compile_exact(self.lanes)
+        return exact.logits(faces)
 
     def last_features(self, faces: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """See `facecheck.backends.torch.TorchBackend.last_features`, which does it: OpenVINO has no gradients."""
         with self._making:
-            reference = self._reference
+            reference = self._make_reference()
         found: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] = reference.last_features(faces)
         return found
 
@@ -62,18 +89,8 @@ class OpenVinoBackend:
         """See `facecheck.backends.Backend`."""
         other = copy.copy(self)
         other.lanes = processors()
-        other._compiled, other._mine = self._compile(lanes=other.lanes), threading.local()
+        other._running = _Running(self._compile(lanes=other.lanes))
         return other
-
-    @functools.cached_property
-    def _reference(self) -> Any:
-        return self._make_reference()
-
-    def _batch(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        if not hasattr(self._mine, "request"):  # A request holds the buffers of one run: each thread has its own.
-            self._mine.request = self._compiled.create_infer_request()
-        found = self._mine.request.infer({0: np.ascontiguousarray(faces)})
-        return np.asarray(found[0], np.float32).reshape(len(faces))
 
 
 def _on_pixels(network: Any, config: ModelConfig) -> Any:

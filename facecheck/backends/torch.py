@@ -65,7 +65,7 @@ class TorchBackend:
         """As torch names it."""
         return str(self._device)
 
-    engine = TORCH
+    engine, margin = TORCH, 0.0
     lanes = 2
     """While one lane's network runs, the other decodes."""
 
@@ -78,6 +78,10 @@ class TorchBackend:
         """(N, S, S, 3) uint8 RGB -> (N,) float32; positive = fake."""
         parts = [self._batch(faces[start : start + LARGEST_BATCH]) for start in range(0, len(faces), LARGEST_BATCH)]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def second_look(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """See `facecheck.backends.Backend`."""
+        return self.logits(faces)
 
     def last_features(self, faces: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """What the last stage before the head gives, and how the logit depends on it.

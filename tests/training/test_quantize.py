@@ -41,9 +41,9 @@ def test_the_command_writes_three_files_that_the_library_loads(weights, data, de
     table = Quantised.from_json((weights.parent / "tiny.int8.json").read_text())
     assert (table.calibration_faces, [(loss.tier, loss.pictures) for loss in table.losses]) == (
         4,
-        [("clean", 4), ("web", 4)],
+        [("clean", 4), ("web", 4), ("hard", 4)],
     )
-    assert len(re.findall(r"^\| (?:clean|web) \| 4 \|", result.stdout, re.M)) == 2
+    assert len(re.findall(r"^\| (?:clean|web|hard) \| 4 \|", result.stdout, re.M)) == 3
     stored = read_model(weights)
     backend = open_backend(stored, "cpu", precision="int8")
     assert backend.name == "openvino int8"
