@@ -55,6 +55,15 @@ class Backend(Protocol):
         """(N, S, S, 3) uint8 RGB faces, as `facecheck.crop.face` cuts them -> (N,) logits, positive = fake."""
         ...
 
+    @property
+    def margin(self) -> float:
+        """How far, in logits, an answer may be from that of float32; 0 where it is as good as that."""
+        ...
+
+    def second_look(self, faces: "npt.NDArray[np.uint8]") -> "npt.NDArray[np.float32]":
+        """As `logits`, but in float32: for answers that lie closer to a border than `margin`."""
+        ...
+
     def last_features(
         self, faces: "npt.NDArray[np.uint8]"
     ) -> "tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]":

@@ -52,3 +52,16 @@ def test_verdicts(probability, expected):
 def test_without_a_band_the_threshold_decides():
     assert calibration.verdict(0.4, Decision(1.0, 0.4, 0.4, 0.4)) == "fake"
     assert calibration.verdict(0.399, Decision(1.0, 0.4, 0.4, 0.4)) == "real"
+
+
+def test_only_answers_close_to_another_verdict_are_near_a_border():
+    decision = Decision(threshold=0.5, uncertain_from=0.4, uncertain_to=0.6)
+    # In logits the borders are -0.405, 0 and 0.405.
+    near = calibration.near_a_border([-9, -1, -0.8, -0.3, 0.2, 0.8, 1, 9], 0.5, decision)
+    assert near.tolist() == [False, False, True, True, True, True, False, False]
+    assert not calibration.near_a_border([-0.405, 0, 0.405], 0, decision).any()
+
+
+def test_borders_move_with_the_size_of_the_face():
+    decision = Decision(knots=(Knot(40, 1.0, 3.0), Knot(400, 1.0, 0.0)), uncertain_from=0.5, uncertain_to=0.5)
+    assert calibration.near_a_border([3.0, 3.0], 0.5, decision, [40, 400]).tolist() == [True, False]

@@ -109,6 +109,34 @@ def test_lanes_work_at_the_same_time(checker, monkeypatch, cat):
     assert len(list(checker.stream([cat] * 16))) == 16
 
 
+class Unsure:
+    """Answers zero, and knows better when it is asked again."""
+
+    margin = 0.5
+
+    def __init__(self, answers):
+        self.answers, self.asked = np.asarray(answers, np.float32), []
+
+    def logits(self, faces):
+        return self.answers[: len(faces)].copy()
+
+    def second_look(self, faces):
+        self.asked.append(len(faces))
+        return np.full(len(faces), 7.0, np.float32)
+
+
+def test_faces_near_a_border_get_a_second_look(tiny_model, detector):
+    decision = Decision(threshold=0.5, uncertain_from=0.5, uncertain_to=0.5)
+    checker = FaceChecker(replace(tiny_model, config=replace(tiny_model.config, decision=decision)), "cpu", detector)
+    checker.backend = Unsure([-3, -0.2, 0.4, 3])
+    faces = np.zeros((4, 64, 64, 3), np.uint8)
+    assert checker.p_fake(faces) == pytest.approx([0.047426, 0.999089, 0.999089, 0.952574], abs=1e-5)
+    assert checker.backend.asked == [2]
+    checker.backend = Unsure([-3, 3])
+    checker.p_fake(faces[:2])
+    assert checker.backend.asked == []
+
+
 def test_leaving_a_stream_early_stops_it(checker, cat):
     before = threading.active_count()
     stream = checker.stream(cat for _ in iter(int, 1))
