@@ -5,6 +5,7 @@ coarseness its regressions follow: cv2's exact area filter moves some boxes by a
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -90,6 +91,8 @@ def _inverse_areas(top: Indices, bottom: Indices, left: Indices, right: Indices)
 def laid_out(sizes: Sequence[tuple[int, int]], height: int, width: int) -> list[tuple[int, int, int]]:
     """Lay rectangles on shelves, the shelves on as many canvases of one size as it takes.
 
+    The highest first, each on the first shelf where there is room (first fit decreasing height, Coffman et al. 1980).
+
     Args:
         sizes: heights and widths, none larger than the canvas.
         height, width: of a canvas, even numbers.
@@ -98,13 +101,25 @@ def laid_out(sizes: Sequence[tuple[int, int]], height: int, width: int) -> list[
         For each rectangle its canvas, and its top and left there, which are even numbers.
     """
     places = [(0, 0, 0)] * len(sizes)
-    canvas = top = left = shelf = 0
+    shelves: list[_Shelf] = []
+    filled: list[int] = []  # How far down each canvas has shelves.
     for index in sorted(range(len(sizes)), key=lambda i: -sizes[i][0]):
         tall, wide = (side + side % 2 for side in sizes[index])
-        if left + wide > width:
-            top, left, shelf = top + shelf, 0, 0
-        if top + tall > height:
-            canvas, top, left, shelf = canvas + 1, 0, 0, 0
-        places[index] = canvas, top, left
-        left, shelf = left + wide, max(shelf, tall)
+        shelf = next((shelf for shelf in shelves if shelf.left + wide <= width), None)
+        if shelf is None:
+            canvas = next((at for at, bottom in enumerate(filled) if bottom + tall <= height), len(filled))
+            if canvas == len(filled):
+                filled.append(0)
+            shelf = _Shelf(canvas, filled[canvas])
+            shelves.append(shelf)
+            filled[canvas] += tall
+        places[index] = shelf.canvas, shelf.top, shelf.left
+        shelf.left += wide
     return places
+
+
+@dataclass
+class _Shelf:
+    canvas: int
+    top: int
+    left: int = 0
