@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from facecheck.checker import FaceChecker
 from facecheck.config import ModelConfig, Stored
 from facecheck.models import model_of
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
@@ -29,25 +31,22 @@ class CutFaces:
     Attributes:
         pixels: (N, S, S, 3) uint8 RGB.
         face_px: longer side of each one's box in its picture, pixels.
-        owner: index of its picture.
     """
 
     pixels: Pixels
     face_px: list[float]
-    owner: list[int]
 
 
 def cut_faces(checker: FaceChecker, paths: Iterable[Path]) -> CutFaces:
     """All faces that the checker's detector finds."""
     size, margin = checker.config.input_size, checker.config.crop_margin
-    faces, face_px, owner = [np.empty((0, size, size, 3), np.uint8)], [], []
-    for index, path in enumerate(paths):
+    faces, face_px = [np.empty((0, size, size, 3), np.uint8)], []
+    for path in paths:
         picture = image.load(path)
         for box in checker.detector.detect([picture])[0].boxes:
             faces.append(crop.face(picture, box, size, margin)[None])
             face_px.append(float(max(box[2:] - box[:2])))
-            owner.append(index)
-    return CutFaces(np.concatenate(faces), face_px, owner)
+    return CutFaces(np.concatenate(faces), face_px)
 
 
 def repeated(faces: Pixels, count: int) -> Pixels:
@@ -55,7 +54,7 @@ def repeated(faces: Pixels, count: int) -> Pixels:
     return np.resize(faces, (count, *faces.shape[1:]))
 
 
-def batches(faces: npt.NDArray[np.generic], size: int) -> list[npt.NDArray[np.generic]]:
+def batches(faces: npt.NDArray[Scalar], size: int) -> list[npt.NDArray[Scalar]]:
     """Full batches of one size; what is left over is left out, but one batch there is in any case."""
     return [faces[start : start + size] for start in range(0, max(len(faces) - size, 0) + 1, size)]
 
@@ -64,7 +63,7 @@ def stage_runner(backend: Backend, faces: Pixels, size: int, pool: ThreadPoolExe
     """Seconds a face through `backend.logits`, called from the threads of the pool with `size` faces at a time."""
     parts = batches(faces, size)
     count = sum(map(len, parts))
-    return lambda: seconds(lambda: list(pool.map(backend.logits, parts))) / count  # type: ignore[arg-type]
+    return lambda: seconds(lambda: list(pool.map(backend.logits, parts))) / count
 
 
 def bare_runner(stored: Stored, backend: Backend, faces: Pixels, size: int) -> Callable[[], float]:
@@ -77,7 +76,7 @@ def bare_runner(stored: Stored, backend: Backend, faces: Pixels, size: int) -> C
     parts = batches(_normalised(faces, stored.config), size)
     count = sum(map(len, parts))
     make = _openvino if engine == OPENVINO else _torch
-    run = make(stored, precision, parts, backend.lanes)  # type: ignore[arg-type]
+    run = make(stored, precision, parts, backend.lanes)
     return lambda: seconds(run) / count
 
 

@@ -44,14 +44,14 @@ PARTS: dict[str, Callable[[Bench], Part]] = {
 @click.option("--quick", "size", flag_value="quick", help="Few small inputs: whether it works, no numbers to quote.")
 @click.option("--full", "size", flag_value="full", help="Also 10,000 pictures.")
 def main(photos: Path, out: Path | None, names: Sequence[str], rounds: int | None, size: str | None) -> None:
-    """Measure, and print tables as markdown. Keep the machine quiet meanwhile."""
+    """Measure on the CPU, and print tables as markdown. Keep the machine quiet meanwhile."""
     settings = {"quick": QUICK, "full": FULL, None: USUAL}[size]
     if rounds is not None:
         settings = dataclasses.replace(settings, rounds=rounds)
     machine = describe_machine()
     with tempfile.TemporaryDirectory(prefix="facecheck-benchmark-") as folder:
         inputs = make_inputs(photos, Path(folder), settings)
-        bench = Bench(NaiveStack(), FaceChecker(), inputs, settings, Path(folder))
+        bench = Bench(NaiveStack(), FaceChecker(device="cpu"), inputs, settings, Path(folder))
         click.echo(_heading(machine, inputs, bench.checker))
         parts = {name: _measured(name, bench) for name in PARTS if not names or name in names}
     bars = table_of([bar for part in parts.values() for bar in part.bars()])
