@@ -13,6 +13,14 @@ from facecheck.result import Face, Prediction
 
 SAME_FACE_IOU = 0.5
 LARGE_PX = 40
+AGREEMENT_COLUMNS = (
+    "faces of naive",
+    "of facecheck",
+    "of both",
+    f"lost, >= {LARGE_PX} px",
+    "same verdict, faces",
+    "same verdict, pictures",
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,12 @@ def agreement(pairs: Iterable[tuple[Prediction, Prediction]], decision: Decision
         ),
         same_pictures=sum(naive.verdict == ours.verdict for naive, ours in both),
     )
+
+
+def agreement_cells(found: Agreement) -> tuple[object, ...]:
+    """For a table with `AGREEMENT_COLUMNS`."""
+    counts = (found.naive_faces, found.facecheck_faces, found.matched, found.lost_large)
+    return *counts, f"{found.face_share:.2%}", f"{found.picture_share:.2%}"
 
 
 def matching(first: Sequence[Face], second: Sequence[Face]) -> list[tuple[int, int]]:

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.agreement import LARGE_PX, Agreement, agreement
+from benchmarks.agreement import AGREEMENT_COLUMNS, LARGE_PX, Agreement, agreement, agreement_cells
 from benchmarks.bench import Bench
 from benchmarks.inputs import ALL, CROWDS, PHONE, PORTRAITS, PictureSet
 from benchmarks.report import Bar, Table
 from benchmarks.timing import alternating, median, ratio, seconds
+from benchmarks.verdicts import agreement_bars
 from facecheck.result import Prediction, Timing
 
 THROUGHPUT_BARS = {PORTRAITS: 5.0, PHONE: 12.0, CROWDS: 6.0}
-LATENCY_BAR, AGREEMENT_BAR = 4.0, 0.995
+LATENCY_BAR = 4.0
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,7 @@ class Contests:
         return [
             *bars,
             Bar(f"faces of {LARGE_PX} px that only the naive stack finds, {ALL}", 0, photos.lost_large, at_most=True),
-            Bar(f"same verdict of a face, {ALL}", AGREEMENT_BAR, photos.face_share),
-            Bar(f"same verdict of a picture, {ALL}", AGREEMENT_BAR, photos.picture_share),
+            *agreement_bars(photos, ALL),
         ]
 
     def _throughput(self) -> Table:
@@ -104,16 +104,8 @@ class Contests:
         return Table("Stages of one call", columns, list(rows))
 
     def _agreement(self) -> Table:
-        columns = (
-            "set",
-            "faces of naive",
-            "of facecheck",
-            "of both",
-            f"lost, >= {LARGE_PX} px",
-            "same verdict, faces",
-            "same verdict, pictures",
-        )
-        return Table("Agreement", columns, [_agreement_row(each.name, each.agreement) for each in self.sets])
+        rows = [(each.name, *agreement_cells(each.agreement)) for each in self.sets]
+        return Table("Agreement", ("set", *AGREEMENT_COLUMNS), list(rows))
 
 
 def run(bench: Bench) -> Contests:
@@ -182,8 +174,3 @@ def _throughput_bar(contest: Contest) -> Bar:
 def _throughput_row(contest: Contest) -> tuple[object, ...]:
     speeds = (contest.pictures / median(times) for times in (contest.naive_folder_s, contest.folder_s))
     return contest.name, contest.pictures, contest.megapixels, *speeds, contest.throughput_ratio
-
-
-def _agreement_row(name: str, found: Agreement) -> tuple[object, ...]:
-    counts = (found.naive_faces, found.facecheck_faces, found.matched, found.lost_large)
-    return name, *counts, f"{found.face_share:.2%}", f"{found.picture_share:.2%}"

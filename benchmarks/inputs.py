@@ -39,26 +39,29 @@ class Inputs:
         sets: for the contest; those of phone photos are called "phone" and their size.
         small: photos of `SMALL_PX` pixels.
         mosaics: by their number of faces, all of the same size.
+        stored_faces: pictures that verdicts are compared on, besides the photos.
     """
 
     source: str
     sets: tuple[PictureSet, ...]
     small: tuple[Path, ...]
     mosaics: dict[int, Path]
+    stored_faces: tuple[Path, ...]
 
     def named(self, name: str) -> PictureSet:
         """One of the sets."""
         return next(group for group in self.sets if group.name == name)
 
 
-def make_inputs(photos: Path, folder: Path, settings: Settings) -> Inputs:
+def make_inputs(photos: Path, faces: Path, folder: Path, settings: Settings) -> Inputs:
     """Choose photos and make what is not there.
 
     Args:
         photos: a folder of photos; where there is none, two portraits that come with matplotlib and scikit-image do.
+        faces: a folder of folders of pictures, for `Inputs.stored_faces`; there may be none.
         folder: an existing, empty one for what is made.
     """
-    found = sorted(path for path in photos.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    found = _pictures_in(photos, "*")
     source = str(photos) if found else f"no photos at {photos}: Grace Hopper (matplotlib) and an astronaut (skimage)"
     found = found or list(_packaged(folder))
     sizes = {path: _size(path) for path in found}
@@ -77,7 +80,12 @@ def make_inputs(photos: Path, folder: Path, settings: Settings) -> Inputs:
         tuple(PictureSet(group.name, group.paths[: settings.most]) for group in sets),
         tuple(_small(_spread(found, SMALL_PICTURES), folder)),
         {count: _mosaic(portraits, count, _grid(most), folder) for count in settings.face_counts},
+        tuple(_spread(_pictures_in(faces, "**/*"), settings.stored_faces)),
     )
+
+
+def _pictures_in(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
 
 
 def _packaged(folder: Path) -> Iterator[Path]:

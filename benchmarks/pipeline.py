@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from benchmarks import contests, engines, growth, limits, memory, starts
+from benchmarks import contests, engines, growth, limits, memory, starts, verdicts
 from benchmarks.bench import Bench
 from benchmarks.inputs import Inputs, make_inputs
 from benchmarks.machine import describe_machine
@@ -21,6 +21,7 @@ from facecheck.files import write_atomically
 
 PARTS: dict[str, Callable[[Bench], Part]] = {
     "contests": contests.run,
+    "verdicts": verdicts.run,
     "starts": starts.run,
     "limits": limits.run,
     "growth": growth.run,
@@ -38,19 +39,28 @@ PARTS: dict[str, Callable[[Bench], Part]] = {
     show_default=True,
     help="A folder of photos; without it, two portraits that come with matplotlib and scikit-image.",
 )
+@click.option(
+    "--faces",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("../shared/data/faces"),
+    show_default=True,
+    help="Folders of pictures of faces; verdicts are compared on some of them, too.",
+)
 @click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write everything here, raw.")
 @click.option("--part", "names", multiple=True, type=click.Choice(list(PARTS)), help="Only this; repeatable.")
 @click.option("--rounds", type=click.IntRange(1), help="Counted rounds.  [default: 5, with --quick 1]")
 @click.option("--quick", "size", flag_value="quick", help="Few small inputs: whether it works, no numbers to quote.")
 @click.option("--full", "size", flag_value="full", help="Also 10,000 pictures.")
-def main(photos: Path, out: Path | None, names: Sequence[str], rounds: int | None, size: str | None) -> None:
+def main(
+    photos: Path, faces: Path, out: Path | None, names: Sequence[str], rounds: int | None, size: str | None
+) -> None:
     """Measure on the CPU, and print tables as markdown. Keep the machine quiet meanwhile."""
     settings = {"quick": QUICK, "full": FULL, None: USUAL}[size]
     if rounds is not None:
         settings = dataclasses.replace(settings, rounds=rounds)
     machine = describe_machine()
     with tempfile.TemporaryDirectory(prefix="facecheck-benchmark-") as folder:
-        inputs = make_inputs(photos, Path(folder), settings)
+        inputs = make_inputs(photos, faces, Path(folder), settings)
         bench = Bench(NaiveStack(), FaceChecker(device="cpu"), inputs, settings, Path(folder))
         click.echo(_heading(machine, inputs, bench.checker))
         parts = {name: _measured(name, bench) for name in PARTS if not names or name in names}

@@ -15,6 +15,7 @@ class Settings:
         picture_counts, face_counts: how the work grows. Beyond `ONE_ROUND_FROM` pictures there is one round, without
             the naive stack.
         classified: faces that engines are timed on.
+        stored_faces: pictures that verdicts are compared on, besides the photos.
         scans: pictures of the smaller and of the larger folder that are scanned.
     """
 
@@ -26,6 +27,7 @@ class Settings:
     picture_counts: tuple[int, ...] = (1, 10, 100, 1000)
     face_counts: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
     classified: int = 128
+    stored_faces: int = 1000
     scans: tuple[int, int] = (500, 2000)
 
 
@@ -41,5 +43,6 @@ QUICK = Settings(
     picture_counts=(1, 5),
     face_counts=(1, 2),
     classified=8,
+    stored_faces=2,
     scans=(3, 6),
 )

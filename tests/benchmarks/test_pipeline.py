@@ -20,21 +20,25 @@ from facecheck.checker import FaceChecker
 def test_quick_run(two_photos: Path, tmp_path: Path) -> None:
     """Everything that needs no process of its own."""
     out = tmp_path / "out.json"
-    parts = [f"--part={name}" for name in ("contests", "limits", "growth", "engines")]
+    parts = [f"--part={name}" for name in ("contests", "verdicts", "limits", "growth", "engines")]
     done = CliRunner().invoke(
-        pipeline.main, ["--photos", str(two_photos), "--quick", "--json", str(out), *parts], catch_exceptions=False
+        pipeline.main,
+        ["--photos", str(two_photos), "--faces", str(two_photos), "--quick", "--json", str(out), *parts],
+        catch_exceptions=False,
     )
     assert done.exit_code == 0, done.output
     found = json.loads(out.read_text())
     assert found["settings"] == json.loads(json.dumps(dataclasses.asdict(QUICK)))
     assert found["machine"]["packages"]["torch"]
-    assert set(found["parts"]) == {"contests", "limits", "growth", "engines"}
+    assert set(found["parts"]) == {"contests", "verdicts", "limits", "growth", "engines"}
     sets = {each["name"]: each for each in found["parts"]["contests"]["raw"]["sets"]}
     assert list(sets) == ["portraits", "phone 2 MP", "crowds", "all photos"]
     portraits, crowd = sets["portraits"], sets["crowds"]
     assert np.shape(portraits["naive_s"]) == np.shape(portraits["single_s"]) == (1, 2)
     assert portraits["agreement"]["matched"] == portraits["agreement"]["same_faces"] == 2
     assert crowd["agreement"]["naive_faces"] == crowd["agreement"]["matched"] == 6
+    # The two photos, and the same once more as stored faces.
+    assert found["parts"]["verdicts"]["raw"]["agreement"]["pictures"] == 4
     limits, engines = (found["parts"][name]["raw"] for name in ("limits", "engines"))
     assert list(limits["parts_ms"]) == ["read", "decode", "detect", "cut", "classify"]
     assert list(limits["bare_s"]) == ["1", "4"]
@@ -48,7 +52,7 @@ def test_quick_run(two_photos: Path, tmp_path: Path) -> None:
 
 def test_pictures_are_made_as_told(two_photos: Path, tmp_path: Path) -> None:
     settings = dataclasses.replace(QUICK, megapixels=(2, 3), most=None, face_counts=(1, 3))
-    made = make_inputs(two_photos, tmp_path, settings)
+    made = make_inputs(two_photos, two_photos, tmp_path, settings)
     assert made.source == str(two_photos)
     assert [path.name for path in made.named(ALL).paths] == ["astronaut.png", "grace.jpg"]
     assert [path.name for path in made.named(PORTRAITS).paths] == ["astronaut.png", "grace.jpg"]
@@ -58,12 +62,14 @@ def test_pictures_are_made_as_told(two_photos: Path, tmp_path: Path) -> None:
         assert megapixels * 1e6 <= width * height < megapixels * 1.005e6
     assert [_size(path) for path in made.named(CROWDS).paths] == [(720, 480)]
     assert {count: _size(path) for count, path in made.mosaics.items()} == {1: (480, 480), 3: (480, 480)}
+    assert {path.name for path in made.stored_faces} == {"astronaut.png", "grace.jpg"}
     assert all(max(_size(path)) == 256 for path in made.small)
 
 
 def test_without_photos_it_uses_packaged_ones_and_says_so(tmp_path: Path) -> None:
-    made = make_inputs(tmp_path / "none", tmp_path, QUICK)
+    made = make_inputs(tmp_path / "none", tmp_path / "none", tmp_path, QUICK)
     assert "no photos at" in made.source
+    assert not made.stored_faces
     assert [max(_size(path)) for path in made.named(PORTRAITS).paths] == [600, 600]
 
 
@@ -130,7 +136,7 @@ def test_scans_of_small_pictures(bench: Bench) -> None:
 
 @pytest.fixture
 def bench(two_photos: Path, tmp_path: Path, naive: NaiveStack, default_checker: FaceChecker) -> Bench:
-    return Bench(naive, default_checker, make_inputs(two_photos, tmp_path, QUICK), QUICK, tmp_path)
+    return Bench(naive, default_checker, make_inputs(two_photos, two_photos, tmp_path, QUICK), QUICK, tmp_path)
 
 
 def _size(path: Path) -> tuple[int, int]:
