@@ -7,12 +7,14 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torchvision.ops import box_iou
 
+from benchmarks.report import Bar
 from facecheck import calibration
 from facecheck.calibration import Decision
 from facecheck.result import Face, Prediction
 
 SAME_FACE_IOU = 0.5
 LARGE_PX = 40
+AGREEMENT_BAR = 0.995
 AGREEMENT_COLUMNS = (
     "faces of naive",
     "of facecheck",
@@ -81,6 +83,14 @@ def agreement_cells(found: Agreement) -> tuple[object, ...]:
     """For a table with `AGREEMENT_COLUMNS`."""
     counts = (found.naive_faces, found.facecheck_faces, found.matched, found.lost_large)
     return *counts, f"{found.face_share:.2%}", f"{found.picture_share:.2%}"
+
+
+def agreement_bars(found: Agreement, where: str) -> list[Bar]:
+    """Of faces and of pictures."""
+    return [
+        Bar(f"same verdict of a face, {where}", AGREEMENT_BAR, found.face_share),
+        Bar(f"same verdict of a picture, {where}", AGREEMENT_BAR, found.picture_share),
+    ]
 
 
 def matching(first: Sequence[Face], second: Sequence[Face]) -> list[tuple[int, int]]:

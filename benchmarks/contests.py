@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.agreement import AGREEMENT_COLUMNS, LARGE_PX, Agreement, agreement, agreement_cells
+from benchmarks.agreement import AGREEMENT_COLUMNS, LARGE_PX, Agreement, agreement, agreement_bars, agreement_cells
 from benchmarks.bench import Bench
 from benchmarks.inputs import ALL, CROWDS, PHONE, PORTRAITS, PictureSet
 from benchmarks.report import Bar, Table
 from benchmarks.timing import alternating, median, ratio, seconds
-from benchmarks.verdicts import agreement_bars
 from facecheck.result import Prediction, Timing
 
 THROUGHPUT_BARS = {PORTRAITS: 5.0, PHONE: 12.0, CROWDS: 6.0}

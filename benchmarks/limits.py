@@ -116,10 +116,10 @@ def run(bench: Bench) -> Limits:
 def _classifier(bench: Bench, faces: Pixels) -> tuple[list[float], dict[int, list[float]]]:
     backend, stored = bench.checker.side_by_side().backend, read_model()
     with ThreadPoolExecutor(backend.lanes) as pool:
-        runners = {0: stage_runner(backend, faces, LANE_PICTURES, pool)}
-        runners |= {size: bare_runner(stored, backend, faces, size) for size in BARE_BATCHES if size <= len(faces)}
-        times = alternating({str(size): runner for size, runner in runners.items()}, bench.settings.rounds)
-    return times.pop("0"), {int(size): rounds for size, rounds in times.items()}
+        runners = {"stage": stage_runner(backend, faces, LANE_PICTURES, pool)}
+        runners |= {str(size): bare_runner(stored, backend, faces, size) for size in BARE_BATCHES if size <= len(faces)}
+        times = alternating(runners, bench.settings.rounds)
+    return times.pop("stage"), {int(size): rounds for size, rounds in times.items()}
 
 
 def _folder(bench: Bench, group: PictureSet) -> Folder:

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from benchmarks.agreement import AGREEMENT_COLUMNS, Agreement, agreement, agreement_cells
+from benchmarks.agreement import AGREEMENT_COLUMNS, Agreement, agreement, agreement_bars, agreement_cells
 from benchmarks.bench import Bench
 from benchmarks.inputs import ALL
 from benchmarks.report import Bar, Table
-
-AGREEMENT_BAR = 0.995
 
 
 @dataclass(frozen=True)
@@ -24,14 +22,6 @@ class Verdicts:
     def bars(self) -> list[Bar]:
         """See `benchmarks.report.Part`."""
         return agreement_bars(self.agreement, f"{self.agreement.pictures} photos and stored faces")
-
-
-def agreement_bars(found: Agreement, where: str) -> list[Bar]:
-    """Of faces and of pictures."""
-    return [
-        Bar(f"same verdict of a face, {where}", AGREEMENT_BAR, found.face_share),
-        Bar(f"same verdict of a picture, {where}", AGREEMENT_BAR, found.picture_share),
-    ]
 
 
 def run(bench: Bench) -> Verdicts:
