@@ -1,0 +1,20 @@
+"""What all parts of the benchmark work with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.inputs import Inputs
+from benchmarks.naive import NaiveStack
+from benchmarks.settings import Settings
+from facecheck.checker import FaceChecker
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Both sides, loaded, and the pictures; `folder` is for files that a part makes."""
+
+    naive: NaiveStack
+    checker: FaceChecker
+    inputs: Inputs
+    settings: Settings
+    folder: Path

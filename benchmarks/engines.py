@@ -1,0 +1,101 @@
+"""All engines and precisions on the same faces: speed, and agreement with torch in float32."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.bench import Bench
+from benchmarks.classifiers import CutFaces, cut_faces, repeated, stage_runner
+from benchmarks.inputs import ALL
+from benchmarks.report import Bar, Table
+from benchmarks.timing import alternating, median
+from facecheck import calibration
+from facecheck.backends import BF16, F32, INT8, OPENVINO, TORCH, Backend
+from facecheck.backends.opening import open_backend
+from facecheck.calibration import Decision
+from facecheck.checker import LANE_PICTURES
+from facecheck.config import read_model
+from facecheck.errors import FacecheckError
+
+REFERENCE = (TORCH, F32)
+CHOICES = (REFERENCE, (TORCH, BF16), (OPENVINO, F32), (OPENVINO, BF16), (OPENVINO, INT8))
+
+
+@dataclass(frozen=True)
+class Engines:
+    """See `benchmarks.report.Part`.
+
+    Attributes:
+        face_s: seconds a face in each round, by engine, from as many threads as it likes best.
+        same_verdicts: share of the faces with the verdict of torch f32, by engine.
+        largest_shift: of p_fake against torch f32, by engine.
+        missing: why an engine did not take part.
+        faces: that verdicts were compared on.
+    """
+
+    face_s: dict[str, list[float]]
+    same_verdicts: dict[str, float]
+    largest_shift: dict[str, float]
+    missing: dict[str, str]
+    faces: int
+
+    def tables(self) -> list[Table]:
+        """See `benchmarks.report.Part`."""
+        columns = ("engine", "faces/s", f"same verdicts, {self.faces} faces", "largest shift of p_fake")
+        rows: list[tuple[object, ...]] = [
+            (name, 1 / median(rounds), f"{self.same_verdicts[name]:.2%}", self.largest_shift[name])
+            for name, rounds in self.face_s.items()
+        ]
+        return [Table("Engines", columns, [*rows, *((name, why, "", "") for name, why in self.missing.items())])]
+
+    def bars(self) -> list[Bar]:
+        """See `benchmarks.report.Part`."""
+        return []
+
+
+def run(bench: Bench) -> Engines:
+    """Measure every engine that runs here."""
+    backends, missing = _opened()
+    cut = cut_faces(bench.checker, bench.inputs.named(ALL).paths)
+    scores = {
+        name: calibration.p_fake(b.logits(cut.pixels), bench.checker.decision, cut.face_px)
+        for name, b in backends.items()
+    }
+    reference = scores[" ".join(REFERENCE)]
+    return Engines(
+        _times(bench, backends, cut),
+        {name: same_verdicts(reference, found, bench.checker.decision) for name, found in scores.items()},
+        {name: float(np.abs(found - reference).max(initial=0)) for name, found in scores.items()},
+        missing,
+        len(reference),
+    )
+
+
+def same_verdicts(first: calibration.Floats, second: calibration.Floats, decision: Decision) -> float:
+    """Share of faces with the same verdict, by their p_fake; NaN without faces."""
+    same = [
+        calibration.verdict(a, decision) == calibration.verdict(b, decision) for a, b in zip(first, second, strict=True)
+    ]
+    return sum(same) / len(same) if same else float("nan")
+
+
+def _opened() -> tuple[dict[str, Backend], dict[str, str]]:
+    stored, backends, missing = read_model(), {}, {}
+    for engine, precision in CHOICES:
+        try:
+            backends[f"{engine} {precision}"] = open_backend(stored, "cpu", engine, precision)
+        except FacecheckError as error:
+            missing[f"{engine} {precision}"] = str(error)
+    return backends, missing
+
+
+def _times(bench: Bench, backends: dict[str, Backend], cut: CutFaces) -> dict[str, list[float]]:
+    faces = repeated(cut.pixels, bench.settings.classified)
+    with ExitStack() as pools:
+        runners = {
+            name: stage_runner(several, faces, LANE_PICTURES, pools.enter_context(ThreadPoolExecutor(several.lanes)))
+            for name, several in ((name, backend.side_by_side()) for name, backend in backends.items())
+        }
+        return alternating(runners, bench.settings.rounds)

@@ -1,0 +1,162 @@
+"""The parts of facecheck, each against the most that the library below it gives."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.bench import Bench
+from benchmarks.classifiers import Pixels, bare_runner, cut_faces, repeated, stage_runner
+from benchmarks.inputs import ALL, PORTRAITS, PictureSet
+from benchmarks.report import Bar, Table
+from benchmarks.timing import alternating, median, seconds
+from facecheck import crop, image
+from facecheck.backends.runtime import processors
+from facecheck.checker import LANE_PICTURES, FaceChecker
+from facecheck.config import read_model
+
+BARE_BATCHES = (1, LANE_PICTURES, 16)
+STAGE_BAR, FOLDER_BAR = 0.85, 0.70
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One set: seconds in each round for all its pictures, through everything and only decoded by Pillow."""
+
+    name: str
+    pictures: int
+    faces: int
+    folder_s: list[float]
+    decode_s: list[float]
+
+    def shares(self, bare_face_s: float) -> tuple[float, float]:
+        """Of two limits: the slower of decoding alone and classifying alone; both after each other."""
+        decode_s, classify_s = median(self.decode_s), self.faces * bare_face_s
+        return max(decode_s, classify_s) / median(self.folder_s), (decode_s + classify_s) / median(self.folder_s)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """See `benchmarks.report.Part`.
+
+    Attributes:
+        engine: of the classifier.
+        parts_ms: milliseconds a portrait in each round, by part, one after the other.
+        stage_s: seconds a face in each round: facecheck's classifier, `LANE_PICTURES` faces at a time.
+        bare_s: the same for the engine alone, by its batch.
+    """
+
+    engine: str
+    parts_ms: dict[str, list[float]]
+    stage_s: list[float]
+    bare_s: dict[int, list[float]]
+    folders: list[Folder]
+
+    @property
+    def best_bare_s(self) -> float:
+        """Seconds a face of the bare engine with the batch that suits it best."""
+        return min(median(rounds) for rounds in self.bare_s.values())
+
+    def tables(self) -> list[Table]:
+        """See `benchmarks.report.Part`."""
+        return [self._parts(), self._classifier(), self._folders()]
+
+    def bars(self) -> list[Bar]:
+        """See `benchmarks.report.Part`."""
+        stage = Bar("classifier stage, of the bare engine", STAGE_BAR, self.best_bare_s / median(self.stage_s))
+        return [stage, *(self._folder_bar(folder) for folder in self.folders if folder.name in (PORTRAITS, ALL))]
+
+    def _folder_bar(self, folder: Folder) -> Bar:
+        share, _ = folder.shares(self.best_bare_s)
+        return Bar(f"folder, of the slower of decoding and classifying alone, {folder.name}", FOLDER_BAR, share)
+
+    def _parts(self) -> Table:
+        rows = [(part, median(rounds)) for part, rounds in self.parts_ms.items()]
+        return Table("Parts of facecheck, called one by one on a portrait", ("part", "ms"), list(rows))
+
+    def _classifier(self) -> Table:
+        bare = [(f"bare, {batch} at a time", 1 / median(rounds)) for batch, rounds in self.bare_s.items()]
+        rows = [(f"facecheck's stage, {LANE_PICTURES} at a time", 1 / median(self.stage_s)), *bare]
+        return Table(f"The classifier alone ({self.engine})", ("who", "faces/s"), list(rows))
+
+    def _folders(self) -> Table:
+        columns = (
+            "set",
+            "pictures/s",
+            "decode alone, pictures/s",
+            "classifier alone, pictures/s",
+            "share of the slower",
+            "share of both after each other",
+        )
+        return Table("A folder against its limits", columns, [self._folder_row(folder) for folder in self.folders])
+
+    def _folder_row(self, folder: Folder) -> tuple[object, ...]:
+        classify_s = folder.faces * self.best_bare_s
+        speeds = [folder.pictures / median(times) for times in (folder.folder_s, folder.decode_s)]
+        classified = folder.pictures / classify_s if classify_s else float("inf")
+        return folder.name, *speeds, classified, *folder.shares(self.best_bare_s)
+
+
+def run(bench: Bench) -> Limits:
+    """Measure all of it."""
+    portraits, rounds = bench.inputs.named(PORTRAITS).paths, bench.settings.rounds
+    faces = repeated(cut_faces(bench.checker, portraits).pixels, bench.settings.classified)
+    stage_s, bare_s = _classifier(bench, faces)
+    return Limits(
+        bench.checker.backend.name,
+        alternating(_parts(bench.checker, portraits), rounds),
+        stage_s,
+        bare_s,
+        [_folder(bench, group) for group in bench.inputs.sets],
+    )
+
+
+def _classifier(bench: Bench, faces: Pixels) -> tuple[list[float], dict[int, list[float]]]:
+    backend, stored = bench.checker.side_by_side().backend, read_model()
+    with ThreadPoolExecutor(backend.lanes) as pool:
+        runners = {"stage": stage_runner(backend, faces, LANE_PICTURES, pool)}
+        runners |= {str(size): bare_runner(stored, backend, faces, size) for size in BARE_BATCHES if size <= len(faces)}
+        times = alternating(runners, bench.settings.rounds)
+    return times.pop("stage"), {int(size): rounds for size, rounds in times.items()}
+
+
+def _folder(bench: Bench, group: PictureSet) -> Folder:
+    paths, faces = group.paths, []
+
+    def judged() -> None:
+        faces.append(sum(len(answer.faces) for answer in bench.checker.stream(paths)))
+
+    with ThreadPoolExecutor(processors()) as pool:
+        times = alternating(
+            {"folder": lambda: seconds(judged), "decode": lambda: seconds(lambda: list(pool.map(_decode, paths)))},
+            bench.settings.rounds,
+        )
+    return Folder(group.name, len(paths), faces[-1], times["folder"], times["decode"])
+
+
+def _decode(path: Path) -> None:
+    with Image.open(path) as opened:
+        opened.load()
+
+
+def _parts(checker: FaceChecker, paths: Sequence[Path]) -> dict[str, Callable[[], float]]:
+    """What a picture goes through; each part over all pictures, with its inputs ready."""
+    encoded = [path.read_bytes() for path in paths]
+    pictures = [image.load(data) for data in encoded]
+    places = [(picture, box) for picture in pictures for box in checker.detector.detect([picture])[0].boxes]
+    size, margin = checker.config.input_size, checker.config.crop_margin
+    faces = [crop.face(picture, box, size, margin)[None] for picture, box in places]
+    works: dict[str, Callable[[], object]] = {
+        "read": lambda: [path.read_bytes() for path in paths],
+        "decode": lambda: [image.load(data) for data in encoded],
+        "detect": lambda: [checker.detector.detect([picture]) for picture in pictures],
+        "cut": lambda: [crop.face(picture, box, size, margin) for picture, box in places],
+        "classify": lambda: [checker.backend.logits(face) for face in faces],
+    }
+    return {part: _per_picture_ms(work, len(paths)) for part, work in works.items()}
+
+
+def _per_picture_ms(work: Callable[[], object], pictures: int) -> Callable[[], float]:
+    return lambda: 1000 * seconds(work) / pictures

@@ -1,0 +1,103 @@
+"""The most memory that a process holds: both stacks on photos of all sizes, and scans of folders."""
+
+import os
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+from benchmarks.bench import Bench
+from benchmarks.inputs import PHONE, PORTRAITS
+from benchmarks.processes import seconds_and_peak
+from benchmarks.report import Bar, Table
+
+MIB = 1 << 20
+GROWTH_BAR, AGAIN_BAR = 1.10, 50.0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Peaks in bytes, by set: of the naive stack and of facecheck. See `benchmarks.report.Part`."""
+
+    peaks: dict[str, tuple[int, int]]
+
+    def tables(self) -> list[Table]:
+        """See `benchmarks.report.Part`."""
+        rows = [(name, naive / MIB, ours / MIB) for name, (naive, ours) in self.peaks.items()]
+        return [Table("Peak memory", ("pictures", "naive, MiB", "facecheck, MiB"), list(rows))]
+
+    def bars(self) -> list[Bar]:
+        """See `benchmarks.report.Part`."""
+        return []
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One run of `facecheck scan`, with the start of its process."""
+
+    what: str
+    pictures: int
+    seconds: float
+    peak: int
+
+
+@dataclass(frozen=True)
+class Scans:
+    """Two folders, and the larger one once more; see `benchmarks.report.Part`."""
+
+    smaller: Scan
+    larger: Scan
+    again: Scan
+
+    def tables(self) -> list[Table]:
+        """See `benchmarks.report.Part`."""
+        rows = [
+            (run.what, run.pictures, run.seconds, run.peak / MIB) for run in (self.smaller, self.larger, self.again)
+        ]
+        return [Table("facecheck scan", ("run", "pictures", "seconds", "peak, MiB"), list(rows))]
+
+    def bars(self) -> list[Bar]:
+        """See `benchmarks.report.Part`."""
+        counts = f"{self.larger.pictures} pictures against {self.smaller.pictures}"
+        return [
+            Bar(f"peak memory of scan, {counts}", GROWTH_BAR, self.larger.peak / self.smaller.peak, at_most=True),
+            Bar(
+                f"second scan of {self.again.pictures}, times as fast",
+                AGAIN_BAR,
+                self.larger.seconds / self.again.seconds,
+            ),
+        ]
+
+
+def run(bench: Bench) -> Memory:
+    """Measure both stacks on all portraits, and on one phone photo of each size."""
+    chosen = {PORTRAITS: bench.inputs.named(PORTRAITS).paths}
+    chosen |= {f"one of {each.name}": each.paths[:1] for each in bench.inputs.sets if each.name.startswith(PHONE)}
+    return Memory({name: _peaks([str(path) for path in paths]) for name, paths in chosen.items()})
+
+
+def run_scans(bench: Bench) -> Scans:
+    """Scan small pictures."""
+    few, many = (_folder(bench, count) for count in bench.settings.scans)
+    return Scans(_scan("smaller", few), _scan("larger", many), _scan("larger, unchanged", many))
+
+
+def _peaks(paths: list[str]) -> tuple[int, int]:
+    _, naive = seconds_and_peak("benchmarks.naive", paths)
+    _, ours = seconds_and_peak("facecheck", ["predict", *paths])
+    return naive, ours
+
+
+def _folder(bench: Bench, count: int) -> Path:
+    folder = bench.folder / f"scan-{count}"
+    folder.mkdir()
+    for number, path in enumerate(islice(cycle(bench.inputs.small), count)):
+        os.link(path, folder / f"{number:06}.jpg")
+    return folder
+
+
+def _scan(what: str, folder: Path) -> Scan:
+    rows = folder.with_suffix(".jsonl")
+    taken, peak = seconds_and_peak("facecheck", ["scan", str(folder), "--out", str(rows)])
+    with rows.open() as lines:
+        pictures = sum(1 for _ in lines)
+    return Scan(what, pictures, taken, peak)

@@ -1,0 +1,106 @@
+"""`python -m benchmarks.pipeline`: the naive stack against facecheck, side by side, from file bytes to verdict."""
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import contests, engines, growth, limits, memory, starts, verdicts
+from benchmarks.bench import Bench
+from benchmarks.inputs import Inputs, make_inputs
+from benchmarks.machine import describe_machine
+from benchmarks.naive import NaiveStack
+from benchmarks.report import Part, table_of
+from benchmarks.settings import FULL, QUICK, USUAL
+from facecheck.checker import FaceChecker
+from facecheck.files import write_atomically
+
+PARTS: dict[str, Callable[[Bench], Part]] = {
+    "contests": contests.run,
+    "verdicts": verdicts.run,
+    "starts": starts.run,
+    "limits": limits.run,
+    "growth": growth.run,
+    "memory": memory.run,
+    "scans": memory.run_scans,
+    "engines": engines.run,
+}
+
+
+@click.command()
+@click.option(
+    "--photos",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("../shared/data/photos"),
+    show_default=True,
+    help="A folder of photos; without it, two portraits that come with matplotlib and scikit-image.",
+)
+@click.option(
+    "--faces",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("../shared/data/faces"),
+    show_default=True,
+    help="Folders of pictures of faces; verdicts are compared on some of them, too.",
+)
+@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write everything here, raw.")
+@click.option("--part", "names", multiple=True, type=click.Choice(list(PARTS)), help="Only this; repeatable.")
+@click.option("--rounds", type=click.IntRange(1), help="Counted rounds.  [default: 5, with --quick 1]")
+@click.option("--quick", "size", flag_value="quick", help="Few small inputs: whether it works, no numbers to quote.")
+@click.option("--full", "size", flag_value="full", help="Also 10,000 pictures.")
+def main(
+    photos: Path, faces: Path, out: Path | None, names: Sequence[str], rounds: int | None, size: str | None
+) -> None:
+    """Measure on the CPU, and print tables as markdown. Keep the machine quiet meanwhile."""
+    settings = {"quick": QUICK, "full": FULL, None: USUAL}[size]
+    if rounds is not None:
+        settings = dataclasses.replace(settings, rounds=rounds)
+    machine = describe_machine()
+    with tempfile.TemporaryDirectory(prefix="facecheck-benchmark-") as folder:
+        inputs = make_inputs(photos, faces, Path(folder), settings)
+        bench = Bench(NaiveStack(), FaceChecker(device="cpu"), inputs, settings, Path(folder))
+        click.echo(_heading(machine, inputs, bench.checker))
+        parts = {name: _measured(name, bench) for name in PARTS if not names or name in names}
+    bars = table_of([bar for part in parts.values() for bar in part.bars()])
+    click.echo(f"\n{bars}")
+    if out is not None:
+        results = {"machine": machine, "engine": bench.checker.backend.name, "settings": dataclasses.asdict(settings)}
+        results |= {"inputs": _counts(inputs), "parts": {name: _raw(part) for name, part in parts.items()}}
+        write_atomically(out, (json.dumps(results, indent=1) + "\n").encode())
+
+
+def _measured(name: str, bench: Bench) -> Part:
+    click.echo(f"{name} ...", err=True)
+    part = PARTS[name](bench)
+    for table in part.tables():
+        click.echo(f"\n{table}")
+    return part
+
+
+def _heading(machine: dict[str, Any], inputs: Inputs, checker: FaceChecker) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    return (
+        f"# facecheck against the naive stack\n\n{machine['cpu']}, {machine['processors']} processors, load before "
+        f"{machine['load_before'][0]:.2f}; Python {machine['python']}, {packages}; facecheck runs on "
+        f"{checker.backend.name}. Photos: {inputs.source}."
+    )
+
+
+def _counts(inputs: Inputs) -> dict[str, Any]:
+    return {"source": inputs.source, "sets": {group.name: [path.name for path in group.paths] for group in inputs.sets}}
+
+
+def _raw(part: Part) -> dict[str, Any]:
+    """All that was measured, what was made of it, and the bars."""
+    return {
+        "raw": dataclasses.asdict(part),
+        "tables": [dataclasses.asdict(table) for table in part.tables()],
+        "bars": [dataclasses.asdict(bar) | {"reached": bar.reached} for bar in part.bars()],
+    }
+
+
+if __name__ == "__main__":
+    main()

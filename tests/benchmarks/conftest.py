@@ -1,0 +1,34 @@
+"""Pictures and stacks that the tests of the benchmark share."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.naive import NaiveStack
+
+
+@pytest.fixture(autouse=True)
+def quick_collection() -> Iterator[None]:
+    """The benchmark collects garbage before each run; here it need not look at all that the tests have loaded."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="session")
+def naive() -> NaiveStack:
+    return NaiveStack()
+
+
+@pytest.fixture(scope="session")
+def two_photos(tmp_path_factory: pytest.TempPathFactory, grace_path: Path, astronaut: np.ndarray) -> Path:
+    """A folder with two portraits and a file that is no photo."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "grace.jpg").write_bytes(grace_path.read_bytes())
+    Image.fromarray(astronaut).resize((600, 600)).save(folder / "astronaut.png")
+    (folder / "notes.txt").write_text("no photo")
+    return folder

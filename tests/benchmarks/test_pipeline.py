@@ -1,0 +1,144 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from benchmarks import memory, pipeline, starts
+from benchmarks.bench import Bench
+from benchmarks.inputs import ALL, CROWDS, PORTRAITS, make_inputs
+from benchmarks.naive import NaiveStack
+from benchmarks.processes import first_line_s, seconds_and_peak
+from benchmarks.settings import QUICK
+from facecheck import crop
+from facecheck.checker import FaceChecker
+
+
+def test_quick_run(two_photos: Path, tmp_path: Path) -> None:
+    """Everything that needs no process of its own."""
+    out = tmp_path / "out.json"
+    parts = [f"--part={name}" for name in ("contests", "verdicts", "limits", "growth", "engines")]
+    done = CliRunner().invoke(
+        pipeline.main,
+        ["--photos", str(two_photos), "--faces", str(two_photos), "--quick", "--json", str(out), *parts],
+        catch_exceptions=False,
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    assert found["settings"] == json.loads(json.dumps(dataclasses.asdict(QUICK)))
+    assert found["machine"]["packages"]["torch"]
+    assert set(found["parts"]) == {"contests", "verdicts", "limits", "growth", "engines"}
+    sets = {each["name"]: each for each in found["parts"]["contests"]["raw"]["sets"]}
+    assert list(sets) == ["portraits", "phone 2 MP", "crowds", "all photos"]
+    portraits, crowd = sets["portraits"], sets["crowds"]
+    assert np.shape(portraits["naive_s"]) == np.shape(portraits["single_s"]) == (1, 2)
+    assert portraits["agreement"]["matched"] == portraits["agreement"]["same_faces"] == 2
+    assert crowd["agreement"]["naive_faces"] == crowd["agreement"]["matched"] == 6
+    # The two photos, and the same once more as stored faces.
+    assert found["parts"]["verdicts"]["raw"]["agreement"]["pictures"] == 4
+    limits, engines = (found["parts"][name]["raw"] for name in ("limits", "engines"))
+    assert list(limits["parts_ms"]) == ["read", "decode", "detect", "cut", "classify"]
+    assert list(limits["bare_s"]) == ["1", "4"]
+    assert engines["faces"] == 2
+    assert engines["same_verdicts"]["torch f32"] == 1
+    assert set(engines["face_s"]) | set(engines["missing"]) >= {"torch bf16", "openvino f32", "openvino int8"}
+    assert list(found["parts"]["growth"]["raw"]["pictures_s"]) == ["1", "5"]
+    assert "| throughput, portraits | >= 5 |" in done.output
+    assert "\n## Bars\n" in done.output
+
+
+def test_pictures_are_made_as_told(two_photos: Path, tmp_path: Path) -> None:
+    settings = dataclasses.replace(QUICK, megapixels=(2, 3), most=None, face_counts=(1, 3))
+    made = make_inputs(two_photos, two_photos, tmp_path, settings)
+    assert made.source == str(two_photos)
+    assert [path.name for path in made.named(ALL).paths] == ["astronaut.png", "grace.jpg"]
+    assert [path.name for path in made.named(PORTRAITS).paths] == ["astronaut.png", "grace.jpg"]
+    for megapixels in (2, 3):
+        (path,) = made.named(f"phone {megapixels} MP").paths
+        width, height = _size(path)
+        assert megapixels * 1e6 <= width * height < megapixels * 1.005e6
+    assert [_size(path) for path in made.named(CROWDS).paths] == [(720, 480)]
+    assert {count: _size(path) for count, path in made.mosaics.items()} == {1: (480, 480), 3: (480, 480)}
+    assert {path.name for path in made.stored_faces} == {"astronaut.png", "grace.jpg"}
+    assert all(max(_size(path)) == 256 for path in made.small)
+
+
+def test_without_photos_it_uses_packaged_ones_and_says_so(tmp_path: Path) -> None:
+    made = make_inputs(tmp_path / "none", tmp_path / "none", tmp_path, QUICK)
+    assert "no photos at" in made.source
+    assert not made.stored_faces
+    assert [max(_size(path)) for path in made.named(PORTRAITS).paths] == [600, 600]
+
+
+def test_naive_stack_scores_what_it_cut_like_the_reference(
+    naive: NaiveStack, grace_path: Path, grace: np.ndarray
+) -> None:
+    found = naive.predict(grace_path)
+    (face,) = found.faces
+    reference = FaceChecker(device="cpu", engine="torch", precision="f32")
+    config = reference.config
+    cut = crop.face(grace, face.box, config.input_size, config.crop_margin)
+    assert reference.p_fake(cut[None], [face.size_px])[0] == pytest.approx(face.p_fake, abs=1e-4)
+    assert found.size == (grace.shape[1], grace.shape[0])
+    assert min(found.timing_ms.decode, found.timing_ms.detect, found.timing_ms.classify) > 0
+
+
+def test_naive_stack_takes_pictures_without_faces(naive: NaiveStack, tmp_path: Path) -> None:
+    Image.new("L", (64, 48)).save(tmp_path / "black.png")
+    assert naive.predict(tmp_path / "black.png").verdict == "no_face"
+
+
+def test_first_line_is_timed_not_the_end() -> None:
+    script = "import os, time; print(os.environ['WORD'], flush=True); time.sleep(1.5)"
+    assert first_line_s(["-c", script], {"WORD": "x"}) < 1.5
+    with pytest.raises(RuntimeError, match="ended with 3"):
+        first_line_s(["-c", "print(1); raise SystemExit(3)"], {})
+
+
+def test_peak_is_the_childs_own(tmp_path: Path) -> None:
+    """This process holds torch; a small child holds little, and one more megabyte for each that it takes."""
+    small = seconds_and_peak("timeit", ["-n1", "-r1", "pass"])[1]
+    large = seconds_and_peak("timeit", ["-n1", "-r1", "bytearray(b'x') * 200_000_000"])[1]
+    assert small < 60e6
+    assert large - small == pytest.approx(200e6, rel=0.1)
+    with pytest.raises(RuntimeError, match="No module named"):
+        seconds_and_peak("no_such_module", [])
+
+
+def test_starts_share_one_cache(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, str]] = []
+
+    def timed(arguments: list[str], environment: dict[str, str]) -> float:
+        calls.append((arguments[1], environment["FACECHECK_CACHE"]))
+        return {"benchmarks.naive": 3.0, "facecheck": 9.0 if len(calls) == 1 else 1.5}[arguments[1]]
+
+    monkeypatch.setattr(starts, "first_line_s", timed)
+    found = starts.run(bench)
+    assert calls[0][0] == "facecheck"
+    assert len({cache for _, cache in calls}) == 1
+    assert not Path(calls[0][1]).exists()
+    assert (found.first_s, found.naive_s, found.facecheck_s) == (9.0, [3.0], [1.5])
+    (bar,) = found.bars()
+    assert (bar.measured, bar.reached) == (2.0, True)
+
+
+def test_scans_of_small_pictures(bench: Bench) -> None:
+    found = memory.run_scans(bench)
+    assert [run.pictures for run in (found.smaller, found.larger, found.again)] == [3, 6, 6]
+    assert found.again.seconds < found.larger.seconds
+    size, again = found.bars()
+    assert size.measured == found.larger.peak / found.smaller.peak
+    assert again.measured == found.larger.seconds / found.again.seconds
+
+
+@pytest.fixture
+def bench(two_photos: Path, tmp_path: Path, naive: NaiveStack, default_checker: FaceChecker) -> Bench:
+    return Bench(naive, default_checker, make_inputs(two_photos, two_photos, tmp_path, QUICK), QUICK, tmp_path)
+
+
+def _size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as opened:
+        return opened.size
