@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BLOCK_FILES = 64
 """Files that an actor is asked for at once: few are done again if it dies, and their bytes fit into memory."""
 FETCHES, FETCH_CPUS = 16, 0.25
-"""Files that one task fetches at the same time, for object stores answer late, but many at once; and what that costs."""
+"""Files that a task fetches at the same time, for object stores answer late, but many at once; its share of a CPU."""
 
 
 class JudgeBatch:

@@ -57,8 +57,8 @@ def table(rows: Iterable[Row]) -> Any:
 def schema() -> Any:
     """The `pyarrow.Schema` of every column that rows of this version have: for files that are written apart.
 
-    `write_parquet` learns the types from the rows themselves. Where nobody sees all rows they are fixed, and the details
-    of a finding, whose names come from files, are a map.
+    `write_parquet` learns the types from the rows themselves. Where nobody sees all rows they are fixed, and the
+    details of a finding, whose names come from files, are a map.
     """
     from facecheck.quality import Quality
 
@@ -99,7 +99,9 @@ def _parts(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def _with_maps(row: Row) -> Row:
     if row["provenance"] is None:
         return row
-    findings = [finding | {"details": list((finding["details"] or {}).items())} for finding in row["provenance"]["findings"]]
+    findings = [
+        finding | {"details": list((finding["details"] or {}).items())} for finding in row["provenance"]["findings"]
+    ]
     return row | {"provenance": row["provenance"] | {"findings": findings}}
 
 
