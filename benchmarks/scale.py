@@ -108,6 +108,7 @@ def _lines(n: int, given: Given, ledger: LedgerSpeed) -> Iterator[tuple[str, str
     yield "requests a second, with these machines", _number(a_second)
     yield "listing the names, one page after another", _duration(n / KEYS_A_PAGE * given.page_ms / 1000)
     yield "rows, JSONL", _bytes(n * ledger.row_bytes)
+    yield "machines that one writer keeps up with", _number(ledger.appended / given.pictures_per_s)
     yield "one writer: appending", _duration(n / ledger.appended)
     yield "one writer: syncing after every batch", _duration(n / ledger.synced)
     yield "one writer: reading the ledger at the next start", _duration(n / ledger.started)

@@ -25,7 +25,7 @@ from facecheck.scan.rows import Candidate, Settings, model_info, row_of
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
-DOCUMENT = Path(__file__).parents[3] / "docs" / "scale.md"
+PAGE = (Path(__file__).parents[3] / "docs" / "scale.md").read_text()
 FULL_FACE = Face(
     box=(0.0, 1.0, 2.0, 3.0),
     landmarks=((1.0, 2.0),) * 5,
@@ -137,7 +137,7 @@ def test_addresses_keep_odd_names(tmp_path):
     assert files["bytes"].to_pylist() == [b"x", b"x"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def local_ray() -> Iterator[Any]:
     """A cluster of this machine alone."""
     ray = pytest.importorskip("ray", reason="needs Ray")
@@ -148,14 +148,8 @@ def local_ray() -> Iterator[Any]:
     ray.shutdown()
 
 
-def example(folder: Path, bucket: Path) -> str:
-    """The Python of the page, with places that exist here."""
-    blocks = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    return "\n".join(blocks).replace("/shared", str(folder)).replace("actors=30", 'chosen=Chosen(device="cpu")')
-
-
 @pytest.mark.filterwarnings("ignore")  # Ray's own, from its threads
-def test_a_killed_actor_loses_and_doubles_nothing_and_the_page_is_right(local_ray, folder, portrait, monkeypatch):
+def test_a_killed_actor_loses_and_doubles_nothing(local_ray, folder, portrait, monkeypatch):
     for number in range(30):
         portrait.resize((48, 48)).rotate(number).save(folder / f"{number}.png")
     paths = sorted(str(path) for path in folder.rglob("*") if path.is_file())
@@ -172,3 +166,26 @@ def test_a_killed_actor_loses_and_doubles_nothing_and_the_page_is_right(local_ra
     assert {row["path"]: lasting(row, "provenance") for row in found} == {
         row["path"]: lasting(row, "provenance") for row in wanted
     }
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own, from its threads
+def test_the_examples_of_the_page(local_ray, folder):
+    here, names = folder.parent, folder.parent / "names"
+    blocks = [block.replace("/shared", str(here)) for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)]
+    names.mkdir()
+    for part, members in {"a": ("a.jpg", "wall.png"), "b": ("more/b.png", "gone.jpg")}.items():
+        parquet.write_table(
+            pa.table({"path": [f"file://{folder / name}" for name in members]}), names / f"{part}.parquet"
+        )
+    variables: dict[str, Any] = {}
+    exec(blocks[0], variables)
+    assert [row["path"] for row in back(parquet.read_table(here / "rows"))] == [str(folder / "a.jpg")]
+    exec(blocks[1], variables)
+    found = {Path(row["path"]).name: row["verdict"] for row in back(parquet.read_table(here / "stored"))}
+    assert found.keys() == {"a.jpg", "wall.png", "b.png", "gone.jpg"}
+    assert [name for name, verdict in found.items() if verdict is None] == ["gone.jpg"]
+    first = parquet.read_table(here / "stored" / "a")
+    (here / "stored" / "b" / "_DONE").unlink()
+    exec(blocks[1], variables)
+    assert parquet.read_table(here / "stored" / "a").equals(first)
+    assert parquet.read_table(here / "stored").num_rows == 4
