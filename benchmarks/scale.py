@@ -6,7 +6,7 @@ The ledger is measured here; what a machine does comes from `python -m benchmark
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from math import ceil
 from pathlib import Path
@@ -17,7 +17,7 @@ from facecheck.evidence.error_rates import ErrorCell
 from facecheck.quality import Quality
 from facecheck.result import Face, ModelInfo, Prediction, Verdict
 from facecheck.scan.ledger import Ledger
-from facecheck.scan.rows import Candidate, Row, Settings, row_of
+from facecheck.scan.rows import Candidate, Settings, row_of
 
 DAY_H = 24
 KEYS_A_PAGE = 1000
@@ -73,18 +73,21 @@ class Given:
 
 def measure_ledger(rows: int) -> LedgerSpeed:
     """Append, sync and read back rows of one face each; 100,000 take half a minute and 200 MB of the disk."""
+    few = max(rows // 20, BATCH_ROWS)
     with tempfile.TemporaryDirectory(prefix="facecheck-scale-") as folder:
         path = Path(folder, "rows.jsonl")
         with Ledger(path, SETTINGS) as ledger:
-            appended = rows / _seconds(lambda: [ledger.append(batch) for batch in _batches(rows, "a")])
-            few = max(rows // 20, BATCH_ROWS)
-            synced = few / _seconds(lambda: [_synced(ledger, batch) for batch in _batches(few, "b")])
-        began = time.perf_counter()
+            began = time.perf_counter()
+            _append(ledger, rows, "a")
+            ended = time.perf_counter()
+            _append(ledger, few, "b", sync=path)
+            synced = few / (time.perf_counter() - ended)
+        opened = time.perf_counter()
         with Ledger(path, SETTINGS):
-            seconds = time.perf_counter() - began
+            started = (rows + few) / (time.perf_counter() - opened)
             index_bytes = _unlinked_bytes() / (rows + few)
         row_bytes = path.stat().st_size / (rows + few)
-    return LedgerSpeed(appended, synced, (rows + few) / seconds, row_bytes, index_bytes)
+    return LedgerSpeed(rows / (ended - began), synced, started, row_bytes, index_bytes)
 
 
 def table(given: Given, ledger: LedgerSpeed, sizes: tuple[int, ...] = (10**6, 10**9)) -> str:
@@ -125,15 +128,14 @@ def _people(n: int, given: Given) -> Iterator[tuple[str, str]]:
     yield f"review of them, {given.review_s:g} s each", f"{_number((wrong + right) * given.review_s / 3600)} hours"
 
 
-def _batches(rows: int, name: str) -> Iterator[list[Row]]:
+def _append(ledger: Ledger, rows: int, name: str, sync: Path | None = None) -> None:
     like = row_of(Candidate("", 120_000, time.time_ns()), Prediction("", (768, 1024), (FACE,), SETTINGS.model), None)
-    for start in range(0, rows, BATCH_ROWS):
-        yield [like | {"path": f"/shared/{name}/{number:012d}.jpg"} for number in range(start, start + BATCH_ROWS)]
-
-
-def _synced(ledger: Ledger, batch: list[Row]) -> None:
-    ledger.append(batch)
-    os.fsync(ledger._file)
+    with Path(sync or os.devnull).open("rb") as stream:
+        for start in range(0, rows, BATCH_ROWS):
+            paths = [f"/shared/{name}/{number:012d}.jpg" for number in range(start, start + BATCH_ROWS)]
+            ledger.append([like | {"path": path} for path in paths])
+            if sync is not None:
+                os.fsync(stream.fileno())
 
 
 def _unlinked_bytes() -> int:
@@ -146,12 +148,6 @@ def _unlinked_bytes() -> int:
         except OSError:  # The descriptor of this very listing.
             continue
     return sum(sizes)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def _number(value: float) -> str:
@@ -185,7 +181,7 @@ def _duration(seconds: float) -> str:
 @click.option("--ledger-rows", type=int, default=100_000, show_default=True, help="Synthetic rows to measure with.")
 def main(ledger_rows: int, **given: float) -> None:
     """Measure the ledger on this machine and print the table."""
-    known = Given(**given)  # type: ignore[arg-type]  # click has checked each
+    known = Given(**given)
     speed = measure_ledger(ledger_rows)
     click.echo(table(known, speed))
     click.echo(

@@ -7,11 +7,11 @@ Nothing remembers what is finished: for that, and for videos in object storage, 
 import functools
 import hashlib
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from facecheck.actors import RETRIES
 from facecheck.errors import ImageError
 from facecheck.image import MAX_BYTES
 from facecheck.options import Chosen
@@ -59,10 +59,8 @@ class JudgeBatch:
         path, data, error = file["path"], file.get("bytes"), file.get("error")
         if data is None and error is None:
             return self.judge.read(Candidate.at(path))
-        size = None if data is None else len(data)
-        hashed = data is not None and self.judge.settings.sha256
-        sha256 = hashlib.sha256(data).hexdigest() if hashed else None
-        return Read(Candidate(path, size, None), _opened(path, data, error), sha256)
+        sha256 = hashlib.sha256(data or b"").hexdigest() if self.judge.settings.sha256 and error is None else None
+        return Read(Candidate(path, None if data is None else len(data), None), _opened(path, data, error), sha256)
 
 
 def judged(
@@ -76,18 +74,24 @@ def judged(
 ) -> Any:
     """Rows of the files of a `ray.data.Dataset`, as another; both lazy.
 
-    An actor that dies is started anew, and the files of its block are judged again. If a block kills it four times, the
-    whole run ends with an error, for nobody can say which of its files is to blame; `facecheck scan --ray` can.
+    An actor that dies is started anew, and the files of its block are judged again: so Ray does by default, and without
+    end, if one of them kills it each time. `facecheck scan --ray` finds that file and makes it a row.
 
     Args:
         files: with the columns that `JudgeBatch` reads.
         chosen: None: the default model on what there is.
-        actors: how many, each with one processor; leave one or more to reading and writing. gpus: for each of them; a
-            fraction lets several share one.
+        actors: how many, each with one processor; with all of them a warning, for what reads and writes would wait
+            for one forever. gpus: for each actor; a fraction lets several share one.
         fetch: gets the bytes of files that the workers cannot open: `fetched`, or something like it.
     """
+    import ray
     from ray.data import ActorPoolStrategy
 
+    if ray.is_initialized() and actors >= (processors := int(ray.cluster_resources().get("CPU", 0))):
+        told = (
+            f"{actors} actors take all {processors} processors that the cluster has now; leave some to read and write"
+        )
+        warnings.warn(told, stacklevel=2)
     files = files.repartition(target_num_rows_per_block=BLOCK_FILES)
     if fetch is not None:
         files = files.map_batches(fetch, batch_size=BLOCK_FILES, batch_format="pyarrow", num_cpus=FETCH_CPUS)
@@ -98,9 +102,7 @@ def judged(
         batch_size=BATCH_PICTURES,
         batch_format="pyarrow",
         num_cpus=1,
-        num_gpus=gpus,
-        max_restarts=-1,
-        max_task_retries=RETRIES,
+        num_gpus=gpus or None,
     )
 
 

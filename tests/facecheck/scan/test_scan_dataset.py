@@ -149,7 +149,7 @@ def local_ray() -> Iterator[Any]:
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own, from its threads
-def test_a_killed_actor_loses_and_doubles_nothing(local_ray, folder, portrait, monkeypatch):
+def test_a_killed_actor_loses_and_doubles_nothing(local_ray, folder, portrait, default_checker, monkeypatch):
     for number in range(30):
         portrait.resize((48, 48)).rotate(number).save(folder / f"{number}.png")
     paths = sorted(str(path) for path in folder.rglob("*") if path.is_file())
@@ -160,12 +160,19 @@ def test_a_killed_actor_loses_and_doubles_nothing(local_ray, folder, portrait, m
     judged(files, settings, Chosen(device="cpu"), actors=2).write_parquet(str(folder / "rows"))
     assert (folder / ".died").exists()
     found = back(parquet.read_table(folder / "rows"))
-    judge = Judge(settings, lambda: FaceChecker(device="cpu"))
+    judge = Judge(settings, lambda: default_checker)
     wanted = [as_json(row) for path in paths for row in judge.judged([Candidate.at(path)])]
     assert sorted(row["path"] for row in found) == paths
     assert {row["path"]: lasting(row, "provenance") for row in found} == {
         row["path"]: lasting(row, "provenance") for row in wanted
     }
+
+
+@pytest.mark.filterwarnings("ignore:.*ray")
+def test_a_pool_that_would_wait_forever_is_told(local_ray, settings):
+    files = local_ray.data.from_items([{"path": "/a"}])
+    with pytest.warns(UserWarning, match="3 actors take all 3 processors"):
+        judged(files, settings, actors=3)
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own, from its threads
