@@ -83,9 +83,9 @@ def measure_ledger(rows: int) -> LedgerSpeed:
             _append(ledger, few, "b", sync=path)
             synced = few / (time.perf_counter() - ended)
         opened = time.perf_counter()
-        with Ledger(path, SETTINGS):
+        with Ledger(path, SETTINGS) as ledger:
             started = (rows + few) / (time.perf_counter() - opened)
-            index_bytes = _unlinked_bytes() / (rows + few)
+            index_bytes = _index_bytes(ledger) / (rows + few)
         row_bytes = path.stat().st_size / (rows + few)
     return LedgerSpeed(rows / (ended - began), synced, started, row_bytes, index_bytes)
 
@@ -138,20 +138,15 @@ def _append(ledger: Ledger, rows: int, name: str, sync: Path | None = None) -> N
                 os.fsync(stream.fileno())
 
 
-def _unlinked_bytes() -> int:
-    """Of the index, a file that SQLite has removed already; Linux only."""
-    sizes = [0]
-    for number in Path("/proc/self/fd").iterdir():
-        try:
-            if "etilqs" in str(number.readlink()):
-                sizes.append(number.stat().st_size)
-        except OSError:  # The descriptor of this very listing.
-            continue
-    return sum(sizes)
+def _index_bytes(ledger: Ledger) -> int:
+    pages, size = (
+        ledger.index._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+    )
+    return int(pages * size)
 
 
 def _number(value: float) -> str:
-    return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.2g}"
+    return f"{float(f'{value:.2g}'):,.{0 if value >= 10 else 1 if value >= 1 else 2}f}"
 
 
 def _bytes(value: float) -> str:
