@@ -146,7 +146,9 @@ def _index_bytes(ledger: Ledger) -> int:
 
 
 def _number(value: float) -> str:
-    return f"{float(f'{value:.2g}'):,.{0 if value >= 10 else 1 if value >= 1 else 2}f}"
+    """Two digits of it."""
+    shown = float(f"{value:.2g}")
+    return f"{shown:,.{0 if shown >= 10 or shown == int(shown) else 1 if shown >= 1 else 2}f}"
 
 
 def _bytes(value: float) -> str:

@@ -25,8 +25,8 @@ def test_the_arithmetic():
     assert found["pictures"] == ["1,000,000", "1,000,000,000"]
     assert found["machine-hours"] == ["2.8", "2,800"]  # 10^4 and 10^7 seconds
     assert found["machines, to be done in a day"] == ["1", "120"]  # 115.7 days, all done in one
-    assert found["cost of the machines"] == ["$1.0", "$1,000"]
-    assert found["files to read"] == ["2.0 TB", "2.0 PB"]
+    assert found["cost of the machines"] == ["$1", "$1,000"]
+    assert found["files to read"] == ["2 TB", "2 PB"]
     assert found["network, with these machines"] == ["1.6 Gbit/s", "190 Gbit/s"]  # 116 machines, 200 MB/s each
     assert found["listing the names, one page after another"] == ["100 s", "28 hours"]
     assert found["rows, JSONL"] == ["1.5 GB", "1.5 TB"]
