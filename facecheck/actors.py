@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from collections import Counter
 from typing import Any
 
 IN_FLIGHT = 2
@@ -49,7 +50,8 @@ def start_actors(address: str, worker: type, arguments: tuple[Any, ...], count: 
 
 def least_busy(busy: list[int], actors: int) -> int:
     """The actor with the fewest groups, given the actor of every group that is out."""
-    return min(range(actors), key=busy.count)
+    groups = Counter(busy)
+    return min(range(actors), key=groups.__getitem__)
 
 
 def _knock(address: str) -> None:

@@ -300,9 +300,13 @@ class FaceChecker:
         return results
 
 
-def opened(source: Source) -> Opened:
-    """Read a picture and what its file says of itself; never raises on a bad one. Safe from several threads."""
-    name, started = image.describe(source), time.perf_counter()
+def opened(source: Source, name: str | None = None) -> Opened:
+    """Read a picture and what its file says of itself; never raises on a bad one. Safe from several threads.
+
+    Args:
+        name: of the file, where the source is its bytes; None: `facecheck.image.describe`.
+    """
+    name, started = name or image.describe(source), time.perf_counter()
     pixels, provenance, error = None, None, None
     try:
         data = image.encoded(source)

@@ -1,10 +1,12 @@
 """The same scan on a Ray cluster: actors hold the model and read the files, one process writes the rows.
 
 Only paths and rows travel, so every machine must see the files under the same paths. A worker that dies is started
-anew and asked again; what had not come back is not in the ledger and so cannot be lost or doubled.
+anew and asked again; what had not come back is not in the ledger and so cannot be lost or doubled. Where a machine is
+gone for good, others do its work.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import cycle
 from typing import Any, Self
 
 from facecheck.actors import IN_FLIGHT, RETRIES, Placed, least_busy, start_actors
@@ -13,6 +15,9 @@ from facecheck.options import Chosen
 from facecheck.scan.judging import BATCH_PICTURES, Judge
 from facecheck.scan.rows import Candidate, Row, Settings, failed_row
 from facecheck.scan.scanner import Outcome, Scanner
+
+PATIENCE_S = 60.0
+"""When nothing at all has come for so long, workers that have nothing to do are asked for what others are late with."""
 
 
 class Cluster:
@@ -59,15 +64,35 @@ class Cluster:
         while self._waiting:
             yield from self._written(scanner)
 
-    def _send(self, group: list[Candidate]) -> None:
-        busy = [actor for _, actor in self._waiting.values()]
-        actor = least_busy(busy, len(self.workers))
+    def _send(self, group: list[Candidate], actor: int | None = None) -> None:
+        if actor is None:
+            actor = least_busy([busy for _, busy in self._waiting.values()], len(self.workers))
         self._waiting[self.workers[actor].rows.remote(group)] = group, actor
+
+    def _ask_others(self) -> None:
+        """Ray starts the workers of a lost machine elsewhere only if there is room; else they would never answer."""
+        busy = {actor for _, actor in self._waiting.values()}
+        idle = [actor for actor in range(len(self.workers)) if actor not in busy]
+        late = {id(group): group for group, _ in self._waiting.values()}
+        for group, actor in zip(late.values(), cycle(idle), strict=False):
+            self._send(group, actor)
+
+    def _first_done(self) -> tuple[Any, list[Candidate]] | None:
+        """The first answer for a group, and the group; of others who were asked for it nothing is wanted any more."""
+        done, _ = self.ray.wait(list(self._waiting), num_returns=1, timeout=PATIENCE_S)
+        if not done:
+            return None
+        group, _ = self._waiting[done[0]]
+        self._waiting = {call: asked for call, asked in self._waiting.items() if asked[0] is not group}
+        return done[0], group
 
     def _written(self, scanner: Scanner) -> list[Outcome]:
         """Wait for one group and write its rows."""
-        (done,), _ = self.ray.wait(list(self._waiting), num_returns=1)
-        group, _ = self._waiting.pop(done)
+        first = self._first_done()
+        if first is None:
+            self._ask_others()
+            return []
+        done, group = first
         try:
             rows: list[Row] = self.ray.get(done)
         except self.ray.exceptions.RayTaskError as error:

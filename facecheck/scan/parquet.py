@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,36 @@ def write_parquet(ledger: Any, target: Path) -> int:
     return count
 
 
+def table(rows: Iterable[Row]) -> Any:
+    """Rows as a `pyarrow.Table` with the columns of `schema`, whatever is in them."""
+    pa, kinds = arrow(), schema()
+    whole = pa.array([_with_maps(_storable(row)) for row in rows], type=pa.struct(list(kinds)))
+    return pa.Table.from_batches([pa.RecordBatch.from_struct_array(whole)], kinds)
+
+
+def schema() -> Any:
+    """The `pyarrow.Schema` of every column that rows of this version have: for files that are written apart.
+
+    `write_parquet` learns the types from the rows themselves. Where nobody sees all rows they are fixed, and the
+    details of a finding, whose names come from files, are a map.
+    """
+    from facecheck.quality import Quality
+
+    pa = arrow()
+    text, real, whole = pa.string(), pa.float64(), pa.int64()
+    texts = pa.list_(text)
+    finding = dict.fromkeys(("source", "strength", "says", "claim"), text) | {"details": pa.map_(text, text)}
+    provenance = {"format": text, "findings": pa.list_(pa.struct(finding)), "problems": texts, "conflict": text}
+    stability = {"p_fake": pa.list_(real), "deliveries": texts, "low": real, "high": real, "flips": pa.bool_()}
+    measured = dict.fromkeys((field.name for field in fields(Quality)), real)
+    cell = {"measure": text, "faces": whole}
+    cell |= dict.fromkeys(("low", "high", "error", "error_low", "error_high", "from_px", "to_px"), real)
+    parts = {"stability": stability, "measurements": measured, "expected_error": cell}
+    face = pa.struct({name: pa.struct(inside) for name, inside in parts.items()})
+    more = pa.schema({"contradiction": text, "provenance": pa.struct(provenance), "faces": pa.list_(face)})
+    return pa.unify_schemas([_stable_columns(pa), more], promote_options="permissive")
+
+
 def arrow() -> Any:
     """Pyarrow.
 
@@ -65,13 +96,22 @@ def _parts(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield part
 
 
+def _with_maps(row: Row) -> Row:
+    if row["provenance"] is None:
+        return row
+    findings = [
+        finding | {"details": list((finding["details"] or {}).items())} for finding in row["provenance"]["findings"]
+    ]
+    return row | {"provenance": row["provenance"] | {"findings": findings}}
+
+
 def _storable(value: Any) -> Any:
     """Parquet knows only UTF-8, and no struct without fields."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, dict):
         return {key: _storable(one) for key, one in value.items()} or None
-    return [_storable(one) for one in value] if isinstance(value, list) else value
+    return [_storable(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _stable_columns(pa: Any) -> Any:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,11 +39,16 @@ class Settings:
         model = f"{self.model.name} {self.model.version}, sha256 {self.model.sha256[:12]}"
         return f"{model}{budget}, --every {self.every_s:g}"
 
+    @cached_property
+    def _model(self) -> Row:
+        """As rows name it; made once, for a ledger may have a million rows."""
+        return asdict(self.model)
+
     def fits(self, row: Mapping[str, Any]) -> bool:
         """Whether these settings would make the same row again."""
         budget, clip = row["budget"], row["clip"]
         return bool(
-            row["model"] == asdict(self.model)
+            row["model"] == self._model
             and (row["error"] is not None or (None if budget is None else budget["max_fpr"]) == self.max_fpr)
             and (clip is None or clip["every_s"] == self.every_s)
         )

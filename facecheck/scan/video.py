@@ -39,9 +39,13 @@ def is_clip(path: str) -> bool:
         if not Path(path).is_file():
             return False
         with Path(path).open("rb") as stream:
-            head = stream.read(HEAD_BYTES)
+            return begins_like_clip(stream.read(HEAD_BYTES))
     except (OSError, ValueError):
         return False
+
+
+def begins_like_clip(head: bytes) -> bool:
+    """As `is_clip`, by the first 512 bytes of a file, or more of it."""
     if head[4:8] in MP4_BOXES:
         return head[8:12] not in STILL_BRANDS
     marks = [head[place : place + 1] for place in range(0, 2 * TRANSPORT_PACKET + 1, TRANSPORT_PACKET)]

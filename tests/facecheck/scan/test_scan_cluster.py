@@ -2,18 +2,21 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from facecheck.actors import Placed
 from facecheck.checker import FaceChecker
 from facecheck.errors import ModelError
 from facecheck.options import Chosen
+from facecheck.scan import cluster as cluster_of_scan
 from facecheck.scan.cluster import Cluster
 from facecheck.scan.inputs import Inputs
 from facecheck.scan.judging import Judge
 from facecheck.scan.ledger import Ledger
-from facecheck.scan.rows import Settings, model_info
+from facecheck.scan.rows import Settings, failed_row, model_info
 from facecheck.scan.scanner import Scanner
 from tests.facecheck.scan.conftest import read_rows
 
@@ -25,9 +28,9 @@ def two_nodes():
     from ray.cluster_utils import Cluster as Nodes
 
     nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    nodes.add_node(num_cpus=1)
+    nodes.second = nodes.add_node(num_cpus=1)
     nodes.wait_for_nodes()
-    yield nodes.address
+    yield nodes
     nodes.shutdown()
 
 
@@ -46,7 +49,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(two_nodes, folder, portrait, 
         list(Scanner(ledger, lambda: FaceChecker(device="cpu")).run(inputs))
     with (
         Ledger(tmp_path / "ray.jsonl", settings) as ledger,
-        Cluster(two_nodes, settings, Chosen(device="cpu")) as cluster,
+        Cluster(two_nodes.address, settings, Chosen(device="cpu")) as cluster,
     ):
         (_, first), (_, second) = cluster.ray.get([worker.place.remote() for worker in cluster.workers])
         assert first != second
@@ -56,6 +59,40 @@ def test_a_killed_worker_loses_and_doubles_nothing(two_nodes, folder, portrait, 
         assert len(list(outcomes)) == 43
     assert len(read_rows(tmp_path / "ray.jsonl")) == 44
     assert answers(tmp_path / "ray.jsonl") == answers(tmp_path / "one.jsonl")
+
+
+def slow_worker():
+    """Made here, so that Ray sends its code."""
+
+    class Slow(Placed):
+        def __init__(self, settings, _):
+            self.settings = settings
+
+        def rows(self, candidates):
+            time.sleep(0.1)
+            return [failed_row(candidate, self.settings, "not looked at") for candidate in candidates]
+
+    return Slow
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own, from its threads
+def test_a_machine_that_is_lost_for_good_loses_and_doubles_nothing(two_nodes, settings, tmp_path, monkeypatch):
+    (folder := tmp_path / "in").mkdir()
+    for number in range(160):
+        (folder / f"{number}.png").touch()
+    monkeypatch.setattr(cluster_of_scan, "_Worker", slow_worker())
+    monkeypatch.setattr(cluster_of_scan, "PATIENCE_S", 0.5)
+    with (
+        Ledger(tmp_path / "rows.jsonl", settings) as ledger,
+        Cluster(two_nodes.address, settings, Chosen(device="cpu")) as cluster,
+    ):
+        cluster.ray.get([worker.place.remote() for worker in cluster.workers])
+        outcomes = cluster.run(Scanner(ledger, lambda: pytest.fail("not here")), Inputs([str(folder)]))
+        next(outcomes)
+        two_nodes.remove_node(two_nodes.second)
+        assert len(list(outcomes)) == 159
+    paths = [row["path"] for row in read_rows(tmp_path / "rows.jsonl")]
+    assert sorted(paths) == sorted(str(path) for path in folder.iterdir())
 
 
 def test_a_missing_cluster_is_said_in_one_line(scan, folder, tmp_path):
@@ -75,7 +112,7 @@ class Dies:
         class RayTaskError(RayError):
             pass
 
-    def wait(self, waiting, num_returns):
+    def wait(self, waiting, num_returns, timeout):
         return waiting[:num_returns], waiting[num_returns:]
 
     def get(self, done):
