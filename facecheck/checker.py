@@ -31,7 +31,7 @@ from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Tim
 if TYPE_CHECKING:
     from facecheck.models import Model
 
-LANE_PICTURES = 4
+LANE_PICTURES, LANE_BYTES = 4, 500_000
 # A batch is closed early when its pictures are large, so that memory stays bounded.
 BATCH_PIXELS = 6_000_000
 
@@ -140,16 +140,17 @@ class FaceChecker:
         Several threads decode, detect and classify, each a few pictures at a time; the inputs are taken one by one by
         the thread that iterates. Memory is bounded, whatever their number.
         """
-        groups = iter(functools.partial(_some, iter(sources), LANE_PICTURES), [])
-        first = next(groups, [])
-        if len(first) < LANE_PICTURES:
-            yield from self._judged(first)
+        groups = iter(functools.partial(_some, iter(sources)), [])
+        begin = list(islice(groups, 2))
+        if len(begin) < 2:
+            for group in begin:
+                yield from self._judged(group)
             return
         several = self.side_by_side()
         with ThreadPoolExecutor(several.backend.lanes) as pool:
             waiting: deque[Future[list[Prediction]]] = deque()
             try:
-                for group in chain([first], groups):
+                for group in chain(begin, groups):
                     waiting.append(pool.submit(several._judged, group))
                     while len(waiting) > 2 * several.backend.lanes or (waiting and waiting[0].done()):
                         yield from waiting.popleft().result()
@@ -319,8 +320,16 @@ def opened(source: Source, name: str | None = None) -> Opened:
     return Opened(name, pixels, (time.perf_counter() - started) * 1000, error, provenance)
 
 
-def _some(sources: Iterator[Source], most: int) -> list[Source]:
-    return list(islice(sources, most))
+def _some(sources: Iterator[Source]) -> list[Source]:
+    """What one lane does at a time: few inputs, fewer if they are large, so that no lane waits long for another."""
+    group: list[Source] = []
+    size = 0
+    for source in islice(sources, LANE_PICTURES):
+        group.append(source)
+        size += image.file_bytes(source)
+        if size >= LANE_BYTES:
+            break
+    return group
 
 
 _shared_lock = threading.Lock()

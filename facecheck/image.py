@@ -33,7 +33,8 @@ MAX_PIXELS = 80_000_000
 MAX_BYTES = 256 << 20
 # No EPS (it starts Ghostscript), no PDF, no fonts, no containers of other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "TGA", "ICO")
-BAND_PIXELS = 4_000_000
+BAND_PIXELS = 400_000
+RAW_OVER_ENCODED = 10
 ORIENTATION_TAG, SIDEWAYS = 0x0112, (5, 6, 7, 8)
 _pillow_warnings = threading.Lock()
 
@@ -91,6 +92,20 @@ def describe(source: Source) -> str:
     if isinstance(source, np.ndarray) or _is_tensor(source):
         return f"<{type(source).__name__} {source.dtype} {tuple(source.shape)}>"
     return str(getattr(source, "name", f"<{type(source).__name__}>"))
+
+
+def file_bytes(source: object) -> int:
+    """How large a picture is as a file, about; 0 where that is not known without reading it."""
+    try:
+        if isinstance(source, (str, os.PathLike)):
+            return (
+                len(source) if isinstance(source, str) and source.startswith("data:") else Path(source).stat().st_size
+            )
+        if isinstance(source, np.ndarray):
+            return source.nbytes // RAW_OVER_ENCODED
+        return len(source) if isinstance(source, (bytes, bytearray, memoryview)) else 0
+    except (OSError, ValueError):
+        return 0
 
 
 def is_one(value: object) -> bool:

@@ -95,7 +95,7 @@ def occlusion(backend: Backend, faces: Pixels, towards_fake: npt.ArrayLike) -> F
     for face, sign in zip(faces, np.where(np.asarray(towards_fake), 1.0, -1.0), strict=True):
         hidden = cv2.GaussianBlur(face, (0, 0), side / 8).astype(np.uint8)
         copies = np.where(windows[..., None], hidden, face)
-        scores = backend.logits(np.concatenate([face[None], copies]))
+        scores = backend.second_look(np.concatenate([face[None], copies]))  # Most falls are smaller than int8's errors.
         falls = np.maximum(sign * (scores[0] - scores[1:]), 0)
         maps.append(np.tensordot(falls, windows, axes=1) / np.maximum(covered, 1))
     return _scaled(np.stack(maps).astype(np.float32))

@@ -17,8 +17,8 @@ from facecheck.scan.rows import Candidate, Row
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker
 
-LANE_FILES = 4
-"""Files that one thread does at a time."""
+LANE_FILES, LANE_BYTES = 4, 500_000
+"""What one thread does at a time; fewer files if they are large, so that no thread waits long for another."""
 AHEAD = 4
 """Groups for each thread that may be finished before the one that is written next."""
 
@@ -121,8 +121,8 @@ def groups(items: Iterable[Candidate | Known]) -> Iterator[Group]:
     group: Group = []
     for item in items:
         group.append(item)
-        new = sum(isinstance(one, Candidate) for one in group)
-        if new >= LANE_FILES or not new:
+        new = [one for one in group if isinstance(one, Candidate)]
+        if not new or len(new) >= LANE_FILES or sum(one.size or 0 for one in new) >= LANE_BYTES:
             yield group
             group = []
     if group:
