@@ -14,7 +14,7 @@ from facecheck import crop, image
 from facecheck.backends import BF16, INT8, OPENVINO, Backend
 from facecheck.backends.opening import converted_network, quantised_of
 from facecheck.backends.quantised import load_quantised
-from facecheck.backends.runtime import F32, compiled, openvino
+from facecheck.backends.runtime import F32, core, openvino
 from facecheck.checker import FaceChecker
 from facecheck.config import ModelConfig, Stored
 from facecheck.models import model_of
@@ -90,7 +90,9 @@ def _openvino(stored: Stored, precision: str, parts: Sequence[Floats], lanes: in
     quantised = precision == INT8
     network = load_quantised(stored.path, quantised_of(stored)) if quantised else converted_network(stored)
     network.reshape(list(parts[0].shape))
-    queue = openvino().AsyncInferQueue(compiled(network, BF16 if precision == BF16 else F32, lanes=lanes), lanes)
+    settings = {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": lanes}
+    settings["INFERENCE_PRECISION_HINT"] = BF16 if precision == BF16 else F32
+    queue = openvino().AsyncInferQueue(core().compile_model(network, "CPU", settings), lanes)
 
     def run() -> None:
         for part in parts:

@@ -31,7 +31,7 @@ from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Tim
 if TYPE_CHECKING:
     from facecheck.models import Model
 
-LANE_PICTURES, LANE_BYTES = 4, 500_000
+LANE_PICTURES, LANE_BYTES = 2, 250_000
 # A batch is closed early when its pictures are large, so that memory stays bounded.
 BATCH_PIXELS = 6_000_000
 

@@ -4,6 +4,7 @@ The windows are those of `torch.nn.functional.interpolate(mode="area")`, which M
 coarseness its regressions follow: cv2's exact area filter moves some boxes by a tenth of their size.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,19 +40,18 @@ class SummedArea:
             size: height and width of the whole picture after resizing, pixels.
             start: row and column of the part in it.
         """
-        parts = [slice(first, first + count) for first, count in zip(start, means.shape, strict=False)]
-        (top, bottom), (left, right) = (
-            tuple(edge[:, part] for edge in _windows(np.array([whole]), cells))
-            for whole, cells, part in zip((self.height, self.width), size, parts, strict=True)
-        )
-        per_pixel = _inverse_areas(top, bottom, left, right)[0, :, :, None]
+        rows, columns = (slice(first, first + count) for first, count in zip(start, means.shape, strict=False))
+        tops, bottoms, per_row = _whole(self.height, size[0])
+        lefts, rights, per_column = _whole(self.width, size[1])
+        top, bottom, left, right = tops[rows], bottoms[rows], lefts[columns], rights[columns]
+        per_pixel = (per_row[rows, None] * per_column[columns])[:, :, None]
         for first in range(0, len(means), ROWS_AT_ONCE):
-            rows = slice(first, first + ROWS_AT_ONCE)
-            stripe = self._sums.take(bottom[0, rows], axis=0)
-            stripe -= self._sums.take(top[0, rows], axis=0)
-            sums = stripe.take(right[0], axis=1)
-            sums -= stripe.take(left[0], axis=1)
-            np.multiply(sums, per_pixel[rows], out=means[rows], dtype=np.float32, casting="unsafe")
+            stripe_rows = slice(first, first + ROWS_AT_ONCE)
+            stripe = self._sums.take(bottom[stripe_rows], axis=0)
+            stripe -= self._sums.take(top[stripe_rows], axis=0)
+            sums = stripe.take(right, axis=1)
+            sums -= stripe.take(left, axis=1)
+            np.multiply(sums, per_pixel[stripe_rows], out=means[stripe_rows], dtype=np.float32, casting="unsafe")
 
     def patches(self, regions: Indices, side: int) -> Floats:
         """Many regions at once.
@@ -69,8 +69,10 @@ class SummedArea:
         sums -= self._corner(top, right)
         sums -= self._corner(bottom, left)
         sums += self._corner(top, left)
-        per_pixel = _inverse_areas(top, bottom, left, right)[..., None]
-        return np.multiply(sums, per_pixel, dtype=np.float32, casting="unsafe")
+        per_pixel = np.reciprocal(((bottom - top)[:, :, None] * (right - left)[:, None, :]).astype(np.float32))[
+            ..., None
+        ]
+        return np.asarray(np.multiply(sums, per_pixel, dtype=np.float32, casting="unsafe"))
 
     def _corner(self, rows: Indices, columns: Indices) -> npt.NDArray[np.int32]:
         flat = rows[:, :, None] * (self.width + 1) + columns[:, None, :]
@@ -83,9 +85,11 @@ def _windows(sizes: Indices, cells: int) -> tuple[Indices, Indices]:
     return cell * sizes[:, None] // cells, -(-(cell + 1) * sizes[:, None] // cells)
 
 
-def _inverse_areas(top: Indices, bottom: Indices, left: Indices, right: Indices) -> Floats:
-    """(N, rows, columns): 1 / pixels in each window."""
-    return np.reciprocal(((bottom - top)[:, :, None] * (right - left)[:, None, :]).astype(np.float32))
+@functools.lru_cache(maxsize=256)
+def _whole(size: int, cells: int) -> tuple[Indices, Indices, Floats]:
+    """Start, end and 1 / length of the windows of a whole side; folders have many pictures of one size."""
+    start, end = (edge[0] for edge in _windows(np.array([size]), cells))
+    return start, end, np.reciprocal((end - start).astype(np.float32))
 
 
 def laid_out(sizes: Sequence[tuple[int, int]], height: int, width: int) -> list[tuple[int, int, int]]:

@@ -2,14 +2,13 @@
 
 import functools
 import importlib.metadata
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from facecheck.backends.cascade import CANVAS, Floats
 from facecheck.backends.conversion import converted
-from facecheck.backends.runtime import compiled, processors
+from facecheck.backends.runtime import Requests, best_lanes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,15 +21,14 @@ class OpenVinoCascade:
     """See `facecheck.backends.cascade.Cascade`.
 
     Args:
-        lanes: threads that use it at once; see `facecheck.backends.runtime.compiled`.
+        lanes: threads that use it at once; see `facecheck.backends.runtime.Requests`.
 
     Raises:
         ConversionError: OpenVINO cannot run the networks.
     """
 
     def __init__(self, lanes: int = 1) -> None:
-        self._compiled = {name: compiled(_converted(name), lanes=lanes) for name in SHAPES}
-        self._mine = threading.local()
+        self._requests = {name: Requests(_converted(name), lanes=lanes) for name in SHAPES}
 
     def propose(self, canvases: Floats) -> tuple[Floats, Floats]:
         """See `Cascade`."""
@@ -49,19 +47,18 @@ class OpenVinoCascade:
 
     def side_by_side(self) -> "OpenVinoCascade":
         """See `Cascade`."""
-        return OpenVinoCascade(processors())
+        return OpenVinoCascade(best_lanes())
 
     def _run(self, name: str, pixels: Floats) -> list[Floats]:
-        requests = self._mine.__dict__  # A request holds the buffers of one run: each thread has its own.
-        request = requests.get(name) or requests.setdefault(name, self._compiled[name].create_infer_request())
-        taken, outputs = request.input_tensors[0].data, [tensor.data for tensor in request.output_tensors]
-        found = [np.empty((len(pixels), *output.shape[1:]), np.float32) for output in outputs]
-        for start in range(0, len(pixels), len(taken)):
-            part = pixels[start : start + len(taken)]
-            taken[: len(part)] = part
-            request.infer()
-            for whole, output in zip(found, outputs, strict=True):
-                whole[start : start + len(part)] = output[: len(part)]
+        with self._requests[name].borrowed() as request:
+            taken, outputs = request.input_tensors[0].data, [tensor.data for tensor in request.output_tensors]
+            found = [np.empty((len(pixels), *output.shape[1:]), np.float32) for output in outputs]
+            for start in range(0, len(pixels), len(taken)):
+                part = pixels[start : start + len(taken)]
+                taken[: len(part)] = part
+                request.infer()
+                for whole, output in zip(found, outputs, strict=True):
+                    whole[start : start + len(part)] = output[: len(part)]
         return found
 
 

@@ -29,7 +29,7 @@ def open_backend(
     Args:
         source: a model's files, or a model that is in memory already. Files and OpenVINO need no torch once the
             converted network is in the cache.
-        threads: for OpenVINO; see `facecheck.backends.runtime.compiled`. torch has a setting of its own.
+        threads: for OpenVINO; see `facecheck.backends.runtime.Requests`. torch has a setting of its own.
 
     Raises:
         DeviceError: see `choose`. ModelError: the files do not make a model.

@@ -10,27 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck.backends import BF16, F32, OPENVINO
-from facecheck.backends.runtime import compiled, openvino, processors
+from facecheck.backends.runtime import Requests, best_lanes, openvino, processors
 from facecheck.config import ModelConfig
 
 LARGEST_BATCH = 16
-
-
-class _Running:
-    """A compiled network for any number of threads: a request holds the buffers of one run, so each has its own."""
-
-    def __init__(self, compiled_network: Any) -> None:
-        self._compiled, self._mine = compiled_network, threading.local()
-
-    def logits(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        parts = [self._batch(faces[start : start + LARGEST_BATCH]) for start in range(0, len(faces), LARGEST_BATCH)]
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
-
-    def _batch(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        if not hasattr(self._mine, "request"):
-            self._mine.request = self._compiled.create_infer_request()
-        found = self._mine.request.infer({0: np.ascontiguousarray(faces)})
-        return np.asarray(found[0], np.float32).reshape(len(faces))
 
 
 class OpenVinoBackend:
@@ -40,7 +23,7 @@ class OpenVinoBackend:
         network: an `openvino.Model`, (N, 3, S, S) float32, normalised -> (N, 1) logits; it is changed.
         config: of the model; gives input size and normalisation.
         precision: "f32", "bf16", or "int8" for a network that is quantised already.
-        threads: None: as many as we may use, see `facecheck.backends.runtime.compiled`.
+        threads: None: as many as we may use, see `facecheck.backends.runtime.Requests`.
         reference: makes the same model with torch, for what needs gradients; called at most once, and only then.
         exact: makes the `openvino.Model` in float32, for second looks; called at most once, and only then.
         margin: see `Backend.margin`.
@@ -61,22 +44,20 @@ class OpenVinoBackend:
         self.name, self.lanes, self.margin = f"openvino {precision}", 1, margin
         # What an int8 network leaves in floats stays f32, so that its measured losses hold on every processor.
         floats = BF16 if precision == BF16 else F32
-        self._compile = functools.partial(compiled, _on_pixels(network, config), floats, threads)
-        self._compile_exact = functools.cache(
-            lambda lanes: _Running(compiled(_on_pixels(exact(), config), F32, threads, lanes))
-        )
-        self._running = _Running(self._compile())
+        self._prepare = functools.partial(Requests, _on_pixels(network, config), floats, threads)
+        self._prepare_exact = functools.cache(lambda threads: Requests(_on_pixels(exact(), config), F32, threads))
+        self._requests, self._exact_threads = self._prepare(), threads
         self._make_reference, self._making = functools.cache(reference), threading.Lock()
 
     def logits(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """(N, S, S, 3) uint8 RGB -> (N,) float32; positive = fake."""
-        return self._running.logits(faces)
+        return _logits(self._requests, faces)
 
     def second_look(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """See `facecheck.backends.Backend`."""
         with self._making:
-            exact = self._compile_exact(self.lanes)
-        return exact.logits(faces)
+            exact = self._prepare_exact(self._exact_threads)
+        return _logits(exact, faces)
 
     def last_features(self, faces: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """See `facecheck.backends.torch.TorchBackend.last_features`, which does it: OpenVINO has no gradients."""
@@ -88,9 +69,19 @@ class OpenVinoBackend:
     def side_by_side(self) -> "OpenVinoBackend":
         """See `facecheck.backends.Backend`."""
         other = copy.copy(self)
-        other.lanes = processors()
-        other._running = _Running(self._compile(lanes=other.lanes))
+        other.lanes = best_lanes()
+        # Second looks are few: the lanes share one network for them.
+        other._requests, other._exact_threads = self._prepare(lanes=other.lanes), max(processors() // other.lanes, 1)
         return other
+
+
+def _logits(requests: Requests, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    parts = [np.empty(0, np.float32)]
+    for start in range(0, len(faces), LARGEST_BATCH):
+        batch = np.ascontiguousarray(faces[start : start + LARGEST_BATCH])
+        with requests.borrowed() as request:
+            parts.append(np.array(request.infer({0: batch})[0], np.float32).reshape(len(batch)))
+    return np.concatenate(parts)
 
 
 def _on_pixels(network: Any, config: ModelConfig) -> Any:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from facecheck.errors import DeviceError
@@ -16,6 +17,7 @@ from facecheck.errors import DeviceError
 TELEMETRY = "openvino_telemetry"
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 F32, BF16 = "f32", "bf16"
+MOST_LANES = 8
 _importing = threading.Lock()
 
 
@@ -72,28 +74,54 @@ def fastest_precision() -> str:
     return BF16 if "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else F32
 
 
-def compiled(network: Any, precision: str = F32, threads: int | None = None, lanes: int = 1) -> Any:
-    """An `openvino.CompiledModel` for the CPU.
+class Requests:
+    """A network compiled for the CPU, for any number of threads: a request holds the buffers of one run.
+
+    Each lane gets a compiled network of its own. Lanes that share one hand their work over to its threads and wait to
+    be woken, a dozen times a picture; a network of one lane runs in the thread that asks.
 
     Args:
         network: an `openvino.Model`.
         precision: "f32" or "bf16"; of what is not quantised already.
-        threads: of OpenVINO's own; None: `thread_limit()`, or what OpenVINO finds best where there is no limit.
-        lanes: requests at a time that share these threads evenly. One request on all processors is answered sooner, but
-            it stands still whenever one of them is busy with something else.
+        threads: of one request; None: for one lane all that we may use, for several an even share.
+        lanes: threads that will ask at once. One alone on all processors is answered sooner, but stands still whenever
+            one of them is busy with something else.
     """
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
-    if lanes > 1:
-        settings |= {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": lanes}
-    if limit := threads or thread_limit():
-        settings["INFERENCE_NUM_THREADS"] = limit
-    return core().compile_model(network, "CPU", settings)
+
+    def __init__(self, network: Any, precision: str = F32, threads: int | None = None, lanes: int = 1) -> None:
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+        if lanes > 1:
+            threads = threads or max(processors() // lanes, 1)
+            settings["ENABLE_CPU_PINNING"] = False  # The threads that ask are not pinned either.
+        if limit := threads or thread_limit():
+            settings["INFERENCE_NUM_THREADS"] = limit
+        self._compiled = [core().compile_model(network, "CPU", settings) for _ in range(lanes)]
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        for each in self._compiled:
+            self._idle.put(each.create_infer_request())
+
+    @contextmanager
+    def borrowed(self) -> Iterator[Any]:
+        """An `openvino.InferRequest` that nobody else uses meanwhile."""
+        try:
+            request = self._idle.get_nowait()
+        except Empty:  # More threads than were announced.
+            request = self._compiled[0].create_infer_request()
+        try:
+            yield request
+        finally:
+            self._idle.put(request)
 
 
 def processors() -> int:
     """How many processors this process may keep busy."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(allowed, thread_limit() or allowed)
+
+
+def best_lanes() -> int:
+    """How many threads should judge at once: one for each processor, up to a number that memory bears."""
+    return min(processors(), MOST_LANES)
 
 
 def thread_limit() -> int | None:

@@ -15,7 +15,7 @@ import torch
 
 from facecheck.backends import conversion
 from facecheck.backends.conversion import FREE, ConversionError, converted, converted_now
-from facecheck.backends.runtime import compiled
+from facecheck.backends.runtime import Requests
 from tests.conftest import TinyNetwork
 
 pytest.importorskip("openvino")
@@ -53,7 +53,8 @@ def making(network, calls, shape=(FREE, 3, 64, 64)):
 
 
 def logits(network, faces):
-    return compiled(network)(faces)[0]
+    with Requests(network).borrowed() as request:
+        return request.infer([faces])[0]
 
 
 def expected(network, faces):
@@ -79,12 +80,13 @@ def test_height_and_width_may_be_free_too_and_outputs_several():
             return self.box(x), torch.nn.functional.softmax(self.score(x), dim=1)
 
     network = TwoHeads().eval()
-    run = compiled(converted_now(network, (FREE, 3, FREE, FREE)))
+    requests = Requests(converted_now(network, (FREE, 3, FREE, FREE)))
     for size in ((1, 3, 12, 12), (3, 3, 33, 20)):
         pixels = np.random.default_rng(0).normal(size=size).astype(np.float32)
         with torch.inference_mode():
             wanted = network(torch.from_numpy(pixels))
-        found = run(pixels)
+        with requests.borrowed() as request:
+            found = request.infer([pixels])
         for index, one in enumerate(wanted):
             np.testing.assert_allclose(found[index], one.numpy(), atol=1e-5)
 
