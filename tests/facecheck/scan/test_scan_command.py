@@ -170,7 +170,7 @@ def test_ctrl_c_says_how_to_go_on(scan, folder, out, monkeypatch):
         return real(self, reads)
 
     monkeypatch.setattr(Judge, "rows", interrupted)
-    stopped = scan(folder, "--out", out)
+    stopped = scan(folder, "--out", out, "--workers", 1)
     assert stopped.exit_code == 130
     assert "goes on from here" in stopped.stderr
     assert len(read_rows(out)) == 2
@@ -210,6 +210,7 @@ def test_memory_does_not_hold_pictures_or_rows(scan, tmp_path, out, monkeypatch)
         return real(self, reads)
 
     monkeypatch.setattr(Judge, "rows", counted)
+    monkeypatch.setattr(scanner, "LANE_FILES", 4)
     monkeypatch.setattr(judging, "BATCH_PIXELS", 3 * 40 * 40)
     Image.new("RGB", (40, 40)).save(tmp_path / "0.png")
     for number in range(1, 30):
