@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck import calibration, crop, image, quality
+from facecheck.backends import Backend
 from facecheck.backends.opening import open_backend
 from facecheck.calibration import Decision
 from facecheck.config import ModelConfig, read_model
@@ -95,7 +96,8 @@ class FaceChecker:
             self._keep_to(max_fpr)
         self.backend = open_backend(source, device, engine, precision)
         self.detector = detector or FaceDetector(self.backend.device, engine=self.backend.engine)
-        self._several: Self | None = None
+        # Copies of this checker share them; who replaces an engine gets others.
+        self._lanes: dict[tuple[Backend, FaceDetector], tuple[Backend, FaceDetector]] = {}
         self._making = threading.Lock()
         self._info = ModelInfo(self.config.name, self.config.version, self.config.sha256)
 
@@ -163,16 +165,15 @@ class FaceChecker:
     def side_by_side(self) -> Self:
         """The same checker for `backend.lanes` threads at once, which together get the most pictures a second.
 
-        It is made once; `predict` on this one answers a single picture sooner.
+        Its networks are made once; `predict` on this one answers a single picture sooner.
         """
+        several = copy.copy(self)
         with self._making:
-            if self._several is None:
-                self._several = copy.copy(self)
-                self._several.backend, self._several.detector = (
-                    self.backend.side_by_side(),
-                    self.detector.side_by_side(),
-                )
-            return self._several
+            mine = self.backend, self.detector
+            if mine not in self._lanes:
+                self._lanes[mine] = self.backend.side_by_side(), self.detector.side_by_side()
+            several.backend, several.detector = self._lanes[mine]
+        return several
 
     def _judged(self, sources: Sequence[Source]) -> list[Prediction]:
         """Results for a few inputs, as many of them in memory at once as are not too large."""
@@ -269,7 +270,6 @@ class FaceChecker:
     def _adapted(self, max_fpr: float | None, stability: bool | None) -> Self:
         """This checker with the settings of one call."""
         other = copy.copy(self)
-        other._several = None
         if stability is not None:
             other.stability = stability
         return other if max_fpr is None else other._keep_to(max_fpr)
