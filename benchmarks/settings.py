@@ -22,7 +22,7 @@ class Settings:
     rounds: int = 5
     most: int | None = None
     megapixels: tuple[int, ...] = (2, 5, 12, 24, 40)
-    enlarged: int = 4
+    enlarged: int = 2
     crowds: tuple[int, ...] = (6, 9, 12, 16, 20)
     picture_counts: tuple[int, ...] = (1, 10, 100, 1000)
     face_counts: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
