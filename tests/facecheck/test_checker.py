@@ -137,8 +137,8 @@ def test_faces_near_a_border_get_a_second_look(tiny_model, detector):
     assert checker.backend.asked == []
 
 
-def test_lanes_are_made_once_for_a_checker_and_its_settings_of_one_call(checker, monkeypatch, cat):
-    made = []
+def test_lanes_are_made_once_for_a_checker_and_its_settings_of_one_call(tiny_model, detector, monkeypatch, cat):
+    checker, made = FaceChecker(tiny_model, "cpu", detector, precision="f32"), []
     monkeypatch.setattr(type(checker.backend), "side_by_side", lambda self: made.append(1) or self)
     assert checker.side_by_side().backend is checker.side_by_side().backend
     assert len(checker.predict([cat] * 8, stability=True)) == 8

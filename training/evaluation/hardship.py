@@ -23,7 +23,7 @@ from training.data import FaceFile, read_rgb
 from training.evaluation.damage import blurred
 
 FACE_PX, JPEG_QUALITY, BLUR, BLURRED_SHARE = (20.0, 256.0), (25, 95), (0.4, 2.5), 0.3
-BATCH = 16
+BATCH, DECIMALS = 16, 4
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,15 @@ def judge_delivered(checker: FaceChecker, rows: Sequence[FaceFile], root: Path, 
         for start in tqdm(range(0, len(missing), BATCH), desc="delivered", unit="batch", disable=None):
             batch = missing[start : start + BATCH]
             for judged in _judged(checker, [rows[i] for i in batch], [names[i] for i in batch]):
-                writer.writerow(asdict(judged))
+                writer.writerow({name: _rounded(value) for name, value in asdict(judged).items()})
                 done[judged.file] = judged
             stream.flush()
     return [done[name] for name in names]
+
+
+def _rounded(value: object) -> object:
+    """What is beyond depends on which faces were judged together: engines add up in another order."""
+    return round(value, DECIMALS) if isinstance(value, float) else value
 
 
 def read_judged_faces(path: Path) -> list[Judged]:
