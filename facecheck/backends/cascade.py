@@ -1,5 +1,6 @@
 """MTCNN's three networks behind one interface, and the choice of their engine."""
 
+from abc import ABC, abstractmethod
 from typing import Protocol, Self
 
 import numpy as np
@@ -41,6 +42,29 @@ class Cascade(Protocol):
     def side_by_side(self) -> Self:
         """The same for callers that work in several threads at once: each gets one processor, none waits."""
         ...
+
+
+class NamedNetworks(ABC):
+    """A `Cascade` whose engine runs networks by their names."""
+
+    def propose(self, canvases: Floats) -> tuple[Floats, Floats]:
+        """See `Cascade`."""
+        offsets, scores = self._run("pnet", canvases)
+        return offsets, scores
+
+    def refine(self, patches: Floats) -> tuple[Floats, Floats]:
+        """See `Cascade`."""
+        offsets, scores = self._run("rnet", patches)
+        return offsets, scores
+
+    def decide(self, patches: Floats) -> tuple[Floats, Floats, Floats]:
+        """See `Cascade`."""
+        offsets, scores, points = self._run("onet", patches)
+        return offsets, scores, points
+
+    @abstractmethod
+    def _run(self, name: str, pixels: Floats) -> list[Floats]:
+        """The outputs of one network for any number of inputs."""
 
 
 def cascade(engine: str = AUTO, device: str = AUTO) -> Cascade:

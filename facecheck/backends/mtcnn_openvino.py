@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facecheck.backends.cascade import CANVAS, Floats
+from facecheck.backends.cascade import CANVAS, Floats, NamedNetworks
 from facecheck.backends.conversion import converted
 from facecheck.backends.runtime import Requests, best_lanes
 
@@ -17,7 +17,7 @@ SHAPES = {"pnet": (1, *CANVAS, 4), "rnet": (16, 24, 24, 3), "onet": (4, 48, 48, 
 """Fixed ones: a shape that comes for the first time costs as much as ten that came before."""
 
 
-class OpenVinoCascade:
+class OpenVinoCascade(NamedNetworks):
     """See `facecheck.backends.cascade.Cascade`.
 
     Args:
@@ -29,21 +29,6 @@ class OpenVinoCascade:
 
     def __init__(self, lanes: int = 1) -> None:
         self._requests = {name: Requests(_converted(name), lanes=lanes) for name in SHAPES}
-
-    def propose(self, canvases: Floats) -> tuple[Floats, Floats]:
-        """See `Cascade`."""
-        offsets, scores = self._run("pnet", canvases)
-        return offsets, scores
-
-    def refine(self, patches: Floats) -> tuple[Floats, Floats]:
-        """See `Cascade`."""
-        offsets, scores = self._run("rnet", patches)
-        return offsets, scores
-
-    def decide(self, patches: Floats) -> tuple[Floats, Floats, Floats]:
-        """See `Cascade`."""
-        offsets, scores, points = self._run("onet", patches)
-        return offsets, scores, points
 
     def side_by_side(self) -> "OpenVinoCascade":
         """See `Cascade`."""

@@ -3,16 +3,14 @@
 import warnings
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from facecheck.backends.cascade import Floats, NamedNetworks
 from facecheck.backends.torch import pick_device
 
 with warnings.catch_warnings():  # facenet-pytorch changes the warning filters when it is imported.
     from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
-
-Floats = npt.NDArray[np.float32]
 
 
 class _Proposing(nn.Module):
@@ -65,7 +63,7 @@ def network(name: str) -> nn.Module:
     return NETWORKS[name]().eval()
 
 
-class TorchCascade:
+class TorchCascade(NamedNetworks):
     """See `facecheck.backends.cascade.Cascade`.
 
     Raises:
@@ -75,21 +73,6 @@ class TorchCascade:
     def __init__(self, device: str) -> None:
         self._device = pick_device(device)
         self._networks = {name: network(name).to(self._device) for name in NETWORKS}
-
-    def propose(self, canvas: Floats) -> tuple[Floats, Floats]:
-        """See `Cascade`."""
-        offsets, scores = self._run("pnet", canvas)
-        return offsets, scores
-
-    def refine(self, patches: Floats) -> tuple[Floats, Floats]:
-        """See `Cascade`."""
-        offsets, scores = self._run("rnet", patches)
-        return offsets, scores
-
-    def decide(self, patches: Floats) -> tuple[Floats, Floats, Floats]:
-        """See `Cascade`."""
-        offsets, scores, points = self._run("onet", patches)
-        return offsets, scores, points
 
     def side_by_side(self) -> "TorchCascade":
         """See `Cascade`: torch's own threads serve whoever calls."""
