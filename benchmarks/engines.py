@@ -15,9 +15,9 @@ from facecheck import calibration
 from facecheck.backends import BF16, F32, INT8, OPENVINO, TORCH, Backend
 from facecheck.backends.opening import open_backend
 from facecheck.calibration import Decision
-from facecheck.checker import LANE_PICTURES
 from facecheck.config import read_model
 from facecheck.errors import FacecheckError
+from facecheck.reading import LANE_PICTURES
 
 REFERENCE = (TORCH, F32)
 CHOICES = (REFERENCE, (TORCH, BF16), (OPENVINO, F32), (OPENVINO, BF16), (OPENVINO, INT8))

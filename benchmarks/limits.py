@@ -14,8 +14,9 @@ from benchmarks.report import Bar, Table
 from benchmarks.timing import alternating, median, seconds
 from facecheck import crop, image
 from facecheck.backends.runtime import processors
-from facecheck.checker import LANE_PICTURES, FaceChecker
+from facecheck.checker import FaceChecker
 from facecheck.config import read_model
+from facecheck.reading import LANE_PICTURES
 
 BARE_BATCHES = (1, LANE_PICTURES, 16)
 STAGE_BAR, FOLDER_BAR = 0.85, 0.70

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Self, cast, overload
 
@@ -21,31 +21,17 @@ from facecheck.backends.opening import open_backend
 from facecheck.calibration import Decision
 from facecheck.config import ModelConfig, read_model
 from facecheck.detection import Detections, FaceDetector
-from facecheck.errors import ImageError
 from facecheck.evidence.stability import DELIVERIES, UNSTABLE, delivered
 from facecheck.files import DEFAULT_MODEL
 from facecheck.image import Pixels, Source
-from facecheck.origin.findings import Provenance
-from facecheck.origin.provenance import read as read_provenance
+from facecheck.reading import Opened, few, opened
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Timing, Verdict
 
 if TYPE_CHECKING:
     from facecheck.models import Model
 
-LANE_PICTURES, LANE_BYTES = 2, 250_000
 # A batch is closed early when its pictures are large, so that memory stays bounded.
 BATCH_PIXELS = 6_000_000
-
-
-@dataclass(frozen=True)
-class Opened:
-    """An input after decoding: pixels or an error."""
-
-    name: str
-    pixels: Pixels | None
-    decode_ms: float
-    error: ImageError | None = None
-    provenance: Provenance | None = None
 
 
 class FaceChecker:
@@ -142,7 +128,7 @@ class FaceChecker:
         Several threads decode, detect and classify, each a few pictures at a time; the inputs are taken one by one by
         the thread that iterates. Memory is bounded, whatever their number.
         """
-        groups = iter(functools.partial(_some, iter(sources)), [])
+        groups = iter(functools.partial(few, iter(sources)), [])
         begin = list(islice(groups, 2))
         if len(begin) < 2:
             for group in begin:
@@ -299,37 +285,6 @@ class FaceChecker:
                 answer = Prediction(item.name, (width, height), next(faces), timing_ms=timing)
             results.append(replace(answer, model=self._info, budget=self._budget, provenance=item.provenance))
         return results
-
-
-def opened(source: Source, name: str | None = None) -> Opened:
-    """Read a picture and what its file says of itself; never raises on a bad one. Safe from several threads.
-
-    Args:
-        name: of the file, where the source is its bytes; None: `facecheck.image.describe`.
-    """
-    name, started = name or image.describe(source), time.perf_counter()
-    pixels, provenance, error = None, None, None
-    try:
-        data = image.encoded(source)
-        # First, and apart: nothing that is found here reaches the pixels.
-        provenance = None if data is None else read_provenance(data, name)
-        started = time.perf_counter()
-        pixels = image.load(source if data is None else data, name)
-    except ImageError as problem:
-        error = problem
-    return Opened(name, pixels, (time.perf_counter() - started) * 1000, error, provenance)
-
-
-def _some(sources: Iterator[Source]) -> list[Source]:
-    """What one lane does at a time: few inputs, fewer if they are large, so that no lane waits long for another."""
-    group: list[Source] = []
-    size = 0
-    for source in islice(sources, LANE_PICTURES):
-        group.append(source)
-        size += image.file_bytes(source)
-        if size >= LANE_BYTES:
-            break
-    return group
 
 
 _shared_lock = threading.Lock()

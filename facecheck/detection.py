@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facecheck.backends.cascade import CANVAS, HIDDEN, Cascade, cascade
+from facecheck.backends.cascade import CANVAS, Cascade, cascade
 from facecheck.boxes import Candidates, largest_first, squared, unnested
 from facecheck.sampling import SummedArea, laid_out
+from facecheck.tiles import PNET_CELL, Tile, canvases_of, cells_of, parts
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
-PNET_CELL, PNET_STRIDE = 12, 2
 RNET_SIDE, ONET_SIDE = 24, 48
 PATCH_BATCH = 256
 CELLS_KEPT, CANDIDATES_KEPT = 1000, 1000
@@ -48,32 +48,6 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.boxes)
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """A part of one picture at one scale, and where it lies on the canvases.
-
-    Attributes:
-        owner: index of the picture. scale: pixels here for one of the picture. level: height and width of the whole.
-        row, column: where it begins in the whole. height, width: its size.
-    """
-
-    owner: int
-    scale: float
-    level: tuple[int, int]
-    row: int
-    column: int
-    height: int
-    width: int
-    canvas: int = 0
-    top: int = 0
-    left: int = 0
-
-    def of(self, maps: Floats) -> Floats:
-        """Its part of PNet's maps (N, ..., h, w): a 3x3 kernel, a pooling that keeps the rest, two 3x3 kernels."""
-        rows, columns = (self.height - 1) // 2 - 4, (self.width - 1) // 2 - 4
-        return maps[self.canvas, ..., self.top // 2 :, self.left // 2 :][..., :rows, :columns]
 
 
 @dataclass(frozen=True)
@@ -184,22 +158,22 @@ class FaceDetector:
         found = self._decide(tables, candidates)
         return [_enlarged(faces, plan.shrink) for faces, plan in zip(found, plans, strict=True)]
 
-    def _pyramid(self, owner: int, table: SummedArea, scale: float) -> Iterator[_Tile]:
+    def _pyramid(self, owner: int, table: SummedArea, scale: float) -> Iterator[Tile]:
         while min(table.height, table.width) * scale >= PNET_CELL:
             level = int(table.height * scale + 1), int(table.width * scale + 1)
-            for row, height in _parts(level[0], CANVAS[0]):
-                for column, width in _parts(level[1], CANVAS[1]):
-                    yield _Tile(owner, scale, level, row, column, height, width)
+            for row, height in parts(level[0], CANVAS[0]):
+                for column, width in parts(level[1], CANVAS[1]):
+                    yield Tile(owner, scale, level, row, column, height, width)
             scale *= self.factor
 
-    def _propose(self, tables: Sequence[SummedArea], tiles: Sequence[_Tile]) -> Candidates:
+    def _propose(self, tables: Sequence[SummedArea], tiles: Sequence[Tile]) -> Candidates:
         """Stage 1: PNet over all levels of all pictures, side by side on canvases."""
         places = laid_out([(tile.height, tile.width) for tile in tiles], *CANVAS)
         tiles = [replace(t, canvas=at, top=top, left=left) for t, (at, top, left) in zip(tiles, places, strict=True)]
-        offsets, scores = self.networks.propose(_canvases(tables, tiles))
+        offsets, scores = self.networks.propose(canvases_of(tables, tiles))
         levels: dict[tuple[int, float], list[Candidates]] = {}
         for tile in tiles:
-            cells = _cells(tile, offsets, scores, self.thresholds[0])
+            cells = cells_of(tile, offsets, scores, self.thresholds[0])
             levels.setdefault((tile.owner, tile.scale), []).append(cells.best(CELLS_KEPT))
         merged = Candidates.joined([Candidates.joined(cells).suppressed(0.5) for cells in levels.values()])
         merged = merged.suppressed(0.7).best(CANDIDATES_KEPT)
@@ -259,38 +233,6 @@ def _enlarged(found: Detections, factor: int) -> Detections:
 
 def _longest_side(found: Detections) -> float:
     return float((found.boxes[:, 2:] - found.boxes[:, :2]).max(initial=0))
-
-
-def _parts(length: int, longest: int) -> Iterator[tuple[int, int]]:
-    """Start and length of the parts whose cells are together those of the whole: they share what a cell sees."""
-    step = longest - PNET_CELL + PNET_STRIDE
-    for start in range(0, max(length - PNET_CELL + PNET_STRIDE, 1), step):
-        yield start, min(longest, length - start)
-
-
-def _canvases(tables: Sequence[SummedArea], tiles: Sequence[_Tile]) -> Floats:
-    """(N, H, W, 4): the pixels, and what `Cascade.propose` must not see."""
-    canvases = np.zeros((max((tile.canvas for tile in tiles), default=-1) + 1, *CANVAS, 4), np.float32)
-    for tile in tiles:
-        own = canvases[tile.canvas, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
-        tables[tile.owner].resize_into(own[..., :3], tile.level, (tile.row, tile.column))
-        # Where a side is odd, PNet's pooling reaches one row beyond the tile's own: into its neighbour.
-        if tile.height % 2:
-            own[-2, :, 3] = HIDDEN
-        if tile.width % 2:
-            own[:, -2, 3] = HIDDEN
-    return canvases
-
-
-def _cells(tile: _Tile, offsets: Floats, scores: Floats, threshold: float) -> Candidates:
-    """Cells of one tile above the threshold, as boxes in the picture."""
-    own = tile.of(scores)
-    rows, columns = np.nonzero(own >= threshold)
-    start = np.array([tile.column + 1, tile.row + 1], np.float32)
-    corner = np.stack([columns, rows], axis=1).astype(np.float32) * PNET_STRIDE + start
-    boxes = np.floor(np.hstack([corner, corner + (PNET_CELL - 1)]) / np.float32(tile.scale))
-    owner = np.full(len(rows), tile.owner, np.int64)
-    return Candidates(boxes, own[rows, columns], tile.of(offsets)[:, rows, columns].T, owner)
 
 
 def _cut(tables: Sequence[SummedArea], candidates: Candidates, side: int) -> tuple[Candidates, Floats]:

@@ -20,7 +20,7 @@ from facecheck.scan.parquet import table
 from facecheck.scan.rows import Candidate, Row, Settings
 
 if TYPE_CHECKING:
-    from facecheck.checker import Opened
+    from facecheck.reading import Opened
 
 BLOCK_FILES = 64
 """Files that an actor is asked for at once: few are done again if it dies, and their bytes fit into memory."""
@@ -155,7 +155,7 @@ def _root(address: str) -> tuple[Any, str]:
 
 
 def _opened(path: str, data: bytes | None, error: str | None) -> "Opened":
-    from facecheck.checker import Opened, opened
+    from facecheck.reading import Opened, opened
     from facecheck.scan.video import begins_like_clip
 
     started = time.perf_counter()

@@ -11,7 +11,8 @@ from facecheck.errors import FacecheckError, ModelError
 from facecheck.scan.rows import Candidate, Row, Settings, failed_row, hash_of, row_of
 
 if TYPE_CHECKING:
-    from facecheck.checker import FaceChecker, Opened
+    from facecheck.checker import FaceChecker
+    from facecheck.reading import Opened
 
 
 BATCH_PICTURES = 16
@@ -72,7 +73,7 @@ class Judge:
 
     def read(self, candidate: Candidate) -> Read:
         """Decode a picture, or see that it is a clip; a file that cannot be read says so in `opened.error`."""
-        from facecheck.checker import opened
+        from facecheck.reading import opened
         from facecheck.scan.video import is_clip
 
         sha256 = hash_of(candidate.path) if self.settings.sha256 and candidate.size is not None else None

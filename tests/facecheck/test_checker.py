@@ -17,6 +17,7 @@ from facecheck.calibration import Decision, Knot
 from facecheck.checker import FaceChecker
 from facecheck.errors import DeviceError, ImageError, ModelError
 from facecheck.models import Limits
+from facecheck.reading import LANE_PICTURES
 from facecheck.result import Budget
 
 
@@ -72,7 +73,7 @@ def test_streams_are_lazy(checker, cat):
             yield cat
 
     assert next(checker.stream(endless())).verdict == "no_face"
-    assert len(taken) <= checker_module.LANE_PICTURES * (2 * checker.side_by_side().backend.lanes + 2)
+    assert len(taken) <= LANE_PICTURES * (2 * checker.side_by_side().backend.lanes + 2)
 
 
 def test_large_pictures_close_a_batch_early(checker, monkeypatch, cat):

@@ -1,0 +1,72 @@
+"""Parts of a picture at one scale, laid on canvases for PNet, and the cells that come back."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facecheck.backends.cascade import CANVAS, HIDDEN
+from facecheck.boxes import Candidates
+from facecheck.sampling import SummedArea
+
+Floats = npt.NDArray[np.float32]
+PNET_CELL, PNET_STRIDE = 12, 2
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of one picture at one scale, and where it lies on the canvases.
+
+    Attributes:
+        owner: index of the picture. scale: pixels here for one of the picture. level: height and width of the whole.
+        row, column: where it begins in the whole. height, width: its size.
+    """
+
+    owner: int
+    scale: float
+    level: tuple[int, int]
+    row: int
+    column: int
+    height: int
+    width: int
+    canvas: int = 0
+    top: int = 0
+    left: int = 0
+
+    def of(self, maps: Floats) -> Floats:
+        """Its part of PNet's maps (N, ..., h, w): a 3x3 kernel, a pooling that keeps the rest, two 3x3 kernels."""
+        rows, columns = (self.height - 1) // 2 - 4, (self.width - 1) // 2 - 4
+        return maps[self.canvas, ..., self.top // 2 :, self.left // 2 :][..., :rows, :columns]
+
+
+def parts(length: int, longest: int) -> Iterator[tuple[int, int]]:
+    """Start and length of the parts whose cells are together those of the whole: they share what a cell sees."""
+    step = longest - PNET_CELL + PNET_STRIDE
+    for start in range(0, max(length - PNET_CELL + PNET_STRIDE, 1), step):
+        yield start, min(longest, length - start)
+
+
+def canvases_of(tables: Sequence[SummedArea], tiles: Sequence[Tile]) -> Floats:
+    """(N, H, W, 4): the pixels, and what `Cascade.propose` must not see."""
+    canvases = np.zeros((max((tile.canvas for tile in tiles), default=-1) + 1, *CANVAS, 4), np.float32)
+    for tile in tiles:
+        own = canvases[tile.canvas, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+        tables[tile.owner].resize_into(own[..., :3], tile.level, (tile.row, tile.column))
+        # Where a side is odd, PNet's pooling reaches one row beyond the tile's own: into its neighbour.
+        if tile.height % 2:
+            own[-2, :, 3] = HIDDEN
+        if tile.width % 2:
+            own[:, -2, 3] = HIDDEN
+    return canvases
+
+
+def cells_of(tile: Tile, offsets: Floats, scores: Floats, threshold: float) -> Candidates:
+    """Cells of one tile above the threshold, as boxes in the picture."""
+    own = tile.of(scores)
+    rows, columns = np.nonzero(own >= threshold)
+    start = np.array([tile.column + 1, tile.row + 1], np.float32)
+    corner = np.stack([columns, rows], axis=1).astype(np.float32) * PNET_STRIDE + start
+    boxes = np.floor(np.hstack([corner, corner + (PNET_CELL - 1)]) / np.float32(tile.scale))
+    owner = np.full(len(rows), tile.owner, np.int64)
+    return Candidates(boxes, own[rows, columns], tile.of(offsets)[:, rows, columns].T, owner)
