@@ -167,10 +167,7 @@ class FaceChecker:
         batch: list[Opened] = []
         for source in sources:
             batch.append(opened(source))
-            if (
-                sum(item.pixels.shape[0] * item.pixels.shape[1] for item in batch if item.pixels is not None)
-                >= BATCH_PIXELS
-            ):
+            if sum(item.area for item in batch) >= BATCH_PIXELS:
                 results += self.judge_batch(batch)
                 batch = []
         return results + self.judge_batch(batch)

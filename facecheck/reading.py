@@ -24,6 +24,11 @@ class Opened:
     error: ImageError | None = None
     provenance: Provenance | None = None
 
+    @property
+    def area(self) -> int:
+        """Pixels of the decoded picture; 0 without one."""
+        return 0 if self.pixels is None else int(self.pixels.shape[0] * self.pixels.shape[1])
+
 
 def opened(source: Source, name: str | None = None) -> Opened:
     """Read a picture and what its file says of itself; never raises on a bad one. Safe from several threads.

@@ -30,10 +30,7 @@ class Read:
     @property
     def pixels(self) -> int:
         """Area of the decoded picture; 0 without one."""
-        if self.opened is None or self.opened.pixels is None:
-            return 0
-        height, width, _ = self.opened.pixels.shape
-        return int(height * width)
+        return 0 if self.opened is None else self.opened.area
 
 
 class Judge:

@@ -1,6 +1,6 @@
 """The options that say what a model runs on reach it from every command."""
 
-import pickle
+import copy
 
 import click
 import pytest
@@ -29,7 +29,7 @@ def test_a_command_gets_one_argument_for_all_of_them():
 
 
 def test_what_was_chosen_travels_and_is_loaded(weights):
-    chosen = pickle.loads(pickle.dumps(Chosen(str(weights), "cpu", "torch", "bf16")))
+    chosen = copy.deepcopy(Chosen(str(weights), "cpu", "torch", "bf16"))
     checker = chosen.checker(stability=True)
     assert (checker.config.name, checker.backend.name, checker.stability) == ("tiny", "torch bf16", True)
 
