@@ -11,13 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facecheck.checker import FaceChecker, predict
+    from facecheck.checker import FaceChecker
     from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError
     from facecheck.evidence.explanation import Explanation, explain
     from facecheck.models import load_model
     from facecheck.origin.findings import Finding, Provenance
     from facecheck.origin.provenance import provenance
     from facecheck.result import Face, Prediction, Verdict
+    from facecheck.shared import predict
 
 __version__ = "0.2.0"
 __all__ = [
@@ -40,13 +41,14 @@ __all__ = [
 
 # Resolved on first use (PEP 562), so that importing facecheck loads no torch.
 _HOMES = {
-    "checker": ("FaceChecker", "predict"),
+    "checker": ("FaceChecker",),
     "errors": ("DeviceError", "FacecheckError", "ImageError", "ModelError"),
     "evidence.explanation": ("Explanation", "explain"),
     "models": ("load_model",),
     "origin.findings": ("Finding", "Provenance"),
     "origin.provenance": ("provenance",),
     "result": ("Face", "Prediction", "Verdict"),
+    "shared": ("predict",),
 }
 
 

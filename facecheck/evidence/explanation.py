@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from facecheck import crop, image
-from facecheck.checker import FaceChecker, shared_checker
+from facecheck.checker import FaceChecker
 from facecheck.config import ModelConfig
 from facecheck.evidence import report
 from facecheck.evidence.error_rates import ErrorCell
@@ -16,6 +16,7 @@ from facecheck.evidence.heatmaps import GRAD_CAM, METHODS, HeatMap, Pixels, heat
 from facecheck.image import Source
 from facecheck.origin.provenance import read as read_provenance
 from facecheck.result import Face, Prediction
+from facecheck.shared import shared_checker
 
 MOST_FACES = 24
 """Faces, largest first, that heat maps are made for."""

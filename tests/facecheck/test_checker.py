@@ -277,19 +277,6 @@ def test_many_faces_are_scored_in_parts(tiny_model):
     np.testing.assert_allclose(backend.logits(faces), each, atol=1e-4)
 
 
-def test_predict_loads_the_default_model_once_for_all_threads(monkeypatch, checker, grace):
-    made = []
-    monkeypatch.setattr(checker_module, "FaceChecker", lambda: made.append(1) or checker)
-    checker_module._made_once.cache_clear()
-    threads = [threading.Thread(target=facecheck.predict, args=(grace,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    checker_module._made_once.cache_clear()
-    assert made == [1]
-
-
 def test_the_default_model_finds_no_sign_of_generation_in_public_domain_photographs(
     default_checker, grace_path, astronaut
 ):
