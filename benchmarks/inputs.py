@@ -29,6 +29,10 @@ class PictureSet:
     name: str
     paths: tuple[Path, ...]
 
+    def repeats(self, least: int) -> int:
+        """How often they make a folder of at least so many pictures."""
+        return max(-(-least // len(self.paths)), 1)
+
 
 @dataclass(frozen=True)
 class Inputs:

@@ -124,7 +124,7 @@ def _classifier(bench: Bench, faces: Pixels) -> tuple[list[float], dict[int, lis
 
 
 def _folder(bench: Bench, group: PictureSet) -> Folder:
-    paths, faces = group.paths, []
+    paths, faces = group.paths * group.repeats(bench.settings.folder), []
 
     def judged() -> None:
         faces.append(sum(len(answer.faces) for answer in bench.checker.stream(paths)))

@@ -10,6 +10,8 @@ class Settings:
     Attributes:
         rounds: counted ones; one more comes first and is thrown away.
         most: pictures of a set at most; None: all.
+        folder: pictures of a folder at least; smaller sets are repeated, lest its end, where one processor has nothing
+            left to do, is what is measured.
         megapixels: sizes of the enlarged photos. enlarged: photos of each size.
         crowds: faces of the mosaics that make the crowds.
         picture_counts, face_counts: how the work grows. Beyond `ONE_ROUND_FROM` pictures there is one round, without
@@ -21,6 +23,7 @@ class Settings:
 
     rounds: int = 5
     most: int | None = None
+    folder: int = 40
     megapixels: tuple[int, ...] = (2, 5, 12, 24, 40)
     enlarged: int = 2
     crowds: tuple[int, ...] = (6, 9, 12, 16, 20)
@@ -37,6 +40,7 @@ FULL = Settings(picture_counts=(1, 10, 100, 1000, 10_000), scans=(500, 10_000))
 QUICK = Settings(
     rounds=1,
     most=2,
+    folder=2,
     megapixels=(2,),
     enlarged=1,
     crowds=(6,),

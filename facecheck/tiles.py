@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 
 from facecheck.backends.cascade import CANVAS, HIDDEN
 from facecheck.boxes import Candidates
-from facecheck.sampling import SummedArea
+from facecheck.sampling import PLANES, SummedArea
 
 Floats = npt.NDArray[np.float32]
 PNET_CELL, PNET_STRIDE = 12, 2
@@ -48,16 +49,18 @@ def parts(length: int, longest: int) -> Iterator[tuple[int, int]]:
 
 
 def canvases_of(tables: Sequence[SummedArea], tiles: Sequence[Tile]) -> Floats:
-    """(N, H, W, 4): the pixels, and what `Cascade.propose` must not see."""
-    canvases = np.zeros((max((tile.canvas for tile in tiles), default=-1) + 1, *CANVAS, 4), np.float32)
-    for tile in tiles:
-        own = canvases[tile.canvas, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
-        tables[tile.owner].resize_into(own[..., :3], tile.level, (tile.row, tile.column))
-        # Where a side is odd, PNet's pooling reaches one row beyond the tile's own: into its neighbour.
-        if tile.height % 2:
-            own[-2, :, 3] = HIDDEN
-        if tile.width % 2:
-            own[:, -2, 3] = HIDDEN
+    """(N, H, W, 4): the pixels, and what `Cascade.propose` must not see; the tiles of a level follow each other."""
+    canvases = np.zeros((max((tile.canvas for tile in tiles), default=-1) + 1, *CANVAS, PLANES), np.float32)
+    for (owner, level), parts_of_level in groupby(tiles, key=lambda tile: (tile.owner, tile.level)):
+        resized = tables[owner].resized(*level)
+        for tile in parts_of_level:
+            own = canvases[tile.canvas, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+            own[:] = resized[tile.row : tile.row + tile.height, tile.column : tile.column + tile.width]
+            # Where a side is odd, PNet's pooling reaches one row beyond the tile's own: into its neighbour.
+            if tile.height % 2:
+                own[-2, :, 3] = HIDDEN
+            if tile.width % 2:
+                own[:, -2, 3] = HIDDEN
     return canvases
 
 

@@ -24,7 +24,7 @@ from facecheck.files import cache_folder
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = 1
+FORMAT = 2
 """To be raised when the same key stands for another graph than before."""
 FREE = -1
 GRAPH, WEIGHTS, MANIFEST, PARTIAL = "network.xml", "network.bin", "manifest.json", "partial-"

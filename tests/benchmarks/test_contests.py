@@ -12,7 +12,8 @@ from benchmarks.timing import alternating, median, ratio
 
 def contest(name: str, naive_s: list[list[float]], folder_s: list[float], single_s: list[list[float]]) -> Contest:
     stages = {"naive": (1.0, 2.0, 3.0), "facecheck": (1.0, 1.0, 1.0)}
-    return Contest(name, 2, 0.5, naive_s, folder_s, single_s, stages, Agreement(200, 210, 209, 208, 1, 207, 199))
+    agreement = Agreement(200, 210, 209, 208, 1, 207, 199)
+    return Contest(name, 2, 0.5, 20, naive_s, folder_s, single_s, stages, agreement)
 
 
 def test_ratios_are_those_of_the_medians() -> None:

@@ -22,13 +22,23 @@ def test_training_and_inference_see_the_same_pixels(grace, box):
 
 
 @pytest.mark.parametrize("box", BOXES)
-@pytest.mark.parametrize("size", [64, 224])
+@pytest.mark.parametrize("size", [100, 224])
 def test_the_crop_is_pillows_resize_of_the_square(grace, box, size):
     height, width = grace.shape[:2]
     region = crop.square(box, width, height, 1.3)
     expected = np.asarray(Image.fromarray(grace).resize((size, size), Image.Resampling.BICUBIC, box=region))
     # Pillow rounds its filter weights from the region's place in what it is given: one grey level at most.
     assert np.abs(crop.face(grace, box, size, 1.3).astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_much_larger_region_comes_out_almost_the_same(grace, box):
+    picture = np.asarray(Image.fromarray(grace).resize((3072, 3600), Image.Resampling.BICUBIC))
+    region = crop.square(np.multiply(box, 6), 3072, 3600, 1.3)
+    expected = np.asarray(Image.fromarray(picture).resize((224, 224), Image.Resampling.BICUBIC, box=region))
+    away = np.abs(crop.face(picture, np.multiply(box, 6), 224, 1.3).astype(int) - expected)
+    assert away.mean() < 0.5
+    assert away.max() <= 6
 
 
 @pytest.mark.parametrize("box", [*BOXES, (900.0, 900.0, 950.0, 950.0), (5.0, 5.0, 5.0, 5.0)])

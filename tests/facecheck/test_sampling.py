@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from facecheck import sampling
 from facecheck.sampling import SummedArea, laid_out
 
 
@@ -14,15 +15,16 @@ def area(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("height", "width"), [(600, 512), (181, 155), (77, 300), (1, 1), (900, 700)])
 def test_a_whole_picture_is_resized_as_torch_does(grace, height, width):
-    means = np.empty((height, width, 3), np.float32)
-    SummedArea(grace).resize_into(means, (height, width))
-    np.testing.assert_allclose(means, area(grace, height, width), atol=1e-3)
+    means = SummedArea(grace).resized(height, width)
+    np.testing.assert_allclose(means[..., :3], area(grace, height, width), atol=1e-3)
+    assert not means[..., 3].any()
 
 
-def test_a_part_of_a_resized_picture_is_that_part(grace):
-    means = np.empty((50, 70, 3), np.float32)
-    SummedArea(grace).resize_into(means, (181, 155), (100, 85))
-    np.testing.assert_allclose(means, area(grace, 181, 155)[100:150, 85:155], atol=1e-3)
+@pytest.mark.parametrize("stripe_bytes", [1, 20_000])
+def test_resizing_in_stripes_changes_nothing(grace, monkeypatch, stripe_bytes):
+    whole = SummedArea(grace).resized(181, 155)
+    monkeypatch.setattr(sampling, "STRIPE_BYTES", stripe_bytes)
+    np.testing.assert_array_equal(SummedArea(grace).resized(181, 155), whole)
 
 
 @pytest.mark.parametrize("side", [24, 48])
@@ -34,9 +36,7 @@ def test_patches_are_resized_as_torch_does(grace, side):
 
 def test_sums_may_wrap():
     white = np.full((3000, 3000, 3), 255, np.uint8)  # 2.3e9 in all, more than 32 bits with a sign hold.
-    means = np.empty((40, 40, 3), np.float32)
-    SummedArea(white).resize_into(means, (40, 40))
-    np.testing.assert_allclose(means, 255, atol=1e-2)
+    np.testing.assert_allclose(SummedArea(white).resized(40, 40)[..., :3], 255, atol=1e-2)
     assert SummedArea(white).patches(np.array([[2900, 2900, 3000, 3000]]), 24).min() == pytest.approx(255)
 
 
