@@ -58,13 +58,15 @@ class Candidates:
         kept = cv2.dnn.NMSBoxesBatched(xywh, self.scores, groups, 0.0, overlap)  # type: ignore[arg-type]
         return self[np.asarray(kept, np.int64)]
 
-    def best(self, most: int) -> Self:
-        """The `most` best of each picture, in order of their scores."""
-        order = np.argsort(-self.scores, kind="stable")
+    def best(self, most: int, apart: Indices | None = None) -> Indices:
+        """Which are the `most` best of each group, as in `suppressed`; the best first."""
+        order: Indices = np.argsort(-self.scores, kind="stable")
         if len(self) <= most:
-            return self[order]
-        within = np.concatenate([order[self.owner[order] == owner][:most] for owner in np.unique(self.owner)])
-        return self[np.sort(within)]
+            return order
+        groups = (self.owner if apart is None else apart)[order]
+        within = np.concatenate([np.flatnonzero(groups == group)[:most] for group in np.unique(groups)])
+        kept: Indices = order[np.sort(within)]
+        return kept
 
     def moved(self, reach: float = 1) -> Floats:
         """The boxes after their own offsets; `reach` is added to their sides first, as MATLAB counted pixels."""

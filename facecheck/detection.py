@@ -171,12 +171,13 @@ class FaceDetector:
         places = laid_out([(tile.height, tile.width) for tile in tiles], *CANVAS)
         tiles = [replace(t, canvas=at, top=top, left=left) for t, (at, top, left) in zip(tiles, places, strict=True)]
         offsets, scores = self.networks.propose(canvases_of(tables, tiles))
-        levels: dict[tuple[int, float], list[Candidates]] = {}
-        for tile in tiles:
-            cells = cells_of(tile, offsets, scores, self.thresholds[0])
-            levels.setdefault((tile.owner, tile.scale), []).append(cells.best(CELLS_KEPT))
-        merged = Candidates.joined([Candidates.joined(cells).suppressed(0.5) for cells in levels.values()])
-        merged = merged.suppressed(0.7).best(CANDIDATES_KEPT)
+        cells, tile_of = cells_of(tiles, offsets, scores, self.thresholds[0])
+        levels = {key: index for index, key in enumerate(dict.fromkeys((t.owner, t.scale) for t in tiles))}
+        level_of = np.array([levels[tile.owner, tile.scale] for tile in tiles], np.int64)[tile_of]
+        best = cells.best(CELLS_KEPT, level_of)
+        merged = cells[best].suppressed(0.5, level_of[best])
+        merged = merged.suppressed(0.7)
+        merged = merged[merged.best(CANDIDATES_KEPT)]
         return replace(merged, boxes=squared(merged.moved(reach=0)))
 
     def _refine(self, tables: Sequence[SummedArea], candidates: Candidates) -> Candidates:
@@ -247,12 +248,9 @@ def _cut(tables: Sequence[SummedArea], candidates: Candidates, side: int) -> tup
     regions[:, 2:] = np.minimum(regions[:, 2:], sizes[candidates.owner])
     inside = np.flatnonzero((regions[:, 2:] > regions[:, :2]).all(axis=1))
     candidates, regions = candidates[inside], regions[inside]
-    parts = [
-        table.patches(regions[candidates.owner == index], side)
-        for index, table in enumerate(tables)
-        if np.any(candidates.owner == index)
-    ]
-    return candidates, np.concatenate([np.empty((0, side, side, 3), np.float32), *parts])
+    of_each = np.split(regions, np.searchsorted(candidates.owner, np.arange(1, len(tables))))
+    patches = [table.patches(own, side) for table, own in zip(tables, of_each, strict=True)]
+    return candidates, patches[0] if len(patches) == 1 else np.concatenate(patches)
 
 
 def _in_batches(network: Callable[[Floats], tuple[Floats, ...]], patches: Floats) -> tuple[Floats, ...]:

@@ -64,35 +64,32 @@ def measure(
         face: (S, S, 3) uint8 RGB, the same face as `facecheck.crop.face` cut it.
         landmarks: (5, 2) xy, pixels, as in `facecheck.detection.Detections`.
     """
-    corners = np.asarray(box, dtype=np.float64)
+    x0, y0, x1, y1 = (float(edge) for edge in np.asarray(box, dtype=np.float64))
     height, width = image.shape[:2]
-    inside = np.clip(corners, 0, (width, height, width, height))
-    area = max(float(np.prod(corners[2:] - corners[:2])), 1.0)
+    inside = (min(max(x0, 0), width), min(max(y0, 0), height), min(max(x1, 0), width), min(max(y1, 0), height))
+    area, seen = max((x1 - x0) * (y1 - y0), 1.0), (inside[2] - inside[0]) * (inside[3] - inside[1])
     return Quality(
-        face_px=float(max(corners[2:] - corners[:2])),
+        face_px=max(x1 - x0, y1 - y0),
         sharpness=float(cv2.Laplacian(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std()),
         blockiness=_blockiness(image, inside),
-        outside=float(np.clip(1 - np.prod(inside[2:] - inside[:2]) / area, 0, 1)),
+        outside=min(max(1 - seen / area, 0.0), 1.0),
         turned=0.0 if landmarks is None else _turned(np.asarray(landmarks, dtype=np.float64)),
     )
 
 
 def _turned(points: npt.NDArray[np.float64]) -> float:
     """From eyes, nose and mouth corners; a tilt of the head does not count."""
-    left, right, nose, mouth = points[0], points[1], points[2], points[3:].mean(axis=0)
+    left, right, nose, *mouth = (complex(x, y) for x, y in points.tolist())
     across = right - left
-    width = float(np.hypot(*across))
+    width = abs(across)
     if width < 1:
         return 0.0
-    middle = ((left + right) / 2 + mouth) / 2
-    return float(abs((nose - middle) @ across)) / width**2
+    beside = nose - ((left + right) / 2 + (mouth[0] + mouth[1]) / 2) / 2
+    return abs((beside * across.conjugate()).real) / width**2
 
 
-def _blockiness(image: npt.NDArray[np.uint8], box: npt.NDArray[np.float64]) -> float:
-    centre, reach = (box[:2] + box[2:]) / 2, np.minimum((box[2:] - box[:2]) / 2, LARGEST_WINDOW / 2)
-    (x0, y0), (x1, y1) = (centre - reach).astype(int), (centre + reach).astype(int)
-    # Start on the grid, which begins at the picture's corner.
-    x0, y0 = x0 - x0 % JPEG_BLOCK, y0 - y0 % JPEG_BLOCK
+def _blockiness(image: npt.NDArray[np.uint8], box: tuple[float, float, float, float]) -> float:
+    (x0, x1), (y0, y1) = _window(box[0], box[2]), _window(box[1], box[3])
     region = np.ascontiguousarray(image[y0:y1, x0:x1])
     if min(region.shape[:2]) < 3 * JPEG_BLOCK:
         return 1.0
@@ -101,7 +98,16 @@ def _blockiness(image: npt.NDArray[np.uint8], box: npt.NDArray[np.float64]) -> f
     return max((_border_step(across.mean(axis=0)) + _border_step(down.mean(axis=1))) / 2, 1.0)
 
 
+def _window(start: float, end: float) -> tuple[int, int]:
+    """The middle of a side of the box; it starts on the grid, which begins at the picture's corner."""
+    centre, reach = (start + end) / 2, min((end - start) / 2, LARGEST_WINDOW / 2)
+    first = int(centre - reach)
+    return first - first % JPEG_BLOCK, int(centre + reach)
+
+
 def _border_step(steps: npt.NDArray[np.float64]) -> float:
     """The mean step from one line of pixels to the next across block borders, over that inside blocks."""
-    at_border = np.arange(len(steps)) % JPEG_BLOCK == JPEG_BLOCK - 1
-    return float((steps[at_border].mean() + 0.1) / (steps[~at_border].mean() + 0.1))
+    at_borders = steps[JPEG_BLOCK - 1 :: JPEG_BLOCK]
+    across = float(at_borders.sum())
+    inside = (float(steps.sum()) - across) / (len(steps) - len(at_borders))
+    return (across / len(at_borders) + 0.1) / (inside + 0.1)

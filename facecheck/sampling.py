@@ -69,10 +69,10 @@ class SummedArea:
         sums -= self._corner(top, right)
         sums -= self._corner(bottom, left)
         sums += self._corner(top, left)
-        means = sums.reshape(-1, side, side * PLANES).astype(np.float32)
+        means = sums.reshape(len(regions), side, side * PLANES).astype(np.float32)
         means *= _in_planes(_per_pixel(left, right))[:, None]
         means *= _per_pixel(top, bottom)[:, :, None]
-        return means.reshape(-1, side, side, PLANES)[..., :3]
+        return means.reshape(len(regions), side, side, PLANES)[..., :3]
 
     def _corner(self, rows: Indices, columns: Indices) -> npt.NDArray[np.int32]:
         flat = rows[:, :, None] * (self.width + 1) + columns[:, None, :]
@@ -99,7 +99,7 @@ def _per_pixel(start: Indices, end: Indices) -> Floats:
 def _in_planes(factors: Floats) -> Floats:
     """(..., N) -> (..., N * PLANES): each factor for the colours of a pixel, and 0 for what is no colour."""
     colours = np.array([1, 1, 1, 0], np.float32)
-    return (factors[..., None] * colours).reshape(*factors.shape[:-1], -1)
+    return (factors[..., None] * colours).reshape(*factors.shape[:-1], factors.shape[-1] * PLANES)
 
 
 def laid_out(sizes: Sequence[tuple[int, int]], height: int, width: int) -> list[tuple[int, int, int]]:

@@ -12,6 +12,7 @@ from facecheck.boxes import Candidates
 from facecheck.sampling import PLANES, SummedArea
 
 Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
 PNET_CELL, PNET_STRIDE = 12, 2
 
 
@@ -35,10 +36,10 @@ class Tile:
     top: int = 0
     left: int = 0
 
-    def of(self, maps: Floats) -> Floats:
-        """Its part of PNet's maps (N, ..., h, w): a 3x3 kernel, a pooling that keeps the rest, two 3x3 kernels."""
+    def of(self, maps: Indices) -> Indices:
+        """Its part of maps like PNet's (N, h, w): a 3x3 kernel, a pooling that keeps the rest, two 3x3 kernels."""
         rows, columns = (self.height - 1) // 2 - 4, (self.width - 1) // 2 - 4
-        return maps[self.canvas, ..., self.top // 2 :, self.left // 2 :][..., :rows, :columns]
+        return maps[self.canvas, self.top // 2 :, self.left // 2 :][:rows, :columns]
 
 
 def parts(length: int, longest: int) -> Iterator[tuple[int, int]]:
@@ -64,12 +65,23 @@ def canvases_of(tables: Sequence[SummedArea], tiles: Sequence[Tile]) -> Floats:
     return canvases
 
 
-def cells_of(tile: Tile, offsets: Floats, scores: Floats, threshold: float) -> Candidates:
-    """Cells of one tile above the threshold, as boxes in the picture."""
-    own = tile.of(scores)
-    rows, columns = np.nonzero(own >= threshold)
-    start = np.array([tile.column + 1, tile.row + 1], np.float32)
-    corner = np.stack([columns, rows], axis=1).astype(np.float32) * PNET_STRIDE + start
-    boxes = np.floor(np.hstack([corner, corner + (PNET_CELL - 1)]) / np.float32(tile.scale))
-    owner = np.full(len(rows), tile.owner, np.int64)
-    return Candidates(boxes, own[rows, columns], tile.of(offsets)[:, rows, columns].T, owner)
+def cells_of(tiles: Sequence[Tile], offsets: Floats, scores: Floats, threshold: float) -> tuple[Candidates, Indices]:
+    """Cells of all tiles above the threshold as boxes in their pictures, in the order of the tiles.
+
+    Returns:
+        The boxes, and for each the index of its tile.
+    """
+    whose = np.full(scores.shape, -1, np.int64)
+    for index, tile in enumerate(tiles):
+        tile.of(whose)[...] = index
+    canvas, row, column = np.nonzero((scores >= threshold) & (whose >= 0))
+    mine = whose[canvas, row, column]
+    order = np.argsort(mine, kind="stable")
+    canvas, row, column, mine = (each[order] for each in (canvas, row, column, mine))
+    # Where a tile begins in its level, less where it begins on its canvas, in pixels of both.
+    shift = np.array([(t.column - t.left, t.row - t.top) for t in tiles], np.int64).reshape(-1, 2)[mine]
+    corner = (np.stack([column, row], axis=1) * PNET_STRIDE + shift + 1).astype(np.float32)
+    scale = np.array([tile.scale for tile in tiles], np.float32)[mine, None]
+    boxes = np.floor(np.hstack([corner, corner + (PNET_CELL - 1)]) / scale)
+    owner = np.array([tile.owner for tile in tiles], np.int64)[mine]
+    return Candidates(boxes, scores[canvas, row, column], offsets[canvas, :, row, column], owner), mine

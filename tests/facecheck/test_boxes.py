@@ -37,10 +37,19 @@ def test_nothing_stays_nothing():
 
 def test_the_best_of_each_picture():
     given = some(100)
-    found = given.best(5)
+    found = given[given.best(5)]
     for owner in range(4):
         mine = np.sort(given.scores[given.owner == owner])[-5:]
         np.testing.assert_array_equal(np.sort(found.scores[found.owner == owner]), mine)
+
+
+def test_the_best_of_other_groups():
+    given, parity = some(100), np.arange(100) % 2
+    found = given.best(7, parity)
+    assert np.all(np.diff(given.scores[found]) < 0)
+    for group in range(2):
+        mine = np.argsort(-given.scores * (parity == group))[:7]
+        assert set(found[parity[found] == group]) == set(mine)
 
 
 def test_offsets_are_in_sides_of_the_box():
