@@ -1,7 +1,6 @@
 """FaceChecker: pictures -> detection -> crops -> scores -> Prediction."""
 
 import copy
-import functools
 import os
 import threading
 import time
@@ -24,7 +23,7 @@ from facecheck.detection import Detections, FaceDetector
 from facecheck.evidence.stability import DELIVERIES, UNSTABLE, delivered
 from facecheck.files import DEFAULT_MODEL
 from facecheck.image import Pixels, Source
-from facecheck.reading import Opened, few, opened
+from facecheck.reading import LANE_PICTURES, Opened, groups, opened
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Timing, Verdict
 
 if TYPE_CHECKING:
@@ -123,22 +122,21 @@ class FaceChecker:
         return self.judge_batch([item])[0]
 
     def stream(self, sources: Iterable[Source]) -> Iterator[Prediction]:
-        """As `predict` for many, but lazily: results come in input order, a few inputs behind.
+        """As `predict` for many, but lazily: results come in input order, some inputs behind.
 
         Several threads decode, detect and classify, each a few pictures at a time; the inputs are taken one by one by
         the thread that iterates. Memory is bounded, whatever their number.
         """
-        groups = iter(functools.partial(few, iter(sources)), [])
-        begin = list(islice(groups, 2))
-        if len(begin) < 2:
-            for group in begin:
-                yield from self._judged(group)
+        rest = iter(sources)
+        begin = list(islice(rest, LANE_PICTURES + 1))
+        if len(begin) <= LANE_PICTURES:  # To make the lanes takes longer.
+            yield from self._judged(begin)
             return
         several = self.side_by_side()
         with ThreadPoolExecutor(several.backend.lanes) as pool:
             waiting: deque[Future[list[Prediction]]] = deque()
             try:
-                for group in chain(begin, groups):
+                for group in groups(chain(begin, rest), several.backend.lanes):
                     waiting.append(pool.submit(several._judged, group))
                     while len(waiting) > 2 * several.backend.lanes or (waiting and waiting[0].done()):
                         yield from waiting.popleft().result()

@@ -1,9 +1,9 @@
 """Sources -> decoded pictures, one by one or a few at a time."""
 
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from facecheck import image
 from facecheck.errors import ImageError
@@ -11,7 +11,8 @@ from facecheck.image import Pixels, Source
 from facecheck.origin.findings import Provenance
 from facecheck.origin.provenance import read as read_provenance
 
-LANE_PICTURES, LANE_BYTES = 2, 250_000
+LANE_PICTURES, LANE_BYTES = 4, 500_000
+"""Faces that are classified together take less time each, because the network's weights are read once for all."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,27 @@ def opened(source: Source, name: str | None = None) -> Opened:
     return Opened(name, pixels, (time.perf_counter() - started) * 1000, error, provenance)
 
 
-def few(sources: Iterator[Source]) -> list[Source]:
-    """What one lane does at a time: few inputs, fewer if they are large, so that no lane waits long for another."""
-    group: list[Source] = []
-    size = 0
-    for source in islice(sources, LANE_PICTURES):
-        group.append(source)
-        size += image.file_bytes(source)
-        if size >= LANE_BYTES:
-            break
-    return group
+def groups(sources: Iterable[Source], lanes: int) -> Iterator[list[Source]]:
+    """What one lane does at a time: few inputs, fewer if they are large or the end is near.
+
+    So no lane waits long for another (guided self-scheduling: Polychronopoulos, Kuck 1987, over the inputs that are
+    known already). The sources are taken as they are needed, and a few more.
+    """
+    rest = iter(sources)
+    ahead: deque[tuple[Source, int]] = deque()
+    while True:
+        while len(ahead) < lanes * LANE_PICTURES and sum(size for _, size in ahead) < lanes * LANE_BYTES:
+            try:
+                source = next(rest)
+            except StopIteration:
+                break
+            ahead.append((source, image.file_bytes(source)))
+        if not ahead:
+            return
+        group: list[Source] = []
+        room, most = LANE_BYTES, -(-len(ahead) // lanes)
+        while ahead and room > 0 and len(group) < most:
+            source, size = ahead.popleft()
+            group.append(source)
+            room -= size
+        yield group

@@ -12,6 +12,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import numpy as np
+
 from facecheck.errors import DeviceError
 
 TELEMETRY = "openvino_telemetry"
@@ -39,6 +41,10 @@ def openvino() -> Any:
         with no_telemetry():
             import openvino as module
             import openvino.tools.ovc
+
+            # The binding fills its table of number types on first use, and lets go of the GIL meanwhile: of two threads
+            # that begin together one holds the table and waits for the GIL, the other the other way round, for ever.
+            module.Tensor(np.zeros(1, np.float32)).data  # noqa: B018
     except ImportError as error:
         raise DeviceError(f'no OpenVINO here ({error}): pip install "facecheck[openvino]"') from error
     return module

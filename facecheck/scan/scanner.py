@@ -17,7 +17,7 @@ from facecheck.scan.rows import Candidate, Row
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker
 
-LANE_FILES, LANE_BYTES = 2, 250_000
+LANE_FILES, LANE_BYTES = 4, 500_000
 """What one thread does at a time; fewer files if they are large, so that no thread waits long for another."""
 AHEAD = 4
 """Groups for each thread that may be finished before the one that is written next."""

@@ -48,7 +48,7 @@ def test_phone_photos_count_together() -> None:
 
 def test_limits_by_hand() -> None:
     # 10 pictures with 20 faces, at 0.02 s a face bare: 0.4 s to classify, 0.1 s to decode, 0.5 s for everything.
-    folder = Folder(PORTRAITS, 10, 20, [0.5], [0.1])
+    folder = Folder(PORTRAITS, 10, 20, [0.5], [0.4], [0.1])
     limits = Limits("openvino bf16", {"read": [0.1]}, [0.025], {1: [0.03], 4: [0.02]}, [folder])
     assert folder.shares(limits.best_bare_s) == pytest.approx((0.8, 1.0))
     stage, whole = limits.bars()

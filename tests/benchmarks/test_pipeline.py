@@ -41,7 +41,7 @@ def test_quick_run(two_photos: Path, tmp_path: Path) -> None:
     assert found["parts"]["verdicts"]["raw"]["agreement"]["pictures"] == 4
     limits, engines = (found["parts"][name]["raw"] for name in ("limits", "engines"))
     assert list(limits["parts_ms"]) == ["read", "decode", "detect", "cut", "classify"]
-    assert list(limits["bare_s"]) == ["1", "2"]
+    assert list(limits["bare_s"]) == ["1", "4"]
     assert engines["faces"] == 2
     assert engines["same_verdicts"]["torch f32"] == 1
     assert set(engines["face_s"]) | set(engines["missing"]) >= {"torch bf16", "openvino f32", "openvino int8"}

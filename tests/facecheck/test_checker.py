@@ -73,7 +73,7 @@ def test_streams_are_lazy(checker, cat):
             yield cat
 
     assert next(checker.stream(endless())).verdict == "no_face"
-    assert len(taken) <= LANE_PICTURES * (2 * checker.side_by_side().backend.lanes + 2)
+    assert len(taken) <= LANE_PICTURES * (3 * checker.side_by_side().backend.lanes + 2)
 
 
 def test_large_pictures_close_a_batch_early(checker, monkeypatch, cat):

@@ -37,6 +37,28 @@ def test_without_openvino_the_message_says_what_to_install():
     assert 'pip install "facecheck[openvino]"' in told
 
 
+IDENTITY = (
+    '<net name="identity" version="11"><layers><layer id="0" name="in" type="Parameter" version="opset1">'
+    '<data shape="1" element_type="f32"/><output><port id="0" precision="FP32"><dim>1</dim></port></output></layer>'
+    '<layer id="1" name="out" type="Result" version="opset1"><input><port id="0" precision="FP32"/></input></layer>'
+    '</layers><edges><edge from-layer="0" from-port="0" to-layer="1" to-port="0"/></edges></net>'
+)
+
+
+def test_threads_that_begin_together_do_not_wait_for_each_other():
+    """OpenVINO's binding does (2026.4), in its first look at a tensor; a short interval makes them meet every time."""
+    code = (
+        "import sys, threading; sys.setswitchinterval(1e-6)\n"
+        "from facecheck.backends.runtime import core\n"
+        f"network = core().read_model({IDENTITY.encode()!r}, b'')\n"
+        "tensor, begin = core().compile_model(network, 'CPU').create_infer_request().get_input_tensor(0), "
+        "threading.Barrier(4)\n"
+        "threads = [threading.Thread(target=lambda: (begin.wait(), tensor.data)) for _ in range(4)]\n"
+        "for thread in threads: thread.start()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 @pytest.mark.parametrize(
     ("variable", "quota", "limit"),
     [
