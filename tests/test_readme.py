@@ -4,10 +4,10 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import pytest
 
 from facecheck.cli import main
+from tests.commands import names_of, parse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -24,22 +24,11 @@ def test_the_python_example_runs(tmp_path, monkeypatch, grace_path, capsys):
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_is_one_that_exists(line):
-    words = shlex.split(line.partition("#")[0].partition(">")[0])[1:]
-    command: click.Command = main
-    while isinstance(command, click.Group):
-        command = command.commands[words.pop(0)]
-    command.make_context("facecheck", words)
+    parse(main, shlex.split(line.partition("#")[0].partition(">")[0])[1:])
 
 
 def test_every_command_and_option_is_mentioned():
-    def walk(command: click.Command, path: str):
-        for name, child in getattr(command, "commands", {}).items():
-            yield from walk(child, f"{path} {name}")
-        if not isinstance(command, click.Group):
-            yield path
-        yield from (option for parameter in command.params for option in parameter.opts if option.startswith("--"))
-
-    assert [name for name in walk(main, "facecheck") if name not in README] == []
+    assert [name for name in names_of(main, "facecheck") if name not in README] == []
 
 
 def test_the_model_card_and_the_readme_agree_on_the_quality():

@@ -26,11 +26,15 @@ def test_openvino_is_imported_without_its_telemetry(first, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_openvino_the_message_says_what_to_install():
+@pytest.mark.parametrize(
+    ("module", "asked"),
+    [("facecheck.backends.runtime", "openvino()"), ("facecheck.backends", "choose('cpu', 'openvino')")],
+)
+def test_without_openvino_the_message_says_what_to_install(module, asked):
     code = (
         "import sys; sys.modules['openvino'] = None\n"
-        "from facecheck.backends.runtime import openvino\n"
-        "try:\n    openvino()\nexcept Exception as error:\n    print(type(error).__name__, error)"
+        f"from {module} import {asked.partition('(')[0]}\n"
+        f"try:\n    {asked}\nexcept Exception as error:\n    print(type(error).__name__, error)"
     )
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert told.startswith("DeviceError")

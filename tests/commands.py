@@ -1,0 +1,22 @@
+"""Command lines against what documents say of them."""
+
+from collections.abc import Iterator, Sequence
+
+import click
+
+
+def names_of(command: click.Command, path: str) -> Iterator[str]:
+    """Every command below one, with its path, and every long option."""
+    for name, child in getattr(command, "commands", {}).items():
+        yield from names_of(child, f"{path} {name}")
+    if not isinstance(command, click.Group):
+        yield path
+    yield from (option for parameter in command.params for option in parameter.opts if option.startswith("--"))
+
+
+def parse(command: click.Command, words: Sequence[str]) -> None:
+    """Read a line as the command would; raises where it does not fit."""
+    rest = list(words)
+    while rest and isinstance(command, click.Group) and rest[0] in command.commands:
+        command = command.commands[rest.pop(0)]
+    command.make_context(command.name, rest)
