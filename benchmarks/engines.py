@@ -1,5 +1,6 @@
 """All engines and precisions on the same faces: speed, and agreement with torch in float32."""
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from benchmarks.report import Bar, Table
 from benchmarks.timing import alternating, median
 from facecheck import calibration
 from facecheck.backends import BF16, F32, INT8, OPENVINO, TORCH, Backend
-from facecheck.backends.opening import open_backend
+from facecheck.backends.opening import open_backend, quantised_of
+from facecheck.backends.quantised import MAX_AUC_DROP, MIN_AGREEMENT, Loss
 from facecheck.calibration import Decision
+from facecheck.checker import FaceChecker
 from facecheck.config import read_model
 from facecheck.errors import FacecheckError
 from facecheck.reading import LANE_PICTURES
@@ -33,6 +36,7 @@ class Engines:
         largest_shift: of p_fake against torch f32, by engine.
         missing: why an engine did not take part.
         faces: that verdicts were compared on.
+        losses: of int8 on the test split, as `python -m training quantize` measured them.
     """
 
     face_s: dict[str, list[float]]
@@ -40,6 +44,7 @@ class Engines:
     largest_shift: dict[str, float]
     missing: dict[str, str]
     faces: int
+    losses: tuple[Loss, ...]
 
     def tables(self) -> list[Table]:
         """See `benchmarks.report.Part`."""
@@ -48,21 +53,31 @@ class Engines:
             (name, 1 / median(rounds), f"{self.same_verdicts[name]:.2%}", self.largest_shift[name])
             for name, rounds in self.face_s.items()
         ]
-        return [Table("Engines", columns, [*rows, *((name, why, "", "") for name, why in self.missing.items())])]
+        engines = Table("Engines", columns, [*rows, *((name, why, "", "") for name, why in self.missing.items())])
+        return [engines, self._int8()]
+
+    def _int8(self) -> Table:
+        columns = ("tier", "pictures", "AUC, float32", "AUC, int8", "same verdicts")
+        rows = [(each.tier, each.pictures, each.auc_f32, each.auc_int8, each.agreement) for each in self.losses]
+        return Table("int8 on the test split, by `python -m training quantize`", columns, list(rows))
 
     def bars(self) -> list[Bar]:
         """See `benchmarks.report.Part`."""
-        return []
+        return [
+            bar
+            for each in self.losses
+            for bar in (
+                Bar(f"int8, fall of the AUC, {each.tier}", MAX_AUC_DROP, each.drop, at_most=True),
+                Bar(f"int8, same verdicts, {each.tier}", MIN_AGREEMENT, each.agreement),
+            )
+        ]
 
 
 def run(bench: Bench) -> Engines:
     """Measure every engine that runs here."""
     backends, missing = _opened()
     cut = cut_faces(bench.checker, bench.inputs.named(ALL).paths)
-    scores = {
-        name: calibration.p_fake(b.logits(cut.pixels), bench.checker.decision, cut.face_px)
-        for name, b in backends.items()
-    }
+    scores = {name: _p_fake(bench.checker, backend, cut) for name, backend in backends.items()}
     reference = scores[" ".join(REFERENCE)]
     return Engines(
         _times(bench, backends, cut),
@@ -70,7 +85,15 @@ def run(bench: Bench) -> Engines:
         {name: float(np.abs(found - reference).max(initial=0)) for name, found in scores.items()},
         missing,
         len(reference),
+        found.losses if (found := quantised_of(read_model())) else (),
     )
+
+
+def _p_fake(checker: FaceChecker, backend: Backend, cut: CutFaces) -> calibration.Floats:
+    """As a checker on that engine answers: with its second looks."""
+    other = copy.copy(checker)
+    other.backend = backend
+    return other.p_fake(cut.pixels, cut.face_px)
 
 
 def same_verdicts(first: calibration.Floats, second: calibration.Floats, decision: Decision) -> float:

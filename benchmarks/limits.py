@@ -17,7 +17,7 @@ from facecheck import crop, image
 from facecheck.backends.runtime import processors
 from facecheck.checker import FaceChecker
 from facecheck.config import read_model
-from facecheck.reading import LANE_PICTURES
+from facecheck.reading import LANE_PICTURES, groups, opened
 
 BARE_BATCHES = (1, LANE_PICTURES, 16)
 STAGE_BAR, FOLDER_BAR = 0.85, 0.70
@@ -28,7 +28,7 @@ class Folder:
     """One set: seconds in each round for all its pictures.
 
     Attributes:
-        folder_s: through everything. known_s: the same without detection, which is given its boxes.
+        folder_s: through everything. known_s: the same with the boxes given in place of detection.
         decode_s: only decoded, by Pillow.
     """
 
@@ -132,21 +132,22 @@ def _classifier(bench: Bench, faces: Pixels) -> tuple[list[float], dict[int, lis
 
 def _folder(bench: Bench, group: PictureSet) -> Folder:
     paths = group.paths * group.repeats(bench.settings.folder)
-    found = {path: bench.checker.detector.detect([image.load(path)]) for path in group.paths}
+    found = {path: bench.checker.detector.detect([image.load(path)])[0] for path in group.paths}
     lanes = bench.checker.side_by_side()
 
-    def judge_known(path: Path) -> None:
-        lanes.judge([image.load(path)], found[path])
+    def judge_known(group: Sequence[Path]) -> None:
+        pictures = [opened(path).pixels for path in group]
+        lanes.judge([pixels for pixels in pictures if pixels is not None], [found[path] for path in group])
 
     with ThreadPoolExecutor(processors()) as pool:
         works: dict[str, Callable[[], object]] = {
             "folder": lambda: list(bench.checker.stream(paths)),
-            "known": lambda: list(pool.map(judge_known, paths)),
+            "known": lambda: list(pool.map(judge_known, groups(paths, lanes.backend.lanes))),
             "decode": lambda: list(pool.map(_decode, paths)),
         }
         timers = {name: functools.partial(seconds, work) for name, work in works.items()}
         times = alternating(timers, bench.settings.rounds)
-    faces = sum(len(found[path][0]) for path in paths)
+    faces = sum(len(found[path]) for path in paths)
     return Folder(group.name, len(paths), faces, times["folder"], times["known"], times["decode"])
 
 
