@@ -14,7 +14,7 @@ class Settings:
             left to do, is what is measured.
         megapixels: sizes of the enlarged photos. enlarged: photos of each size.
         crowds: faces of the mosaics that make the crowds.
-        picture_counts, face_counts: how the work grows. Beyond `ONE_ROUND_FROM` pictures there is one round, without
+        picture_counts, face_counts: how the work grows. From `ONE_ROUND_FROM` pictures on there is one round, without
             the naive stack.
         classified: faces that engines are timed on.
         stored_faces: pictures that verdicts are compared on, besides the photos.

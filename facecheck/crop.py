@@ -10,8 +10,8 @@ from PIL import Image
 
 Square = tuple[float, float, float, float]
 REDUCING_GAP = 3.0
-"""A region of more than twice this many times the result's side is first brought down to this many times by averaging
-whole pixels, which halves the time. The scores of such faces, all in phone photos, moved by less than 0.1 logits."""
+"""A region of at least twice this many times the result's side is first brought down by averaging whole pixels, to no
+less than this many times. That halves the time, and moved the scores of such faces by less than 0.1 logits."""
 
 
 def square(box: npt.ArrayLike, width: int, height: int, margin: float) -> Square:

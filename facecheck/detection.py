@@ -57,7 +57,7 @@ class _Plan:
     Attributes:
         face_px: smallest face looked for, pixels. scale: of the largest level of the pyramid.
         shrink: the picture is reduced by this first. Faces stay at least as large as the networks were made for; the
-            table of a 40-megapixel picture would need half a gigabyte.
+            table of a 40-megapixel picture would need 640 MB.
     """
 
     face_px: float
@@ -224,8 +224,10 @@ def _groups(pictures: Sequence[Pixels]) -> Iterator[list[Pixels]]:
 def _shrunk(picture: Pixels, factor: int) -> Pixels:
     """Without the last rows and columns that make no whole pixel: averaging whole ones is ten times as fast."""
     height, width = (side // factor for side in picture.shape[:2])
-    if factor == 1 or not min(height, width):  # So thin a picture holds no face in any size.
+    if factor == 1:
         return picture
+    if not min(height, width):  # So thin a picture holds no face of the sizes looked for.
+        return picture[:1, :1]
     whole = picture[: height * factor, : width * factor]
     return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 

@@ -103,6 +103,10 @@ def file_bytes(source: object) -> int:
             )
         if isinstance(source, np.ndarray):
             return source.nbytes // RAW_OVER_ENCODED
+        if isinstance(source, Image.Image):
+            return source.width * source.height * 3 // RAW_OVER_ENCODED
+        if _is_tensor(source):
+            return source.nelement() * source.element_size() // RAW_OVER_ENCODED
         return len(source) if isinstance(source, (bytes, bytearray, memoryview)) else 0
     except (OSError, ValueError):
         return 0
@@ -129,7 +133,10 @@ def _bytes_of(source: Source, name: str) -> bytes:
     if isinstance(source, (str, os.PathLike)):
         return _from_file(Path(source), name)
     if hasattr(source, "read"):
-        data = source.read(MAX_BYTES + 1)
+        try:
+            data = source.read(MAX_BYTES + 1)
+        except (OSError, ValueError) as error:  # ValueError: it is closed.
+            raise ImageError(f"{name}: cannot be read ({error})") from error
         if isinstance(data, bytes):
             return data
         raise ImageError(f"{name}: reading it gave {type(data).__name__}, not bytes; open the file with mode 'rb'")
@@ -195,11 +202,9 @@ def _decoded(picture: Image.Image, name: str) -> Pixels:
             f"{name}: {width}x{height} pixels is more than {MAX_PIXELS} (a decompression bomb?); reduce it first"
         )
     try:
-        orientation = picture.getexif().get(ORIENTATION_TAG, 1)
-    except Exception:  # A broken EXIF block does not make the pixels unreadable.
-        orientation = 1
-    try:
         picture.load()
+        width, height = picture.size  # Pillow turns TIFFs upright itself, now.
+        orientation = _orientation(picture)
         upright = np.empty((width, height, 3) if orientation in SIDEWAYS else (height, width, 3), dtype=np.uint8)
         stored = _as_stored(upright, orientation)
         for top, band in _bands(picture):
@@ -209,6 +214,13 @@ def _decoded(picture: Image.Image, name: str) -> Pixels:
             f"{name}: damaged or truncated ({error}); get the file again from where it came from"
         ) from error
     return upright
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return int(picture.getexif().get(ORIENTATION_TAG, 1))
+    except Exception:  # A broken EXIF block does not make the pixels unreadable.
+        return 1
 
 
 def _bands(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:
@@ -243,8 +255,11 @@ def _as_stored(upright: Pixels, orientation: int) -> Pixels:
 
 
 def _from_tensor(tensor: "torch.Tensor", name: str) -> Pixels:
-    values = tensor.detach().cpu()
-    array: npt.NDArray[Any] = (values.float() if values.is_floating_point() else values).numpy()
+    try:
+        values = tensor.detach().cpu()
+        array: npt.NDArray[Any] = (values.float() if values.is_floating_point() else values).numpy()
+    except (NotImplementedError, RuntimeError, TypeError) as error:
+        raise ImageError(f"{name}: a tensor without plain values ({error}); pass a dense one") from error
     if array.ndim == 3:
         if array.shape[0] not in (1, 3, 4):
             raise ImageError(

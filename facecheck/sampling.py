@@ -1,7 +1,8 @@
 """Parts of pictures brought to given sizes by averaging, many at a time, and packed side by side for one network.
 
 The windows are those of `torch.nn.functional.interpolate(mode="area")`, which MTCNN's reference uses and whose
-coarseness its regressions follow: cv2's exact area filter moves some boxes by a tenth of their size.
+coarseness its regressions follow: cv2's exact area filter, which weighs parts of pixels, moves some boxes by a tenth of
+their size.
 """
 
 import functools

@@ -23,8 +23,8 @@ class Cascade(Protocol):
         """PNet over canvases on which pictures may lie side by side.
 
         Args:
-            canvases: (N, *CANVAS, 4). The fourth plane is added to what the first convolution gives at the windows that
-                start there; `HIDDEN` keeps them from the pooling.
+            canvases: (N, *CANVAS, 4). The fourth plane is added to what the first convolution and its PReLU give at the
+                windows that start there; `HIDDEN` keeps them from the pooling.
 
         Returns:
             offsets (N, 4, h, w) and scores (N, h, w) of the cells.

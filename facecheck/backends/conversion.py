@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,8 @@ FREE = -1
 GRAPH, WEIGHTS, MANIFEST, PARTIAL = "network.xml", "network.bin", "manifest.json", "partial-"
 UNUSED_S, ABANDONED_S = 60 * 86400, 3600
 log = logging.getLogger(__name__)
+_converting = threading.RLock()
+"""torch.export and OpenVINO's converter change settings of the whole process meanwhile."""
 
 
 class ConversionError(ModelError):
@@ -55,15 +58,16 @@ def converted(key: str, make: "Callable[[], tuple[nn.Module, tuple[int, ...]]]")
     except RuntimeError as error:
         log.warning("The converted model is not kept: %s", error)
         return converted_now(*make())
-    known = _read(entry)
-    if known is not None:
-        return known
-    network = converted_now(*make())
-    try:
-        _keep(network, key, entry)
-    except OSError as error:
-        log.warning("The converted model is not kept, every start will convert it again: %s", error)
-    return network
+    with _converting:
+        known = _read(entry)
+        if known is not None:
+            return known
+        network = converted_now(*make())
+        try:
+            _keep(network, key, entry)
+        except OSError as error:
+            log.warning("The converted model is not kept, every start will convert it again: %s", error)
+        return network
 
 
 def converted_now(network: "nn.Module", shape: tuple[int, ...]) -> Any:
@@ -72,13 +76,14 @@ def converted_now(network: "nn.Module", shape: tuple[int, ...]) -> Any:
     Raises:
         ConversionError: the network cannot be converted.
     """
-    ov, program = openvino(), _exported(network, shape)
-    try:
-        with _logging_as_it_was():
-            made = ov.convert_model(program)
-        made.reshape(list(shape))
-    except Exception as error:  # The failures of the two libraries have no base class of their own.
-        raise _refused(network, str(error).strip().splitlines()[-1]) from error
+    with _converting:
+        ov, program = openvino(), _exported(network, shape)
+        try:
+            with _logging_as_it_was():
+                made = ov.convert_model(program)
+            made.reshape(list(shape))
+        except Exception as error:  # The failures of the two libraries have no base class of their own.
+            raise _refused(network, str(error).strip().splitlines()[-1]) from error
     return made
 
 
@@ -140,7 +145,7 @@ def intact(folder: Path, digests: dict[str, str]) -> bool:
 
 def _read(entry: Path) -> Any:
     """The entry's model; None if there is none, or only a damaged one, which is removed."""
-    if not entry.is_dir():
+    if not os.path.isdir(entry):  # Unlike Path.is_dir it never raises, also where the folder may not be entered.
         return None
     try:
         manifest = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck.backends import BF16, F32, OPENVINO
-from facecheck.backends.runtime import Requests, best_lanes, openvino, processors
+from facecheck.backends.runtime import Requests, best_lanes, openvino, threads_of_a_lane
 from facecheck.config import ModelConfig
 
 LARGEST_BATCH = 16
@@ -71,7 +71,7 @@ class OpenVinoBackend:
         other = copy.copy(self)
         other.lanes = best_lanes()
         # Second looks are few: the lanes share one network for them.
-        other._requests, other._exact_threads = self._prepare(lanes=other.lanes), max(processors() // other.lanes, 1)
+        other._requests, other._exact_threads = self._prepare(lanes=other.lanes), threads_of_a_lane()
         return other
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import itertools
 import math
 import os
 import sys
@@ -97,11 +98,12 @@ class Requests:
     def __init__(self, network: Any, precision: str = F32, threads: int | None = None, lanes: int = 1) -> None:
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         if lanes > 1:
-            threads = threads or max(processors() // lanes, 1)
+            threads = threads or threads_of_a_lane()
             settings["ENABLE_CPU_PINNING"] = False  # The threads that ask are not pinned either.
         if limit := threads or thread_limit():
             settings["INFERENCE_NUM_THREADS"] = limit
         self._compiled = [core().compile_model(network, "CPU", settings) for _ in range(lanes)]
+        self._turns = itertools.count()
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for each in self._compiled:
             self._idle.put(each.create_infer_request())
@@ -112,7 +114,7 @@ class Requests:
         try:
             request = self._idle.get_nowait()
         except Empty:  # More threads than were announced.
-            request = self._compiled[0].create_infer_request()
+            request = self._compiled[next(self._turns) % len(self._compiled)].create_infer_request()
         try:
             yield request
         finally:
@@ -127,7 +129,12 @@ def processors() -> int:
 
 def best_lanes() -> int:
     """How many threads should judge at once: one for each processor, up to a number that memory bears."""
-    return min(processors(), MOST_LANES)
+    return max(processors() // threads_of_a_lane(), 1)
+
+
+def threads_of_a_lane() -> int:
+    """How many processors each of `best_lanes` gets, so that few are left over."""
+    return math.ceil(processors() / MOST_LANES)
 
 
 def thread_limit() -> int | None:

@@ -16,6 +16,7 @@ from facecheck.errors import FacecheckError
 from facecheck.options import Chosen, runs_a_model
 from facecheck.result import Verdict
 from facecheck.scan.inputs import Inputs
+from facecheck.scan.prefetch import PREFETCHING
 
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker
@@ -140,11 +141,23 @@ def scan(
         raise click.ClickException(f"{error.filename or rows}: {error.strerror}") from error
     except KeyboardInterrupt:
         click.echo(f"\nStopped. {tally} -> {rows}. The same command goes on from here.", err=True)
-        sys.exit(INTERRUPTED)
+        _leave(INTERRUPTED)
     click.echo(f"{tally} -> {target}", err=True)
     if any(tally.verdicts[word] for word in fail_on):
         sys.exit(FOUND)
     sys.exit(UNREADABLE if tally.verdicts[None] else 0)
+
+
+def _leave(code: int) -> None:
+    """Exit, also while a thread is in the middle of a file.
+
+    A thread that comes back from C++ while the interpreter ends aborts the process (before Python 3.14: cpython#87135).
+    """
+    if any(thread.is_alive() and thread.name.startswith(PREFETCHING) for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _outcomes(scanner: "Scanner", inputs: Inputs, ray: str | None, chosen: Chosen) -> Generator["Outcome"]:

@@ -105,5 +105,5 @@ def _decoded(names: Iterable[bytes], separator: bytes) -> Iterator[str]:
 def _opened(list_file: str) -> AbstractContextManager[IO[bytes]]:
     if list_file != STANDARD_INPUT:
         return Path(list_file).open("rb")
-    # Unbuffered: a name counts as soon as it comes, and no lock is held when Ctrl-C ends a wait for the next.
+    # Unbuffered: a name is read as soon as it comes, and no lock is held when Ctrl-C ends a wait for the next.
     return nullcontext(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))

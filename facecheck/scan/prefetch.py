@@ -8,6 +8,8 @@ from typing import Generic, Self, TypeVar
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
+PREFETCHING = "prefetch"
+"""How the names of the threads begin."""
 LONGEST_GOODBYE_S = 1.0
 """How long to wait for threads that are in the middle of a file."""
 
@@ -37,7 +39,9 @@ class Prefetch(Generic[Item, Done]):
         self._changed = threading.Condition()
         self._taking = threading.Lock()
         # Daemons: a decoder that hangs must not keep a scan that was interrupted alive.
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
+        self._threads = [
+            threading.Thread(target=self._run, name=f"{PREFETCHING}-{number}", daemon=True) for number in range(threads)
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:

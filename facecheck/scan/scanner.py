@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LANE_FILES, LANE_BYTES = 4, 500_000
 """What one thread does at a time; fewer files if they are large, so that no thread waits long for another."""
+GROUP_FILES = 256
+"""With the known ones among them: rows of new files do not wait for the end of a long run of known ones."""
 AHEAD = 4
 """Groups for each thread that may be finished before the one that is written next."""
 
@@ -117,13 +119,15 @@ class Scanner:
 
 
 def groups(items: Iterable[Candidate | Known]) -> Iterator[Group]:
-    """Runs of items that are done together: few that have to be judged, or any number that are known."""
+    """Runs of items that are done together: few that have to be judged, with the known ones between them."""
     group: Group = []
+    new = size = 0
     for item in items:
         group.append(item)
-        new = [one for one in group if isinstance(one, Candidate)]
-        if not new or len(new) >= LANE_FILES or sum(one.size or 0 for one in new) >= LANE_BYTES:
+        if isinstance(item, Candidate):
+            new, size = new + 1, size + (item.size or 0)
+        if not new or new >= LANE_FILES or size >= LANE_BYTES or len(group) >= GROUP_FILES:
             yield group
-            group = []
+            group, new, size = [], 0, 0
     if group:
         yield group

@@ -76,6 +76,13 @@ def test_streams_are_lazy(checker, cat):
     assert len(taken) <= LANE_PICTURES * (3 * checker.side_by_side().backend.lanes + 2)
 
 
+def test_inputs_that_fail_when_they_are_read_harm_no_other(checker, cat):
+    closed, abstract = io.BytesIO(b"x"), torch.empty((3, 8, 8), device="meta")
+    closed.close()
+    found = checker.predict([cat, closed, abstract, cat])
+    assert [bool(each.error) for each in found] == [False, True, True, False]
+
+
 def test_large_pictures_close_a_batch_early(checker, monkeypatch, cat):
     monkeypatch.setattr(checker_module, "BATCH_PIXELS", 1)
     sizes, real = [], FaceChecker.judge_batch

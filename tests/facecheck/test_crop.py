@@ -22,13 +22,15 @@ def test_training_and_inference_see_the_same_pixels(grace, box):
 
 
 @pytest.mark.parametrize("box", BOXES)
-@pytest.mark.parametrize("size", [100, 224])
+@pytest.mark.parametrize("size", [64, 100, 224])
 def test_the_crop_is_pillows_resize_of_the_square(grace, box, size):
     height, width = grace.shape[:2]
     region = crop.square(box, width, height, 1.3)
     expected = np.asarray(Image.fromarray(grace).resize((size, size), Image.Resampling.BICUBIC, box=region))
-    # Pillow rounds its filter weights from the region's place in what it is given: one grey level at most.
-    assert np.abs(crop.face(grace, box, size, 1.3).astype(int) - expected).max() <= 1
+    # Pillow rounds its filter weights from the region's place in what it is given: one grey level at most, unless it
+    # brings the region down by whole pixels first.
+    is_reduced = region[2] - region[0] >= 2 * crop.REDUCING_GAP * size
+    assert np.abs(crop.face(grace, box, size, 1.3).astype(int) - expected).max() <= (6 if is_reduced else 1)
 
 
 @pytest.mark.parametrize("box", BOXES)

@@ -7,8 +7,9 @@ import pytest
 from facenet_pytorch import MTCNN
 from PIL import Image
 
-from facecheck import image
+from facecheck import detection, image
 from facecheck.detection import FaceDetector
+from facecheck.sampling import SummedArea
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
@@ -108,6 +109,29 @@ def test_a_forty_megapixel_photo_is_searched_at_a_coarser_scale(detector, grace)
     found = detector.detect([large])[0]
     small = detector.detect([grace])[0]
     assert overlap(found.boxes[0] * (512 / 5600), small.boxes[0]) > 0.8
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_a_reduced_picture_has_the_boxes_of_the_reference(grace, astronaut, reference, same_settings, factor):
+    """Every pixel stands `factor` times, and as many more at the edges, so the reduction gives the photo back."""
+    for photo in (grace, astronaut):
+        large = np.pad(photo.repeat(factor, axis=0).repeat(factor, axis=1), ((0, 1), (0, 1), (0, 0)))
+        share = 20 * factor / max(large.shape)
+        searching = FaceDetector(
+            min_face_px=20, min_face_share=share, min_confidence=0, first_px=0, networks=same_settings.networks
+        )
+        found, boxes = searching.detect([large])[0], faces_of(reference, photo, 0)
+        assert boxes
+        assert all(max(overlap(box * factor, mine) for mine in found.boxes) >= 0.95 for box in boxes)
+
+
+@pytest.mark.parametrize("shape", [(29, 60_000), (199, 400_000), (1, 2_000_000)])
+def test_very_thin_pictures_cost_nothing(same_settings, monkeypatch, shape):
+    seen = []
+    monkeypatch.setattr(detection, "SummedArea", lambda picture: seen.append(picture.shape) or SummedArea(picture))
+    detector = FaceDetector(networks=same_settings.networks)
+    assert len(detector.detect([np.full((*shape, 3), 90, np.uint8)])[0]) == 0
+    assert all(height * width < 100_000 for height, width, _ in seen)
 
 
 def test_landmarks_lie_inside_the_box(detector, grace):

@@ -44,11 +44,12 @@ def test_every_way_to_name_a_picture(tmp_path):
     np.testing.assert_array_equal(image.load(Image.fromarray(PHOTO)), PHOTO)
 
 
+@pytest.mark.parametrize("container", ["PNG", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_obeyed(orientation):
+def test_exif_orientation_is_obeyed(orientation, container):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encoded(Image.fromarray(PHOTO), "PNG", exif=exif)
+    data = encoded(Image.fromarray(PHOTO), container, exif=exif)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
     loaded = image.load(data)
     np.testing.assert_array_equal(loaded, expected)

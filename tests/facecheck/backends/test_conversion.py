@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,15 @@ def test_height_and_width_may_be_free_too_and_outputs_several():
             found = request.infer([pixels])
         for index, one in enumerate(wanted):
             np.testing.assert_allclose(found[index], one.numpy(), atol=1e-5)
+
+
+def test_threads_may_convert_at_the_same_time(tiny):
+    """torch.export and OpenVINO's converter keep what they do in globals."""
+    with ThreadPoolExecutor(3) as pool:
+        made = list(pool.map(lambda _: converted_now(tiny, (FREE, 3, 64, 64)), range(3)))
+    faces = np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32)
+    for network in made:
+        np.testing.assert_allclose(logits(network, faces), expected(tiny, faces), atol=1e-5)
 
 
 def test_what_cannot_be_converted_says_what_to_do():

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,30 @@ def test_threads_that_begin_together_do_not_wait_for_each_other():
         "for thread in threads: thread.start()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 9, 12, 15, 16, 48, 64])
+def test_lanes_leave_few_processors_idle(monkeypatch, count):
+    monkeypatch.setattr(runtime, "processors", lambda: count)
+    lanes, threads = runtime.best_lanes(), runtime.threads_of_a_lane()
+    assert 1 <= lanes <= runtime.MOST_LANES
+    assert 0.8 * count <= lanes * threads <= count
+
+
+def test_more_callers_than_lanes_share_all_networks():
+    class Compiled:
+        made = 0
+
+        def create_infer_request(self) -> object:
+            self.made += 1
+            return object()
+
+    requests = runtime.Requests(runtime.core().read_model(IDENTITY.encode(), b""), lanes=2)
+    requests._compiled = [Compiled(), Compiled()]
+    with ExitStack() as busy:
+        given = [busy.enter_context(requests.borrowed()) for _ in range(6)]
+        assert len(set(map(id, given))) == 6
+    assert [each.made for each in requests._compiled] == [2, 2]
 
 
 @pytest.mark.parametrize(

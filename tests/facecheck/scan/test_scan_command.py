@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 
 from facecheck.result import Face
-from facecheck.scan import judging, scanner
+from facecheck.scan import command, judging, scanner
+from facecheck.scan.index import Known
+from facecheck.scan.inputs import Inputs
 from facecheck.scan.judging import Judge
 from facecheck.scan.prefetch import Prefetch
+from facecheck.scan.rows import Candidate
 from tests.facecheck.scan.conftest import read_rows
 
 
@@ -158,6 +161,34 @@ def test_a_picture_that_trips_a_network_is_a_row_and_harms_no_other(scan, folder
     errors = {Path(row["path"]).name: row["error"] for row in read_rows(out)}
     assert "could not be judged (RuntimeError('no kernel'))" in errors["wall.png"]
     assert errors["a.jpg"] is errors["b.png"] is None
+
+
+def test_new_files_do_not_wait_for_the_end_of_many_known_ones():
+    new = Candidate("/a/new.jpg", 10, 1)
+    known = [Known(Candidate(f"/b/{number}.jpg", 10, 1), 0, True, "real") for number in range(2000)]
+    made = list(scanner.groups([*known[:5], new, *known]))
+    assert [item for group in made for item in group] == [*known[:5], new, *known]
+    assert [len(group) for group in made[:6]] == [1, 1, 1, 1, 1, scanner.GROUP_FILES]
+    assert {len(group) for group in made[6:]} == {1}
+
+
+def test_a_terminal_sees_rate_and_time_left(folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    inputs = Inputs([str(folder)])
+    count = sum(1 for _ in inputs)
+
+    def outcomes():
+        for number in range(count):
+            while shown.total != count:  # It is counted meanwhile.
+                time.sleep(0.01)
+            yield scanner.Outcome(str(number), "real")
+
+    shown = command._shown(outcomes(), inputs)
+    assert len(list(shown)) == count
+    told = capsys.readouterr().err
+    assert f"{count}/{count} [" in told
+    assert "files/s" in told
+    assert "<" in told  # Time gone < time left.
 
 
 def test_ctrl_c_says_how_to_go_on(scan, folder, out, monkeypatch):

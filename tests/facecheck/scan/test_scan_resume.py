@@ -23,7 +23,7 @@ FILES, KILLS = 120, 10
 
 def scan_all(folder: str, out: str, weights: str) -> None:
     ARCHITECTURES["tiny"] = Architecture(TinyNetwork, head="fc", input_size=64)
-    scanner.BATCH_PICTURES = 2
+    scanner.LANE_FILES = 2
     with Ledger(Path(out), Settings(model_info(weights))) as ledger:
         for _ in scanner.Scanner(ledger, lambda: FaceChecker(weights, "cpu")).run(Inputs([folder])):
             pass
