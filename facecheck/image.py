@@ -11,6 +11,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard
 
@@ -34,7 +35,6 @@ MAX_BYTES = 256 << 20
 # No EPS (it starts Ghostscript), no PDF, no fonts, no containers of other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "TGA", "ICO")
 BAND_PIXELS = 400_000
-RAW_OVER_ENCODED = 10
 ORIENTATION_TAG, SIDEWAYS = 0x0112, (5, 6, 7, 8)
 _pillow_warnings = threading.Lock()
 
@@ -59,7 +59,7 @@ def load(source: Source, name: str | None = None) -> Pixels:
         return _decoded(source, name)
     if isinstance(source, np.ndarray):
         return _from_array(source, name)
-    if _is_tensor(source):
+    if is_tensor(source):
         return _from_tensor(source, name)
     return _from_bytes(_bytes_of(source, name), name)
 
@@ -70,7 +70,7 @@ def encoded(source: Source) -> bytes | None:
     Raises:
         ImageError: there is no such file, it is too large, or the source is of no kind that `load` takes.
     """
-    if isinstance(source, (Image.Image, np.ndarray)) or _is_tensor(source):
+    if isinstance(source, (Image.Image, np.ndarray)) or is_tensor(source):
         return None
     return _bytes_of(source, describe(source))
 
@@ -89,37 +89,19 @@ def describe(source: Source) -> str:
         return f"<{len(source)} bytes>"
     if isinstance(source, Image.Image):
         return str(getattr(source, "filename", "")) or f"<PIL image {source.mode} {source.width}x{source.height}>"
-    if isinstance(source, np.ndarray) or _is_tensor(source):
+    if isinstance(source, np.ndarray) or is_tensor(source):
         return f"<{type(source).__name__} {source.dtype} {tuple(source.shape)}>"
     return str(getattr(source, "name", f"<{type(source).__name__}>"))
-
-
-def file_bytes(source: object) -> int:
-    """How large a picture is as a file, about; 0 where that is not known without reading it."""
-    try:
-        if isinstance(source, (str, os.PathLike)):
-            return (
-                len(source) if isinstance(source, str) and source.startswith("data:") else Path(source).stat().st_size
-            )
-        if isinstance(source, np.ndarray):
-            return source.nbytes // RAW_OVER_ENCODED
-        if isinstance(source, Image.Image):
-            return source.width * source.height * 3 // RAW_OVER_ENCODED
-        if _is_tensor(source):
-            return source.nelement() * source.element_size() // RAW_OVER_ENCODED
-        return len(source) if isinstance(source, (bytes, bytearray, memoryview)) else 0
-    except (OSError, ValueError):
-        return 0
 
 
 def is_one(value: object) -> bool:
     """Whether a value is one picture (as opposed to an iterable of pictures)."""
     simple = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, np.ndarray)
-    return isinstance(value, simple) or hasattr(value, "read") or _is_tensor(value)
+    return isinstance(value, simple) or hasattr(value, "read") or is_tensor(value)
 
 
-def _is_tensor(value: object) -> TypeGuard["torch.Tensor"]:
-    # By name, so that asking does not import torch.
+def is_tensor(value: object) -> TypeGuard["torch.Tensor"]:
+    """Whether it is one of torch; asking does not import torch."""
     return any(kind.__module__.startswith("torch") and kind.__name__ == "Tensor" for kind in type(value).__mro__)
 
 
@@ -217,10 +199,9 @@ def _decoded(picture: Image.Image, name: str) -> Pixels:
 
 
 def _orientation(picture: Image.Image) -> int:
-    try:
+    with suppress(Exception):  # A broken EXIF block does not make the pixels unreadable.
         return int(picture.getexif().get(ORIENTATION_TAG, 1))
-    except Exception:  # A broken EXIF block does not make the pixels unreadable.
-        return 1
+    return 1
 
 
 def _bands(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:

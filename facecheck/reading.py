@@ -1,9 +1,15 @@
 """Sources -> decoded pictures, one by one or a few at a time."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from facecheck import image
 from facecheck.errors import ImageError
@@ -13,6 +19,7 @@ from facecheck.origin.provenance import read as read_provenance
 
 LANE_PICTURES, LANE_BYTES = 4, 500_000
 """Faces that are classified together take less time each, because the network's weights are read once for all."""
+RAW_OVER_ENCODED = 10
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ def groups(sources: Iterable[Source], lanes: int) -> Iterator[list[Source]]:
                 source = next(rest)
             except StopIteration:
                 break
-            ahead.append((source, image.file_bytes(source)))
+            ahead.append((source, _file_bytes(source)))
         if not ahead:
             return
         group: list[Source] = []
@@ -74,3 +81,23 @@ def groups(sources: Iterable[Source], lanes: int) -> Iterator[list[Source]]:
             group.append(source)
             room -= size
         yield group
+
+
+def _file_bytes(source: object) -> int:
+    """How large a picture is as a file, about; 0 where that is not known without reading it."""
+    with suppress(OSError, ValueError):
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            return len(source)
+        if isinstance(source, str) and source.startswith("data:"):
+            return len(source)
+        if isinstance(source, (str, os.PathLike)):
+            return Path(source).stat().st_size
+    return _pixel_bytes(source) // RAW_OVER_ENCODED
+
+
+def _pixel_bytes(source: object) -> int:
+    if isinstance(source, np.ndarray):
+        return source.nbytes
+    if isinstance(source, Image.Image):
+        return source.width * source.height * 3
+    return source.nelement() * source.element_size() if image.is_tensor(source) else 0

@@ -79,7 +79,11 @@ class Tally:
     help="Do again: rows of another model or other settings, unreadable files, or all.",
 )
 @click.option("--sha256", is_flag=True, help="Put the sha256 of each file into its row.")
-@click.option("--workers", type=click.IntRange(1, 64), help="Threads that read and judge.  [default: by the engine]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    help="Threads that read and judge, without --ray.  [default: by the engine]",
+)
 @click.option(
     "--fail-on",
     multiple=True,

@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from facecheck.reading import LANE_BYTES, LANE_PICTURES, groups
 
@@ -40,8 +42,9 @@ def test_endless_inputs_are_taken_as_they_are_needed():
     assert len(taken) == 3 * LANE_PICTURES
 
 
-def test_large_arrays_are_not_hoarded():
-    taken = []
-    made = groups((taken.append(1) or np.zeros((3000, 4000, 3), np.uint8) for _ in itertools.count()), 2)
+@pytest.mark.parametrize("kind", [np.asarray, Image.fromarray, torch.from_numpy])
+def test_large_decoded_pictures_are_not_hoarded(kind):
+    taken, picture = [], kind(np.zeros((3000, 4000, 3), np.uint8))
+    made = groups((taken.append(1) or picture for _ in itertools.count()), 2)
     next(made)
     assert len(taken) <= 2
