@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facecheck.backends.cascade import CANVAS, Cascade, cascade
+from facecheck.backends.cascade import CANVAS, Cascade
+from facecheck.backends.opening import open_cascade
 from facecheck.boxes import Candidates, largest_first, squared, unnested
 from facecheck.sampling import SummedArea, laid_out
 from facecheck.tiles import PNET_CELL, Tile, canvases_of, cells_of, parts
@@ -100,7 +101,7 @@ class FaceDetector:
         self.min_face_px, self.min_face_share = min_face_px, min_face_share
         self.first_px, self.first_share = first_px, first_share
         self.thresholds, self.factor, self.min_confidence = thresholds, factor, min_confidence
-        self.networks = networks or cascade(engine, device)
+        self.networks = networks or open_cascade(engine, device)
 
     def detect(self, pictures: Sequence[Pixels]) -> list[Detections]:
         """Find the faces of every picture.

@@ -1,12 +1,10 @@
-"""MTCNN's three networks behind one interface, and the choice of their engine."""
+"""MTCNN's three networks behind one interface."""
 
 from abc import ABC, abstractmethod
 from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
-
-from facecheck.backends import AUTO, F32, OPENVINO, choose
 
 Floats = npt.NDArray[np.float32]
 HIDDEN = -1e6
@@ -65,19 +63,3 @@ class NamedNetworks(ABC):
     @abstractmethod
     def _run(self, name: str, pixels: Floats) -> list[Floats]:
         """The outputs of one network for any number of inputs."""
-
-
-def cascade(engine: str = AUTO, device: str = AUTO) -> Cascade:
-    """The networks on an engine, always in float32: another precision would move the boxes.
-
-    Raises:
-        DeviceError: see `facecheck.backends.choose`.
-    """
-    chosen = choose(device, engine, F32)
-    if chosen.engine == OPENVINO:
-        from facecheck.backends.mtcnn_openvino import OpenVinoCascade
-
-        return OpenVinoCascade()
-    from facecheck.backends.mtcnn_torch import TorchCascade
-
-    return TorchCascade(chosen.device)

@@ -1,10 +1,11 @@
-"""A model and wishes -> a backend that runs it."""
+"""A model, or MTCNN, and wishes -> what runs it."""
 
 import functools
 import hashlib
 from typing import TYPE_CHECKING, Any
 
 from facecheck.backends import AUTO, F32, INT8, OPENVINO, TORCH, Backend, Choice, choose
+from facecheck.backends.cascade import Cascade
 from facecheck.backends.runtime import installed
 from facecheck.config import ModelConfig, Stored
 from facecheck.errors import ModelError
@@ -46,6 +47,22 @@ def open_backend(
                 raise
             choice = choose("cpu", TORCH, precision)
     return _torch(source, choice)
+
+
+def open_cascade(engine: str = AUTO, device: str = AUTO) -> Cascade:
+    """MTCNN's networks on an engine, always in float32: another precision would move the boxes.
+
+    Raises:
+        DeviceError: see `facecheck.backends.choose`.
+    """
+    chosen = choose(device, engine, F32)
+    if chosen.engine == OPENVINO:
+        from facecheck.backends.mtcnn_openvino import OpenVinoCascade
+
+        return OpenVinoCascade()
+    from facecheck.backends.mtcnn_torch import TorchCascade
+
+    return TorchCascade(chosen.device)
 
 
 def quantised_of(source: "Stored | Model") -> "Quantised | None":
