@@ -11,7 +11,8 @@ from PIL import Image
 Square = tuple[float, float, float, float]
 REDUCING_GAP = 3.0
 """A region of at least twice this many times the result's side is first brought down by averaging whole pixels, to no
-less than this many times. That halves the time, and moved the scores of such faces by less than 0.1 logits."""
+less than this many times. That halves the time. The scores of 51 faces, enlarged to 6 to 12 times the input, moved by
+0.05 logits in the median, 0.2 at the 95th percentile, 0.45 at most."""
 
 
 def square(box: npt.ArrayLike, width: int, height: int, margin: float) -> Square:
