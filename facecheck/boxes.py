@@ -1,6 +1,5 @@
 """What happens to boxes on their way through a cascade of networks: suppression, regression, squares."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -27,16 +26,6 @@ class Candidates:
     scores: Floats
     offsets: Floats
     owner: Indices
-
-    @classmethod
-    def joined(cls, parts: "Sequence[Candidates]") -> Self:
-        """All of them, in order."""
-        return cls(
-            np.concatenate([np.empty((0, 4), np.float32), *(part.boxes for part in parts)]),
-            np.concatenate([np.empty(0, np.float32), *(part.scores for part in parts)]),
-            np.concatenate([np.empty((0, 4), np.float32), *(part.offsets for part in parts)]),
-            np.concatenate([np.empty(0, np.int64), *(part.owner for part in parts)]),
-        )
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -17,6 +17,8 @@ def names_of(command: click.Command, path: str) -> Iterator[str]:
 def parse(command: click.Command, words: Sequence[str]) -> None:
     """Read a line as the command would; raises where it does not fit."""
     rest = list(words)
-    while rest and isinstance(command, click.Group) and rest[0] in command.commands:
+    while isinstance(command, click.Group):
+        if command.invoke_without_command and (not rest or rest[0].startswith("-")):
+            break
         command = command.commands[rest.pop(0)]
     command.make_context(command.name, rest)

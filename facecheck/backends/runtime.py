@@ -129,7 +129,7 @@ def processors() -> int:
 
 def best_lanes() -> int:
     """How many threads should judge at once: one for each processor, up to a number that memory bears."""
-    return max(processors() // threads_of_a_lane(), 1)
+    return processors() // threads_of_a_lane()
 
 
 def threads_of_a_lane() -> int:

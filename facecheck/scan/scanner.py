@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from facecheck.checker import FaceChecker
 
 LANE_FILES, LANE_BYTES = 4, 500_000
-"""What one thread does at a time; fewer files if they are large, so that no thread waits long for another."""
+"""What one thread does at a time; fewer files if they are large, so that no thread waits long for another. As in
+`facecheck.reading`, which is not imported where all files are known."""
 GROUP_FILES = 256
 """With the known ones among them: rows of new files do not wait for the end of a long run of known ones."""
 AHEAD = 4

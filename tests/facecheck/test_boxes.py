@@ -30,7 +30,7 @@ def test_suppression_is_torchvisions(count, overlap):
 
 
 def test_nothing_stays_nothing():
-    empty = Candidates.joined([])
+    empty = some(0)
     assert len(empty.suppressed(0.5)) == len(empty.best(3)) == 0
     assert squared(empty.moved()).shape == (0, 4)
 
