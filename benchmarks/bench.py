@@ -18,3 +18,8 @@ class Bench:
     inputs: Inputs
     settings: Settings
     folder: Path
+
+    @property
+    def device(self) -> str:
+        """Where the networks of both sides run, as torch names it."""
+        return self.checker.backend.device

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from benchmarks.timing import seconds
 from facecheck import crop, image
-from facecheck.backends import BF16, INT8, OPENVINO, Backend
+from facecheck.backends import BF16, F16, INT8, OPENVINO, Backend
 from facecheck.backends.opening import converted_network, quantised_of
 from facecheck.backends.quantised import load_quantised
 from facecheck.backends.runtime import F32, core, openvino
@@ -75,8 +75,10 @@ def bare_runner(stored: Stored, backend: Backend, faces: Pixels, size: int) -> C
     engine, precision = backend.name.split()[:2]
     parts = batches(_normalised(faces, stored.config), size)
     count = sum(map(len, parts))
-    make = _openvino if engine == OPENVINO else _torch
-    run = make(stored, precision, parts, backend.lanes)
+    if engine == OPENVINO:
+        run = _openvino(stored, precision, parts, backend.lanes)
+    else:
+        run = _torch(stored, precision, parts, backend.device)
     return lambda: seconds(run) / count
 
 
@@ -102,16 +104,17 @@ def _openvino(stored: Stored, precision: str, parts: Sequence[Floats], lanes: in
     return run
 
 
-def _torch(stored: Stored, precision: str, parts: Sequence[Floats], lanes: int) -> Callable[[], object]:
+def _torch(stored: Stored, precision: str, parts: Sequence[Floats], device: str) -> Callable[[], object]:
+    """The inputs are on the device already."""
     import torch
 
-    kind = torch.bfloat16 if precision == BF16 else torch.float32
-    network = model_of(stored).network.to(torch.device("cpu"), kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    tensors = [torch.from_numpy(part).to(kind).contiguous(memory_format=torch.channels_last) for part in parts]
+    kind = {BF16: torch.bfloat16, F16: torch.float16}.get(precision, torch.float32)
+    network = model_of(stored).network.to(torch.device(device), kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    tensors = [torch.from_numpy(part).to(device, kind).contiguous(memory_format=torch.channels_last) for part in parts]
 
     @torch.inference_mode()
     def run() -> None:
-        for tensor in tensors:
-            network(tensor)
+        for answer in [network(tensor) for tensor in tensors]:
+            answer.cpu()  # A GPU is given work, and only asked for answers, without waiting.
 
     return run

@@ -13,7 +13,7 @@ from benchmarks.inputs import ALL
 from benchmarks.report import Bar, Table
 from benchmarks.timing import alternating, median
 from facecheck import calibration
-from facecheck.backends import BF16, F32, INT8, OPENVINO, TORCH, Backend
+from facecheck.backends import BF16, F16, F32, INT8, OPENVINO, TORCH, Backend, is_cpu
 from facecheck.backends.opening import open_backend, quantised_of
 from facecheck.backends.quantised import MAX_AUC_DROP, MIN_AGREEMENT, Loss
 from facecheck.calibration import Decision
@@ -23,7 +23,8 @@ from facecheck.errors import FacecheckError
 from facecheck.reading import LANE_PICTURES
 
 REFERENCE = (TORCH, F32)
-CHOICES = (REFERENCE, (TORCH, BF16), (OPENVINO, F32), (OPENVINO, BF16), (OPENVINO, INT8))
+ON_CPU = (REFERENCE, (TORCH, BF16), (OPENVINO, F32), (OPENVINO, BF16), (OPENVINO, INT8))
+ON_GPU = (REFERENCE, (TORCH, BF16), (TORCH, F16))
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Engines:
 
 def run(bench: Bench) -> Engines:
     """Measure every engine that runs here."""
-    backends, missing = _opened()
+    backends, missing = _opened(bench.device)
     cut = cut_faces(bench.checker, bench.inputs.named(ALL).paths)
     scores = {name: _p_fake(bench.checker, backend, cut) for name, backend in backends.items()}
     reference = scores[" ".join(REFERENCE)]
@@ -104,11 +105,11 @@ def same_verdicts(first: calibration.Floats, second: calibration.Floats, decisio
     return sum(same) / len(same) if same else float("nan")
 
 
-def _opened() -> tuple[dict[str, Backend], dict[str, str]]:
+def _opened(device: str) -> tuple[dict[str, Backend], dict[str, str]]:
     stored, backends, missing = read_model(), {}, {}
-    for engine, precision in CHOICES:
+    for engine, precision in ON_CPU if is_cpu(device) else ON_GPU:
         try:
-            backends[f"{engine} {precision}"] = open_backend(stored, "cpu", engine, precision)
+            backends[f"{engine} {precision}"] = open_backend(stored, device, engine, precision)
         except FacecheckError as error:
             missing[f"{engine} {precision}"] = str(error)
     return backends, missing

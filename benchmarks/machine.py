@@ -9,15 +9,17 @@ from typing import Any
 
 import torch
 
+from facecheck.backends import is_cpu
 from facecheck.backends.runtime import processors
 
 PACKAGES = ("facecheck", "facenet-pytorch", "numpy", "opencv-python", "openvino", "pillow", "torch", "torchvision")
 CPU_INFO = Path("/proc/cpuinfo")
 
 
-def describe_machine() -> dict[str, Any]:
-    """Processor, threads, memory, load before the run, versions."""
+def describe_machine(device: str = "cpu") -> dict[str, Any]:
+    """Processor, GPU if the device is one, threads, memory, load before the run, versions."""
     return {
+        "gpu": None if is_cpu(device) else torch.cuda.get_device_name(device),
         "cpu": _cpu(),
         "processors": processors(),
         "torch_threads": torch.get_num_threads(),

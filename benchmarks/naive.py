@@ -1,16 +1,17 @@
 """The usual stack: facenet-pytorch's MTCNN at its defaults, torchvision's ResNet50 in eager float32, one at a time.
 
-`python -m benchmarks.naive PHOTO...` prints a verdict for each. Weights, crop, calibration and verdict are facecheck's,
-so that the answers can be compared; faces of less confidence than facecheck reports are dropped before they cost time.
+`python -m benchmarks.naive PHOTO... [--device cuda]` prints a verdict for each. Weights, crop, calibration and verdict
+are facecheck's, so that the answers can be compared; faces of less confidence than facecheck reports are dropped before
+they cost time.
 """
 
-import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -29,12 +30,16 @@ MIN_CONFIDENCE = 0.9
 
 
 class NaiveStack:
-    """Pictures -> verdicts, as a first script does it."""
+    """Pictures -> verdicts, as a first script does it.
 
-    def __init__(self) -> None:
+    Args:
+        device: of both networks, as torch names it.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
         model = load_model()
-        self._config, self._network = model.config, model.network
-        self._detector = MTCNN(keep_all=True)
+        self._device, self._config, self._network = device, model.config, model.network.to(device)
+        self._detector = MTCNN(keep_all=True, device=device)
 
     def predict(self, path: Path) -> Prediction:
         """Judge one picture, by the scores alone: no reasons, no landmarks, no provenance."""
@@ -65,7 +70,7 @@ class NaiveStack:
         x0, y0, x1, y1 = (float(value) for value in box)
         corners: Box = (x0, y0, x1, y1)
         face = crop.face(picture, corners, self._config.input_size, self._config.crop_margin)
-        tensor = functional.to_tensor(Image.fromarray(face))
+        tensor = functional.to_tensor(Image.fromarray(face)).to(self._device)
         with torch.no_grad():
             logit = self._network(functional.normalize(tensor, self._config.mean, self._config.std)[None]).item()
         face_px = [max(x1 - x0, y1 - y0)]
@@ -73,12 +78,15 @@ class NaiveStack:
         return Face(corners, (), confidence, score, calibration.verdict(score, self._config.decision))
 
 
-def _verdicts(paths: Sequence[str]) -> Iterator[str]:
-    stack = NaiveStack()
-    for path in paths:
-        yield f"{path}: {stack.predict(Path(path)).verdict}"
+@click.command()
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, ...")
+def main(photos: Sequence[Path], device: str) -> None:
+    """Print the verdict of the usual stack on each photo."""
+    stack = NaiveStack(device)
+    for photo in photos:
+        click.echo(f"{photo}: {stack.predict(photo).verdict}")
 
 
 if __name__ == "__main__":
-    for line in _verdicts(sys.argv[1:]):
-        print(line, flush=True)
+    main()

@@ -9,14 +9,17 @@ from typing import Any
 
 import click
 
-from benchmarks import contests, engines, growth, limits, memory, starts, verdicts
+from benchmarks import contests, engines, growth, launches, limits, memory, starts, verdicts
 from benchmarks.bench import Bench
 from benchmarks.inputs import Inputs, make_inputs
 from benchmarks.machine import describe_machine
 from benchmarks.naive import NaiveStack
 from benchmarks.report import Part, table_of
 from benchmarks.settings import FULL, QUICK, USUAL
+from facecheck.backends import AUTO, PRECISIONS, is_cpu
+from facecheck.backends.torch import pick_device
 from facecheck.checker import FaceChecker
+from facecheck.errors import DeviceError
 from facecheck.files import write_atomically
 
 PARTS: dict[str, Callable[[Bench], Part]] = {
@@ -28,7 +31,10 @@ PARTS: dict[str, Callable[[Bench], Part]] = {
     "memory": memory.run,
     "scans": memory.run_scans,
     "engines": engines.run,
+    "launches": launches.run,
 }
+ON_GPU = ("launches",)
+"""Parts that say nothing of a CPU."""
 
 
 @click.command()
@@ -49,27 +55,54 @@ PARTS: dict[str, Callable[[Bench], Part]] = {
 @click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write everything here, raw.")
 @click.option("--part", "names", multiple=True, type=click.Choice(list(PARTS)), help="Only this; repeatable.")
 @click.option("--rounds", type=click.IntRange(1), help="Counted rounds.  [default: 5, with --quick 1]")
+@click.option(
+    "--device", default="cpu", show_default=True, help="Where the networks of both stacks run: cpu, cuda, ..."
+)
+@click.option(
+    "--precision", default=AUTO, show_default=True, type=click.Choice(PRECISIONS), help="Of facecheck's classifier."
+)
 @click.option("--quick", "size", flag_value="quick", help="Few small inputs: whether it works, no numbers to quote.")
 @click.option("--full", "size", flag_value="full", help="Also 10,000 pictures.")
 def main(
-    photos: Path, faces: Path, out: Path | None, names: Sequence[str], rounds: int | None, size: str | None
+    photos: Path,
+    faces: Path,
+    out: Path | None,
+    names: Sequence[str],
+    rounds: int | None,
+    device: str,
+    precision: str,
+    size: str | None,
 ) -> None:
-    """Measure on the CPU, and print tables as markdown. Keep the machine quiet meanwhile."""
+    """Measure, and print tables as markdown. Keep the machine quiet meanwhile."""
     settings = {"quick": QUICK, "full": FULL, None: USUAL}[size]
     if rounds is not None:
         settings = dataclasses.replace(settings, rounds=rounds)
-    machine = describe_machine()
+    device = _checked(device)
+    machine = describe_machine(device)
     with tempfile.TemporaryDirectory(prefix="facecheck-benchmark-") as folder:
         inputs = make_inputs(photos, faces, Path(folder), settings)
-        bench = Bench(NaiveStack(), FaceChecker(device="cpu"), inputs, settings, Path(folder))
+        checker = FaceChecker(device=device, precision=precision)
+        bench = Bench(NaiveStack(checker.backend.device), checker, inputs, settings, Path(folder))
         click.echo(_heading(machine, inputs, bench.checker))
-        parts = {name: _measured(name, bench) for name in PARTS if not names or name in names}
+        parts = {name: _measured(name, bench) for name in _parts(names, bench.device)}
     bars = table_of([bar for part in parts.values() for bar in part.bars()])
     click.echo(f"\n{bars}")
     if out is not None:
         results = {"machine": machine, "engine": bench.checker.backend.name, "settings": dataclasses.asdict(settings)}
         results |= {"inputs": _counts(inputs), "parts": {name: _raw(part) for name, part in parts.items()}}
         write_atomically(out, (json.dumps(results, indent=1) + "\n").encode())
+
+
+def _checked(device: str) -> str:
+    try:
+        return str(pick_device(device))
+    except DeviceError as error:
+        raise click.BadParameter(str(error), param_hint="--device") from error
+
+
+def _parts(names: Sequence[str], device: str) -> list[str]:
+    """Those that were asked for, or all that say something of the device."""
+    return [name for name in PARTS if name in names or not (names or (name in ON_GPU and is_cpu(device)))]
 
 
 def _measured(name: str, bench: Bench) -> Part:
@@ -82,10 +115,10 @@ def _measured(name: str, bench: Bench) -> Part:
 
 def _heading(machine: dict[str, Any], inputs: Inputs, checker: FaceChecker) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    chips = ", ".join(filter(None, (machine["gpu"], machine["cpu"], f"{machine['processors']} processors")))
     return (
-        f"# facecheck against the naive stack\n\n{machine['cpu']}, {machine['processors']} processors, load before "
-        f"{machine['load_before'][0]:.2f}; Python {machine['python']}, {packages}; facecheck runs on "
-        f"{checker.backend.name}. Photos: {inputs.source}."
+        f"# facecheck against the naive stack\n\n{chips}, load before {machine['load_before'][0]:.2f}; "
+        f"Python {machine['python']}, {packages}; facecheck runs on {checker.backend.name}. Photos: {inputs.source}."
     )
 
 

@@ -40,7 +40,9 @@ def run(bench: Bench) -> Starts:
     """Start both, in rounds, with a cache of converted networks that only the very first start has to fill."""
     photo = str(bench.inputs.named(PORTRAITS).paths[0])
     environment = {CACHE_VARIABLE: str(bench.folder / "cache")}
-    naive, ours = ["-m", "benchmarks.naive", photo], ["-m", "facecheck", "predict", photo]
+    naive, ours = (
+        ["-m", *words, photo, "--device", bench.device] for words in (("benchmarks.naive",), ("facecheck", "predict"))
+    )
     first_s = first_line_s(ours, environment)
     times = alternating(
         {"naive": lambda: first_line_s(naive, environment), "facecheck": lambda: first_line_s(ours, environment)},

@@ -11,6 +11,7 @@ import torch
 
 from facecheck.architectures import architecture, stages
 from facecheck.backends import BF16, F16, F32, TORCH, Choice
+from facecheck.backends.runtime import best_lanes
 from facecheck.errors import DeviceError, ModelError
 from facecheck.models import Model
 
@@ -46,6 +47,8 @@ class TorchBackend:
 
     def __init__(self, model: Model, device: torch.device, precision: str = F32) -> None:
         self._device, self._precision = device, precision
+        # While one lane's network runs, another decodes. A GPU waits for what all processors decode and cut.
+        self.lanes = 2 if device.type == "cpu" else max(2, best_lanes())
         self._architecture = model.config.architecture
         self._type = torch.bfloat16 if precision == BF16 and device.type == "cpu" else torch.float32
         # Module.to changes in place: the caller's model, or another checker's, must stay as it is.
@@ -66,8 +69,6 @@ class TorchBackend:
         return str(self._device)
 
     engine, margin = TORCH, 0.0
-    lanes = 2
-    """While one lane's network runs, the other decodes."""
 
     def side_by_side(self) -> "TorchBackend":
         """See `facecheck.backends.Backend`: torch's own threads serve whoever calls."""

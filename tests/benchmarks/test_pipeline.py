@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import FunctionEvent
 
-from benchmarks import memory, pipeline, starts
+from benchmarks import launches, memory, pipeline, starts
 from benchmarks.bench import Bench
 from benchmarks.inputs import ALL, CROWDS, PORTRAITS, make_inputs
 from benchmarks.naive import NaiveStack
@@ -48,6 +51,42 @@ def test_quick_run(two_photos: Path, tmp_path: Path) -> None:
     assert list(found["parts"]["growth"]["raw"]["pictures_s"]) == ["1", "5"]
     assert "| throughput, portraits | >= 5 |" in done.output
     assert "\n## Bars\n" in done.output
+
+
+def test_work_of_a_gpu_is_counted() -> None:
+    def event(name: str, device: DeviceType, annotation: bool = False) -> FunctionEvent:
+        return FunctionEvent(1, name, 0, 0, 1, device_type=device, is_user_annotation=annotation)
+
+    on_gpu = [
+        *(["Memcpy HtoD (Pageable -> Device)"] * 4),
+        *(["Memcpy DtoH (Device -> Pageable)"] * 2),
+        *(["Memcpy DtoD (Device -> Device)", "Memset (Device)"]),
+        *(["sm90_xmma_fprop_implicit_gemm", "void at::native::vectorized_elementwise_kernel"] * 5),
+    ]
+    events = [event(name, DeviceType.CUDA) for name in on_gpu]
+    events += [event("aten::conv2d", DeviceType.CPU), event("ProfilerStep#1", DeviceType.CUDA, annotation=True)]
+    assert launches.counted(events, 2) == launches.Asked(kernels=5, copies_there=2, copies_back=1)
+
+
+@pytest.mark.parametrize(
+    "device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+)
+def test_launches_where_it_runs(device: str, two_photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    words = ["--photos", str(two_photos), "--quick", "--part", "launches", "--device", device, "--json", str(out)]
+    done = CliRunner().invoke(pipeline.main, words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    asked = json.loads(out.read_text())["parts"]["launches"]["raw"]["asked"]
+    assert list(asked) == ["portraits", "phone 2 MP", "crowds", "all photos"]
+    for naive, single, folder in asked.values():
+        for each in (naive, single, folder):
+            assert (each["kernels"] > 0, each["copies_there"] > 0, each["copies_back"] > 0) == ((device != "cpu"),) * 3
+
+
+def test_a_device_that_is_not_there() -> None:
+    done = CliRunner().invoke(pipeline.main, ["--device", "cuda:99"])
+    assert done.exit_code == 2
+    assert "device 'cuda:99' is not available" in done.output
 
 
 def test_pictures_are_made_as_told(two_photos: Path, tmp_path: Path) -> None:

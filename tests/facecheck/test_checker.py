@@ -271,6 +271,12 @@ def test_an_empty_batch_has_no_logits(tiny_model):
     assert backend.logits(np.empty((0, 64, 64, 3), np.uint8)).shape == (0,)
 
 
+def test_a_gpu_gets_work_from_all_processors(tiny_model, monkeypatch):
+    monkeypatch.setattr("facecheck.backends.torch.best_lanes", lambda: 8)
+    lanes = {device: TorchBackend(tiny_model, torch.device(device)).lanes for device in ("cpu", "meta")}
+    assert lanes == {"cpu": 2, "meta": 8}
+
+
 def test_a_model_can_be_shared_between_devices(tiny_model):
     here = TorchBackend(tiny_model, torch.device("cpu"))
     TorchBackend(tiny_model, torch.device("meta"))
