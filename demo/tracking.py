@@ -6,9 +6,9 @@ from statistics import median
 
 from facecheck import calibration
 from facecheck.calibration import BORDERLINE, Decision
-from facecheck.result import Box, Face, Verdict
+from facecheck.result import Face, Verdict
+from facecheck.scan.tracks import joined
 
-SAME_FACE = 0.3
 # The live score follows new frames, but one bad frame does not turn it over.
 NEW_SHARE = 0.3
 
@@ -69,17 +69,10 @@ class Tracker:
             at: seconds.
         """
         alive = [track for track in self.tracks if track.missed <= self._patience]
-        boxes = [track.faces[-1].box for track in alive]
-        pairs = [(overlap(box, face.box), t, f) for t, box in enumerate(boxes) for f, face in enumerate(faces)]
-        owner: dict[int, Track] = {}
-        taken: set[int] = set()
-        for share, t, f in sorted(pairs, reverse=True):
-            if share >= SAME_FACE and t not in taken and f not in owner:
-                owner[f] = alive[t]
-                taken.add(t)
+        known = joined([track.faces[-1].box for track in alive], faces)
         for track in alive:
             track.missed += 1
-        found = [owner.get(f) or self._new() for f in range(len(faces))]
+        found = [alive[known[index]] if index in known else self._new() for index in range(len(faces))]
         for track, face in zip(found, faces, strict=True):
             track.see(at, face, self._keep)
         return found
@@ -92,12 +85,3 @@ class Tracker:
 def is_judged(face: Face) -> bool:
     """Whether the score of a face counts: a borderline one does, that of a blurred or tiny face does not."""
     return not set(face.reasons) - {BORDERLINE}
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Intersection over union of two xyxy boxes."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    both = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return shared / max(both - shared, 1e-9)

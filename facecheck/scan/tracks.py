@@ -67,7 +67,7 @@ class Track:
 
 
 class Tracker:
-    """Joins the faces of each sample to those before by the overlap of their boxes, best pairs first."""
+    """Joins the faces of each sample to those before."""
 
     def __init__(self) -> None:
         self.tracks: list[Track] = []
@@ -77,15 +77,9 @@ class Tracker:
     def add(self, faces: Sequence[Face], at_s: float) -> None:
         """The faces of the next sample."""
         self._active = [track for track in self._active if self.samples - track.last_sample - 1 <= LONGEST_GAP]
-        shared = (
-            (overlap(track.box, face.box), t, f) for t, track in enumerate(self._active) for f, face in enumerate(faces)
-        )
-        joined: dict[int, int] = {}
-        for share, t, f in sorted(shared, reverse=True):
-            if share >= SMALLEST_OVERLAP and f not in joined and t not in joined.values():
-                joined[f] = t
-        for f, face in enumerate(faces):
-            track = self._active[joined[f]] if f in joined else self._begin(face, at_s)
+        known = joined([track.box for track in self._active], faces)
+        for index, face in enumerate(faces):
+            track = self._active[known[index]] if index in known else self._begin(face, at_s)
             track.add(face, at_s, self.samples)
         self.samples += 1
 
@@ -94,6 +88,16 @@ class Tracker:
         self.tracks.append(track)
         self._active.append(track)
         return track
+
+
+def joined(boxes: Sequence[Box], faces: Sequence[Face]) -> dict[int, int]:
+    """Which face was where before: by its index the index of its former box, best overlaps first, each box once."""
+    shared = ((overlap(box, face.box), b, f) for b, box in enumerate(boxes) for f, face in enumerate(faces))
+    found: dict[int, int] = {}
+    for share, b, f in sorted(shared, reverse=True):
+        if share >= SMALLEST_OVERLAP and f not in found and b not in found.values():
+            found[f] = b
+    return found
 
 
 def overlap(first: Box, second: Box) -> float:

@@ -1,10 +1,8 @@
 """The same face keeps its number from frame to frame."""
 
 import pytest
-import torch
-from torchvision.ops import box_iou
 
-from demo.tracking import Tracker, overlap
+from demo.tracking import Tracker
 from facecheck.calibration import Decision
 from facecheck.result import Face, Verdict
 
@@ -12,12 +10,6 @@ from facecheck.result import Face, Verdict
 def face(x: float, p_fake: float = 0.1, reasons: tuple[str, ...] = (), side: float = 100) -> Face:
     verdict = Verdict.UNCERTAIN if reasons else Verdict.REAL
     return Face((x, 0.0, x + side, side), (), 1.0, p_fake, verdict, reasons)
-
-
-@pytest.mark.parametrize("other", [(10, 20, 60, 90), (200, 200, 210, 210), (0, 0, 100, 100)])
-def test_overlap_is_that_of_torchvision(other):
-    one = (0.0, 0.0, 100.0, 100.0)
-    assert overlap(one, other) == pytest.approx(float(box_iou(torch.tensor([one]), torch.tensor([other]).float())))
 
 
 def test_two_people_who_move_keep_their_numbers_whatever_the_order():
