@@ -25,12 +25,14 @@ class Architecture:
     Attributes:
         build: makes the network with random weights; works under `torch.device("meta")`.
         head: the top-level module that turns features into the logit.
+        map: the module whose output, (N, C, H, W), Grad-CAM looks at; empty: the last one with weights before the head.
         input_size: side of the square input that the published weights were trained at, pixels; others work too.
         mean, std: per RGB channel, for pixels in [0, 1].
     """
 
     build: "Callable[[], nn.Module]"
     head: str = "classifier"
+    map: str = ""
     input_size: int = 224
     mean: Channels = IMAGENET_MEAN
     std: Channels = IMAGENET_STD
@@ -79,7 +81,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "vit_b_16": Architecture(_vit_b_16, head="heads"),
     "convnext_large": Architecture(partial(_torchvision, "convnext_large")),
-    "swin_b": Architecture(partial(_torchvision, "swin_b"), head="head"),
+    "swin_b": Architecture(partial(_torchvision, "swin_b"), head="head", map="permute"),
     "convnext_swin": Architecture(_convnext_swin, head="fc"),
 }
 

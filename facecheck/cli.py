@@ -111,7 +111,7 @@ def explain(photo: str, output: Sequence[str], occlusion: bool, chosen: Chosen, 
         found = explained(source, methods, _checker(chosen, max_fpr))
         for path in output:
             page = found.to_html() if path.endswith(".html") else json.dumps(found.to_dict(), indent=2) + "\n"
-            write_atomically(Path(path), page.encode())
+            write_atomically(Path(path), page.encode("utf-8", "backslashreplace"))
     except (FacecheckError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{_printable(found.prediction.source)}: {_sentence(found.prediction)}")
@@ -123,14 +123,19 @@ def _checker(chosen: Chosen, max_fpr: float | None = None, stability: bool = Fal
 
 
 def _inputs(photos: Iterable[str]) -> Iterator[str]:
-    """Folders become all their files (a wrong extension is no reason to look away) but the hidden ones."""
+    """Folders become all their files (a wrong extension is no reason to look away) but the hidden ones.
+
+    A folder that cannot be listed stays itself, and becomes an error.
+    """
     for photo in photos:
         if not os.path.isdir(photo):
             yield photo
             continue
-        for folder, subfolders, names in os.walk(photo):
+        closed: list[OSError] = []
+        for folder, subfolders, names in os.walk(photo, onerror=closed.append):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             yield from (os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))
+        yield from (str(error.filename) for error in closed)
 
 
 def _opened(inputs: Iterable[str]) -> Iterator[Any]:

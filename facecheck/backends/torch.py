@@ -108,7 +108,8 @@ class TorchBackend:
             if threading.get_ident() == mine:  # Other threads use the same network.
                 kept.append(output)
 
-        stage = stages(self._network, architecture(self._architecture).head)[-1]
+        known = architecture(self._architecture)
+        stage = known.map or stages(self._network, known.head)[-1]
         hook = self._network.get_submodule(stage).register_forward_hook(keep)
         try:
             with torch.enable_grad(), self._autocast():

@@ -10,9 +10,10 @@ import numpy as np
 from facecheck import crop, image
 from facecheck.checker import FaceChecker
 from facecheck.config import ModelConfig
+from facecheck.errors import ModelError
 from facecheck.evidence import report
 from facecheck.evidence.error_rates import ErrorCell
-from facecheck.evidence.heatmaps import GRAD_CAM, METHODS, HeatMap, Pixels, heat_maps, region
+from facecheck.evidence.heatmaps import GRAD_CAM, METHODS, OCCLUSION, HeatMap, Pixels, heat_maps, region
 from facecheck.image import Source
 from facecheck.origin.provenance import read as read_provenance
 from facecheck.result import Face, Prediction
@@ -73,12 +74,12 @@ def explain(source: Source, methods: Sequence[str] = (GRAD_CAM,), checker: FaceC
 
     Args:
         source: a picture in any form that `facecheck.image.load` reads.
-        methods: of the heat maps: "grad-cam" takes about one more look at each face, "occlusion" 65.
+        methods: of the heat maps: "grad-cam" takes about one more look at each face, "occlusion" 65. Models that allow
+            no Grad-CAM, such as vision transformers, are looked at by occlusion in its place.
         checker: another one than that of `facecheck.predict`.
 
     Raises:
         ImageError: there is no such file. One that is no readable picture has `prediction.error` set instead.
-        ModelError: the model allows no Grad-CAM.
         ValueError: an unknown method.
     """
     if unknown := set(methods) - set(METHODS):
@@ -108,7 +109,10 @@ def _seen(
     crops = np.stack([crop.face(picture, face.box, config.input_size, config.crop_margin) for face in faces])
     regions = [region(picture, face.box, config.crop_margin) for face in faces]
     fake = [face.p_fake >= checker.decision.threshold for face in faces]
-    maps = [heat_maps(checker.backend, crops, regions, fake, method) for method in methods]
+    try:
+        maps = [heat_maps(checker.backend, crops, regions, fake, method) for method in methods]
+    except ModelError:
+        maps = [heat_maps(checker.backend, crops, regions, fake, OCCLUSION)]
     return tuple(
         FaceEvidence(face, pixels, tuple(of_method[index] for of_method in maps), checker.errors.of(face.measurements))
         for index, (face, pixels) in enumerate(zip(faces, crops, strict=True))

@@ -1,5 +1,6 @@
 """Declarations in XMP, EXIF and IPTC: digital source type, camera, software, credit."""
 
+import re
 import struct
 from collections.abc import Iterator, Mapping
 
@@ -30,9 +31,11 @@ SOURCE_TYPES: dict[str, tuple[Claim, str]] = {
 }
 GENERATORS = (
     "adobe firefly", "automatic1111", "bing image creator", "comfyui", "craiyon", "dall-e", "dall·e", "draw things",
-    "dreamstudio", "fooocus", "gpt-image", "ideogram", "imagen", "invokeai", "leonardo.ai", "made with google ai",
-    "midjourney", "novelai", "openai", "recraft", "stable diffusion", "stability ai", "swarmui",
+    "dreamstudio", "fooocus", "google imagen", "gpt-image", "ideogram", "invokeai", "leonardo.ai",
+    "made with google ai", "midjourney", "novelai", "openai", "recraft", "stable diffusion", "stability ai", "swarmui",
 )  # fmt: skip
+# "Imagen" alone is Spanish for picture, and stands in the credits of agencies.
+_GENERATOR = re.compile(rf"\b(?:{'|'.join(map(re.escape, GENERATORS))}|imagen \d(?:\.\d)?)\b")
 _CREDIT, _INSTRUCTIONS, _PROGRAM = 110, 40, 65
 _IPTC_RESOURCE = 0x0404
 LONGEST = 300
@@ -98,8 +101,7 @@ def of_software(source: str, software: str) -> Iterator[Finding]:
 
 def names_generator(text: str) -> bool:
     """Whether a text names a known generator."""
-    lowered = text.lower()
-    return any(name in lowered for name in GENERATORS)
+    return _GENERATOR.search(text.lower()) is not None
 
 
 def of_iptc(resources: bytes) -> Iterator[Finding]:

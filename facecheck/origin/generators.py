@@ -15,7 +15,9 @@ Found = tuple[str, dict[str, Any]]
 LONGEST_DETAIL = 4000
 COMMENT_KEY = "UserComment"
 _A1111_LINE = re.compile(r"^Steps: \d+, .*?Seed: (\d+)", re.M)
-_SETTING = re.compile(r'\s*([\w ./-]+): ("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
+# Possessive, and only where a name begins: a regular expression that goes back and forth stops the whole process.
+_SETTING = re.compile(r'(?<![\w ./-])([\w ./-]++): ("(?:\\.|[^"\\])*+"|[^,]*+)(?:,|$)')
+_DREAM = re.compile(r'"(?P<prompt>.*)"(?: -\S.*?)? -S ?(?P<seed>\d+)', re.S)
 _MIDJOURNEY = re.compile(
     r"(?P<prompt>.*?)(?: --v (?P<version>[\w.]+))?(?: --\S.*?)? ?Job ID: (?P<job>[0-9a-f-]{36})", re.S
 )
@@ -54,7 +56,9 @@ def _sentence(name: str, details: Mapping[str, str]) -> str:
 
 
 def _word(value: Any) -> str:
-    return (value if isinstance(value, str) else json.dumps(value))[:LONGEST_DETAIL]
+    """JSON may hold halves of characters, which no report could be written with."""
+    words = value if isinstance(value, str) else json.dumps(value)
+    return words[:LONGEST_DETAIL].encode("utf-8", "replace").decode("utf-8")
 
 
 def _dictionary(text: str | None) -> dict[str, Any]:
@@ -127,7 +131,7 @@ def _invokeai(texts: Texts) -> Found | None:
         first = prompt[0] if isinstance(prompt, list) and prompt else prompt
         words = first.get("prompt") if isinstance(first, dict) else first
         return "InvokeAI", {"prompt": words, "seed": image.get("seed"), "model": old.get("model_weights")}
-    if command := re.fullmatch(r'"(?P<prompt>.*)"(?: -\S.*?)? -S ?(?P<seed>\d+).*', texts.get("Dream", ""), re.S):
+    if command := _DREAM.match(texts.get("Dream", "")[:LONGEST_DETAIL]):
         return "InvokeAI (Dream)", command.groupdict()
     return ("InvokeAI", {}) if _dictionary(texts.get("invokeai_graph")) else None
 

@@ -119,7 +119,7 @@ def _of_comment(text: str) -> Iterator[Finding]:
 def _of_exif(block: bytes, contents: Contents) -> Iterator[Finding]:
     tags = tiff.read_tags(block)
     if tags is None:
-        contents.problems.append("The EXIF block is damaged.")
+        contents.note("The EXIF block is damaged.")
         return
     words = {tag: tiff.text(value) for tag, value in tags.items() if tag != tiff.USER_COMMENT}
     make, model = words.get(tiff.MAKE, ""), words.get(tiff.MODEL, "")
@@ -139,7 +139,7 @@ def _of_xmp(packet: bytes, contents: Contents) -> Iterator[Finding]:
     try:
         found = properties(packet)
     except XmpError as error:
-        contents.problems.append(str(error))
+        contents.note(str(error))
         return
     if finding := recognised({COMMENT_KEY: found.get("exif:UserComment", "")}, "xmp"):
         yield finding

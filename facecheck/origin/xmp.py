@@ -39,7 +39,7 @@ def properties(packet: bytes) -> dict[str, str]:
         parser.Parse(packet.strip(b"\x00 \r\n\t"), True)
     except (expat.ExpatError, ValueError) as error:
         raise XmpError(f"The XMP packet cannot be read ({error}).") from error
-    return collected.found
+    return {name: ", ".join(values)[:LONGEST_VALUE] for name, values in collected.found.items()}
 
 
 def _refuse(*_: object) -> None:
@@ -50,7 +50,8 @@ class _Collected:
     """Properties stand as attributes or as children of rdf:Description."""
 
     def __init__(self) -> None:
-        self.found: dict[str, str] = {}
+        self.found: dict[str, list[str]] = {}
+        self._lengths: dict[str, int] = {}
         self._path: list[str] = []
         self._property = ""
 
@@ -73,9 +74,9 @@ class _Collected:
             self._add(self._property, text.strip())
 
     def _add(self, name: str, value: str) -> None:
-        if name and value:
-            old = self.found.get(name)
-            self.found[name] = (f"{old}, {value}" if old else value)[:LONGEST_VALUE]
+        if name and value and self._lengths.get(name, 0) < LONGEST_VALUE:
+            self.found.setdefault(name, []).append(value)
+            self._lengths[name] = self._lengths.get(name, 0) + len(value)
 
 
 def _short(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,14 +17,14 @@ CHUNK_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Inputs:
-    """The files of a scan, as absolute paths; iterate as often as you like, unless a list comes on standard input.
+    """The files of a scan, as absolute paths; iterate as often as you like, unless a list comes through a pipe.
 
     Folders give all their files (a wrong extension is no reason to look away) but the hidden ones, sorted by name; the
     names of one folder at a time are in memory. Links to folders are not followed, so that no loop can hold a scan. A
     folder that cannot be listed is given itself: it becomes a row with an error.
 
     Attributes:
-        named: files, folders, or patterns such as "photos/**/*.jpg".
+        named: files, folders, or patterns such as "photos/**/*.jpg", which find what folders would give.
         globs: of folders only the files that match one of these; without regard to case. A pattern with a slash is held
             against the path inside the folder, others against the name.
         list_file: file with one path a line (or NUL between them, as `find -print0` writes); "-" is standard input.
@@ -40,19 +41,19 @@ class Inputs:
     @property
     def can_repeat(self) -> bool:
         """Whether the files can be counted beforehand."""
-        return self.list_file != STANDARD_INPUT
+        return self.list_file is None or Path(self.list_file).is_file()
 
     def __iter__(self) -> Iterator[str]:
         for name in self._names():
             for path in self._files_of(os.path.abspath(name)):
-                if path not in self.leave_out:
+                if not self._is_left_out(path):
                     yield path
 
     def _names(self) -> Iterator[str]:
         for name in self.named:
             found = False
             if glob.has_magic(name) and not os.path.lexists(name):
-                for match in sorted(glob.iglob(name, recursive=True)):
+                for match in sorted(matches(name)):
                     found = True
                     yield match
             if not found:
@@ -76,11 +77,26 @@ class Inputs:
                 break
         yield from (str(error.filename) for error in closed)
 
+    def _is_left_out(self, path: str) -> bool:
+        return any(path == own or path.startswith(f"{own}{os.sep}") for own in self.leave_out)
+
     def _matches(self, inside: str) -> bool:
         path = inside.lower()
         return not self.globs or any(
             fnmatchcase(path if "/" in pattern else Path(path).name, pattern.lower()) for pattern in self.globs
         )
+
+
+def matches(pattern: str) -> Iterator[str]:
+    """What a pattern finds. "**" enters no links to folders, and like "*" nothing hidden unless the pattern does."""
+    parts = Path(pattern).parts
+    fixed = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    wanted = [part if part == "**" else re.sub(r"\*+", "*", part) for part in parts[fixed:]]
+    shows_hidden = any(part.startswith(".") for part in wanted)
+    root = Path(*parts[:fixed])
+    for path in root.glob("/".join(wanted)):
+        if shows_hidden or not any(part.startswith(".") for part in path.relative_to(root).parts):
+            yield str(path)
 
 
 def listed(stream: IO[bytes]) -> Iterator[str]:

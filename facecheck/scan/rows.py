@@ -37,7 +37,7 @@ class Settings:
         """For messages."""
         budget = "" if self.max_fpr is None else f", --max-fpr {self.max_fpr:g}"
         model = f"{self.model.name} {self.model.version}, sha256 {self.model.sha256[:12]}"
-        return f"{model}{budget}, --every {self.every_s:g}"
+        return f"{model}{budget}, --every {self.every_s:g}{', --sha256' if self.sha256 else ''}"
 
     @cached_property
     def _model(self) -> Row:
@@ -51,6 +51,7 @@ class Settings:
             row["model"] == self._model
             and (row["error"] is not None or (None if budget is None else budget["max_fpr"]) == self.max_fpr)
             and (clip is None or clip["every_s"] == self.every_s)
+            and (not self.sha256 or row["sha256"] is not None or row["error"] is not None)
         )
 
 
@@ -106,8 +107,10 @@ def failed_row(candidate: Candidate, settings: Settings, error: str, sha256: str
 
 
 def hash_of(path: str) -> str | None:
-    """sha256 of a file in hexadecimal; None if it cannot be read."""
+    """sha256 of a file in hexadecimal; None if it cannot be read, or is no file: a pipe would never end."""
     try:
+        if not Path(path).is_file():
+            return None
         with Path(path).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, ValueError):

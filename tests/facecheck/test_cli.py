@@ -104,6 +104,16 @@ def test_exit_codes(run, folder):
     assert run("predict", "--fail-on", "nonsense", folder).exit_code == 2
 
 
+def test_a_folder_that_cannot_be_listed_is_an_error(run, folder, monkeypatch):
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda at: real(at if not str(at).endswith("b") else f"{at}-gone"))
+    result = run("predict", "--json", folder)
+    assert result.exit_code == 1
+    closed = json.loads(result.stdout.splitlines()[-1])
+    assert closed["source"].endswith("b-gone")
+    assert closed["error"]
+
+
 def test_file_names_cannot_write_to_the_terminal(run, tmp_path):
     (tmp_path / "a\x1b[31m\n.jpg").write_bytes(b"junk")
     result = run("predict", tmp_path)

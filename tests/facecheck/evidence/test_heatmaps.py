@@ -137,6 +137,23 @@ def test_a_network_without_feature_maps_is_told_to_use_occlusion(face):
         grad_cam(backend_of(flat), face, [True])
 
 
+def test_the_map_of_a_swin_lies_on_the_face():
+    """Its features come with the channels last; a map over channels would say nothing."""
+    backend = TorchBackend(Model(build("swin_b").eval(), ModelConfig("swin", "0", "swin_b", 64)), torch.device("cpu"))
+    features, gradients = backend.last_features(np.zeros((1, 64, 64, 3), np.uint8))
+    assert features.shape == gradients.shape == (1, 1024, 2, 2)
+
+
+def test_a_model_that_allows_no_grad_cam_is_explained_by_occlusion(checker, grace, monkeypatch):
+    def refuse(_):
+        raise ModelError("allows no Grad-CAM")
+
+    monkeypatch.setattr(checker.backend, "last_features", refuse)
+    for methods in (("grad-cam",), ("grad-cam", "occlusion")):
+        (face,) = explain(grace, methods, checker).faces
+        assert [heat.method for heat in face.heat_maps] == ["occlusion"]
+
+
 def test_explain_gives_everything_of_a_face(checker, grace_path, grace):
     found = explain(grace_path, methods=("grad-cam", "occlusion"), checker=checker)
     assert found.prediction.source == str(grace_path)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -166,6 +167,18 @@ def test_the_command_writes_html_and_json(run, grace_path, tmp_path):
     assert result.stdout.startswith(f"{grace_path}: ")
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     assert json.loads((tmp_path / "r.json").read_text())["file"]["bytes"] == grace_path.stat().st_size
+
+
+def test_text_that_is_no_text_reaches_the_page_as_escapes(run, tmp_path, cat):
+    info = PngInfo()
+    info.add_text("facecheck", '{"prompt": "half \\ud800 a letter", "seed": 1}')
+    Image.fromarray(cat).save(tmp_path / "a.png", pnginfo=info)
+    odd = (tmp_path / "a.png").rename(tmp_path / os.fsdecode(b"odd\xff.png"))
+    result = run(odd, "-o", tmp_path / "r.html")
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "half ? a letter" in page
+    assert "odd\\udcff.png" in page
 
 
 def test_the_command_and_bad_input(run, tmp_path):

@@ -154,8 +154,10 @@ def test_a_picture_that_diffusers_made_is_recognised_when_its_script_says_how():
         {"invokeai_metadata": '{"model": []}'},
         {"workflow": '{"nodes": [1, {"type": "KSampler", "widgets_values": []}]}'},
         {"parameters": "Steps: 1, " + "a" * 100_000},
+        {"parameters": "Steps: 1, Seed: 1," + " " * 100_000 + "x"},
+        {"parameters": "Steps: 1, Seed: 1," + 'a: "\\' * 50_000},
         {"Description": "x --v" * 50_000},
-        {"Dream": '"x" -a' * 2_000},
+        {"Dream": '"x" -a' * 150_000},
     ],
 )
 def test_ordinary_and_hostile_texts_give_no_prompt(texts):

@@ -1,5 +1,6 @@
 """Which files a scan looks at."""
 
+import hashlib
 import io
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from facecheck.scan.inputs import CHUNK_BYTES, Inputs, listed
+from facecheck.scan.rows import hash_of
 
 
 @pytest.fixture
@@ -51,6 +53,31 @@ def test_links_in_a_circle_end(tree):
     (tree / "x" / "self").symlink_to("self")
     (tree / "x" / "link.jpg").symlink_to(tree / "b.jpg")
     assert found(["x"]) == ["x/c.jpg", "x/link.jpg", "x/self", "x/y/d.txt"]
+
+
+def test_patterns_go_round_in_no_circle_and_find_nothing_hidden(tree):
+    for name in ("one", "two"):
+        (tree / "x" / name).symlink_to(tree)
+    assert found(["**/*.jpg", "x/**/*.txt"]) == ["b.jpg", "x/c.jpg", "x/y/d.txt"]
+    assert found([str(tree / "**.jpg"), ".hidden/*"]) == ["b.jpg", ".hidden/e.jpg"]
+    assert found(["x/*"], leave_out=[str(tree / "x/y"), str(tree / "x/one"), str(tree / "x/two")]) == ["x/c.jpg"]
+
+
+def test_what_the_scan_writes_is_left_out_of_patterns_too(tree):
+    assert found(["**/*.jpg", "x/y/d.txt"], leave_out=[str(tree / "x")]) == ["b.jpg"]
+
+
+def test_a_pipe_has_no_hash_and_holds_nobody_up(tree):
+    os.mkfifo(tree / "pipe")
+    assert hash_of(str(tree / "pipe")) is None
+    assert hash_of(str(tree / "b.jpg")) == hashlib.sha256(b"").hexdigest()
+
+
+def test_only_a_list_that_stays_can_be_read_twice(tree):
+    os.mkfifo(tree / "pipe")
+    (tree / "list").write_text("b.jpg\n")
+    lists = {"list": True, "pipe": False, "-": False, "/dev/stdin": False, None: True}
+    assert {name: Inputs(list_file=name).can_repeat for name in lists} == lists
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")

@@ -97,7 +97,11 @@ def test_one_writer_at_a_time(path, settings):
 def test_rows_of_other_settings_do_not_count(path, settings, make_row):
     with Ledger(path, settings) as ledger:
         ledger.append([make_row("/a")])
-    for other in (replace(settings, max_fpr=0.01), replace(settings, model=replace(settings.model, sha256="0"))):
+    for other in (
+        replace(settings, max_fpr=0.01),
+        replace(settings, model=replace(settings.model, sha256="0")),
+        replace(settings, sha256=True),
+    ):
         with Ledger(path, other) as ledger:
             assert ledger.finished(Candidate("/a", 1, 5)) is None
             assert ledger.index.unfit() == 1
