@@ -3,6 +3,7 @@
 A plan file carries its own copy of the values and weights, so that a person can edit them; these are the defaults.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ SKIN_TONES = {
 """The ten tones of the Monk scale (Monk 2019, skintone.google) in words that a text-to-image model knows."""
 
 ADULTS = ("young adult", "middle-aged", "elderly")
+MINORS = ("child", "teenager")
+MINOR_WORDS = re.compile(r"child|teen|bab[yi]|infant|toddler|kid|boy|girl|adolescent|minor", re.IGNORECASE)
 INDOORS = ("living room", "kitchen", "office", "classroom", "cafe", "corridor")
 OUTDOORS = ("street", "park", "beach", "balcony", "market")
 DAYLIGHT = ("hard midday sun", "overcast daylight", "golden hour sun")
@@ -91,6 +94,12 @@ EXCLUSIONS = (
     Exclusion("camera", ("webcam",), "setting", OUTDOORS),
 )
 """What `plan` never draws. A person who wants such a cell may still write it into the file."""
+
+
+def is_minor(age: str) -> bool:
+    """Whether an age of the plan, in its own words or in those of a person who edited it, is below 18 years."""
+    years = [int(number) for number in re.findall(r"\d+", age)]
+    return bool(MINOR_WORDS.search(age)) or min(years, default=18) < 18
 
 
 def implausible(cell: Mapping[str, str]) -> bool:

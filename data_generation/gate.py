@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from data_generation.attributes import is_minor
 from data_generation.record import Row
 from facecheck.detection import FaceDetector
 from facecheck.models import write_atomically
@@ -23,6 +24,7 @@ from facecheck.models import write_atomically
 Pixels = npt.NDArray[np.uint8]
 NO_FACE, SEVERAL, UNSURE, SMALL, CUT = "no_face", "several_faces", "unsure_face", "small_face", "cut_face"
 BLANK, SATURATED, FLAGGED, DUPLICATE = "blank", "saturated", "safety_flag", "duplicate"
+UNCHECKED = "unchecked_minor"
 HASH_SIDE, PIECES = 64, 16
 JUDGEMENT = "gate.json"
 
@@ -93,9 +95,13 @@ def perceptual_hash(image: Pixels) -> str:
 
 
 def reasons(
-    facts: Facts | Row, size: tuple[int, int], flagged: bool | None = None, limits: Limits | None = None
+    facts: Facts | Row, size: tuple[int, int], flagged: bool | None = None, limits: Limits | None = None, age: str = ""
 ) -> tuple[str, ...]:
-    """Why an image of `size` (width, height) is rejected, looking at it alone; empty if it is accepted."""
+    """Why an image of `size` (width, height) is rejected, looking at it alone; empty if it is accepted.
+
+    Args:
+        flagged, age: as in `data_generation.record.Row`. An image of a minor passes only if a safety checker saw it.
+    """
     limits = limits or Limits()
     sure = [face for face in facts.faces if face["confidence"] >= limits.confidence]
     failed = {
@@ -107,6 +113,7 @@ def reasons(
         BLANK: facts.contrast < limits.contrast,
         SATURATED: facts.clipped > limits.clipped,
         FLAGGED: bool(flagged),
+        UNCHECKED: flagged is None and is_minor(age),
     }
     return tuple(reason for reason, is_so in failed.items() if is_so)
 
@@ -128,7 +135,8 @@ def judge(rows: Iterable[Row], limits: Limits | None = None) -> dict[str, tuple[
     """
     limits = limits or Limits()
     found = {
-        row.id: reasons(row, (row.recipe.width, row.recipe.height), row.flagged, limits) for row in rows_by_id(rows)
+        row.id: reasons(row, (row.recipe.width, row.recipe.height), row.flagged, limits, row.age)
+        for row in rows_by_id(rows)
     }
     kept = _Seen(limits.distance)
     for row in rows_by_id(rows):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from data_generation.attributes import MINORS
 from data_generation.errors import GenerationError
 
 TXT2IMG, IMG2IMG, INPAINT, VAE = "txt2img", "img2img", "inpaint", "vae"
@@ -74,6 +75,7 @@ class Row:
         flagged: the model's own safety checker; None where it has none.
         reasons: of the gate, for this image alone; empty = accepted.
         versions: of the libraries. seconds: share of its batch's time. time: UTC, ISO 8601.
+        age: of the person that the prompt asks for; empty where the model read none.
     """
 
     recipe: Recipe
@@ -90,6 +92,7 @@ class Row:
     pair: str = ""
     seconds: float = 0.0
     time: str = ""
+    age: str = ""
 
     @property
     def id(self) -> str:
@@ -103,7 +106,9 @@ class Row:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The row that `to_dict` wrote."""
+        """The row that `to_dict` wrote; earlier versions wrote no age, but the plan's own cells begin with it."""
+        cell_age = str(values["cell"]).partition("-")[0]
+        values = {"age": cell_age if cell_age in MINORS else "", **values}
         own = {each.name: values[each.name] for each in dataclasses.fields(cls) if each.name != "recipe"}
         own |= {"faces": tuple(own["faces"]), "reasons": tuple(own["reasons"])}
         return cls(recipe=Recipe.from_row(values), **own)

@@ -56,7 +56,8 @@ def challenge(out: Path, model: str, prompts: Path, each: int, detector: str, **
     python -m data_generation challenge sdxl --prompts prompts.jsonl --model stabilityai/stable-diffusion-xl-base-1.0
 
     The page tells how much is caught, as made and after the web's JPEG; which attributes and prompts slip through; and
-    the commands that retrain with the images. The same command again goes on where it was.
+    the commands that retrain with the images. The same command again goes on where it was; images that OUT holds of
+    another model, seed, or other prompts are not counted.
     """  # noqa: D301 - \b is click's
     from data_generation.challenge import AS_MADE, rate, score
     from data_generation.challenge_report import headline, write_report
@@ -67,8 +68,10 @@ def challenge(out: Path, model: str, prompts: Path, each: int, detector: str, **
     pipeline = Pipeline(settings_of(model, "txt2img", **said))
     group = pipeline.settings.batch if pipeline.device == "cuda" else GROUP
     written = read_prompts(prompts)
-    Run(out, pipeline, Shard()).make(tasks(pipeline, written, [], each), Local(pipeline), group)
-    rows = read_folder(out)
+    wanted = list(tasks(pipeline, written, [], each))
+    Run(out, pipeline, Shard()).make(wanted, Local(pipeline), group)
+    asked = {task.recipe.id for task in wanted}
+    rows = [row for row in read_folder(out) if row.id in asked]
     judged = read_judgement(out, rows)
     accepted = [row for row in rows if not judged[row.id]]
     if not accepted:

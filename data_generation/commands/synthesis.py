@@ -136,8 +136,9 @@ def gate(images: Path, plan_file: Path | None, **limits: Any) -> None:
     python -m data_generation gate faces --plan plan.json --face-px 64
 
     Exactly one whole face, sure and large enough; not blank, not saturated, not flagged by the model's safety checker,
-    not a near-duplicate of another one. Nothing is deleted: rejected images stay in the record with the reason, and
-    other limits are a second call. Whether an image looks real or fake to facecheck is never asked.
+    not a near-duplicate of another one; of a child or a teenager only where there is such a checker. Nothing is
+    deleted: rejected images stay in the record with the reason, and other limits are a second call. Whether an image
+    looks real or fake to facecheck is never asked.
     """  # noqa: D301 - \b is click's
     rows, chosen = read_folder(images), Limits(**limits)
     judged = judge(rows, chosen)

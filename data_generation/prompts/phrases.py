@@ -28,6 +28,8 @@ PEOPLE = {
     ("elderly", "androgynous"): ("elderly androgynous person", "androgynous person of 75"),
 }
 
+CLOTHED = "in everyday clothes"
+
 HEADWEAR_THAT_HIDES_HAIR = frozenset({"headscarf", "hood", "knitted hat"})
 
 PHRASES: dict[str, dict[str, tuple[str, ...]]] = {

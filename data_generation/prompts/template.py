@@ -4,11 +4,11 @@ import random
 from collections.abc import Mapping, Sequence
 
 from data_generation.attributes import NONE, SKIN_TONES
-from data_generation.prompts.phrases import FRAMES, HEADWEAR_THAT_HIDES_HAIR, PEOPLE, PHRASES
+from data_generation.prompts.phrases import CLOTHED, FRAMES, HEADWEAR_THAT_HIDES_HAIR, PEOPLE, PHRASES
 from data_generation.prompts.writing import Wish
 
-VERSION = "template-1"
-"""Written into the record; goes up when the phrases change."""
+VERSION = "template-2"
+"""Written into the record; goes up when the phrases change. 2: everybody is in everyday clothes."""
 
 SUBJECT = ("age", "gender", "skin_tone", "hair", "hair_colour", "facial_hair")
 ABOUT = ("expression", "head_pose", "eyewear", "headwear")
@@ -36,7 +36,7 @@ class TemplateWriter:
         attributes = wish.cell.attributes
         subject = _subject(attributes, rng)
         clauses = _clauses(attributes, rng)
-        text = ", ".join([f"{rng.choice(FRAMES)} {subject}", *clauses])
+        text = ", ".join([f"{rng.choice(FRAMES)} {subject}", CLOTHED, *clauses])
         return text[0].upper() + text[1:]
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from data_generation.errors import PromptError
 from data_generation.plan import Cell, Plan
 from data_generation.prompts.record import Prompt, PromptFile, identifier
-from data_generation.prompts.rules import Rules, likeness, tidy
+from data_generation.prompts.rules import Rules, likeness, name_complaint, tidy
 
 
 class Unusable(Exception):  # noqa: N818 - not an error: the same wishes are asked again
@@ -148,7 +148,7 @@ class _Run:
         """Write what can be written; the wishes that remain, with what was wrong."""
         try:
             texts = [tidy(text) for text in self.writer.write(wishes)]
-            complaints = [self._complaint(text) for text in texts]
+            complaints = [self._complaint(wish, text) for wish, text in zip(wishes, texts, strict=True)]
         except Unusable as error:
             texts, complaints = [""] * len(wishes), [str(error)] * len(wishes)
         answers = list(zip(wishes, texts, complaints, strict=True))
@@ -161,9 +161,9 @@ class _Run:
         again = ((wish, complaint) for wish, _, complaint in answers if complaint)
         return [replace(wish, attempt=wish.attempt + 1, complaint=complaint) for wish, complaint in again]
 
-    def _complaint(self, text: str) -> str:
+    def _complaint(self, wish: Wish, text: str) -> str:
         """What is wrong with `text`; if nothing, it counts as used from now on."""
-        if complaint := self.rules.complaint(text):
+        if complaint := self.rules.complaint(text) or name_complaint(text, wish.cell.attributes.values()):
             return complaint
         if likeness(text) in self.seen:
             return f"there is one like it already: {text}"

@@ -124,9 +124,9 @@ class Run:
             height, width = rendered.image.shape[:2]
             yield Row(
                 recipe, self._relative(path), sha256, fact.phash, fact.faces, fact.contrast, fact.clipped,
-                rendered.flagged, gate.reasons(fact, (width, height), rendered.flagged, self.limits),
+                rendered.flagged, gate.reasons(fact, (width, height), rendered.flagged, self.limits, task.age),
                 self.pipeline.licence, self.versions, pair, round(seconds, 3),
-                datetime.now(UTC).isoformat(timespec="seconds"),
+                datetime.now(UTC).isoformat(timespec="seconds"), task.age,
             )  # fmt: skip
 
     def _pair(self, recipe: Recipe, photo: Photo | None) -> str:

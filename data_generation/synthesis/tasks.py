@@ -13,10 +13,11 @@ from data_generation.synthesis.pipelines import Pipeline
 
 @dataclass(frozen=True)
 class Task:
-    """One image to be made, and the photograph it is made from, if it is."""
+    """One image to be made, the photograph it is made from, if it is, and the age that its prompt asks for."""
 
     recipe: Recipe
     photo: Path | None = None
+    age: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,14 @@ def tasks(pipeline: Pipeline, prompts: Sequence[Prompt], photos: Sequence[Path],
     if photos:
         for number, photo in enumerate(photos):
             digest = sha256(photo)
-            said = _said(pipeline, prompts[number % len(prompts)]) if prompts else {}
+            prompt = prompts[number % len(prompts)] if prompts else None
+            said, age = (_said(pipeline, prompt), _age(pipeline, prompt)) if prompt else ({}, "")
             for index in range(each):
-                yield Task(pipeline.recipe(digest, index, photo=digest, **said), photo)
+                yield Task(pipeline.recipe(digest, index, photo=digest, **said), photo, age)
         return
     for prompt in prompts:
         for index in range(each):
-            yield Task(pipeline.recipe(prompt.id, index, **_said(pipeline, prompt)))
+            yield Task(pipeline.recipe(prompt.id, index, **_said(pipeline, prompt)), age=_age(pipeline, prompt))
 
 
 def _said(pipeline: Pipeline, prompt: Prompt) -> dict[str, str]:
@@ -70,3 +72,7 @@ def _said(pipeline: Pipeline, prompt: Prompt) -> dict[str, str]:
         return {"prompt_id": prompt.id}
     negative = prompt.negative if "negative_prompt" in pipeline.takes else ""
     return {"prompt_id": prompt.id, "cell": prompt.cell, "prompt": prompt.prompt, "negative": negative}
+
+
+def _age(pipeline: Pipeline, prompt: Prompt) -> str:
+    return prompt.attributes.get("age", "") if pipeline.takes_prompt else ""

@@ -44,6 +44,22 @@ def test_reasons(measured, flagged, expected):
     assert reasons(measured, SIZE, flagged) == expected
 
 
+@pytest.mark.parametrize(
+    ("age", "is_minor"),
+    [
+        ("child", True), ("teenager", True), ("a toddler", True), ("16-19", True), ("schoolboy", True),
+        ("young adult", False), ("middle-aged", False), ("elderly", False), ("20-29", False), ("", False),
+    ],
+)  # fmt: skip
+def test_a_minor_passes_only_where_a_safety_checker_looked(age, is_minor):
+    refused = ("unchecked_minor",) if is_minor else ()
+    assert reasons(facts(FACE), SIZE, None, age=age) == refused
+    assert reasons(facts(FACE), SIZE, False, age=age) == ()
+    assert reasons(facts(FACE), SIZE, True, age=age) == ("safety_flag",)
+    asked = row(1, 5, age=age)
+    assert judge([asked])[asked.id] == refused
+
+
 def test_a_portrait_passes_and_a_cat_and_a_wall_do_not(grace, cat):
     wall = np.full((120, 160, 3), 255, np.uint8)
     portrait, animal, white = Gate().measure([grace, cat, wall])

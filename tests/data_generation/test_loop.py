@@ -11,6 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from data_generation.__main__ import main as generation
+from data_generation.record import read_folder
+from data_generation.synthesis.pipelines import EMBEDDED_FOLDER
+from data_generation.synthesis.settings import EMBEDDED_MODEL
 from training.__main__ import main as training
 
 IMAGES, PHOTOGRAPHS = 24, 48
@@ -79,6 +82,23 @@ def test_a_challenge_says_what_the_shipped_model_makes_of_the_embedded_generator
     assert said["attempted"] == 6
     assert len(said["scores"]) == said["accepted"]
     assert "training update" in (out / "challenge.html").read_text()
+
+
+@pytest.mark.usefixtures("lenient")
+def test_a_challenge_counts_the_images_of_its_own_run_alone(tmp_path):
+    plan, prompts, few, out = (tmp_path / name for name in ("plan.json", "prompts.jsonl", "few.jsonl", "challenge"))
+    run(generation, "plan", plan, "--cells", 4)
+    run(generation, "prompts", plan, prompts)
+    few.write_text("".join(prompts.read_text().splitlines(keepends=True)[:3]))
+    run(generation, "challenge", out, "--prompts", prompts, "--model", EMBEDDED_MODEL, "--steps", 12)
+    own = ("--prompts", few, "--model", EMBEDDED_FOLDER, "--steps", 12, "--seed", 1)
+    run(generation, "challenge", out, *own)
+    said = json.loads((out / "challenge.json").read_text())
+    assert (said["generator"], said["attempted"]) == (EMBEDDED_FOLDER.name, 3)
+    assert f"How much of {EMBEDDED_FOLDER.name} does" in (out / "challenge.html").read_text()
+    made = {row.id for row in read_folder(out) if row.recipe.model == EMBEDDED_FOLDER.name}
+    assert set(said["scores"]) <= made
+    assert len(made) == 3
 
 
 DOCUMENTS = [Path(__file__).parents[2] / name for name in ("README.md", "docs/generation.md")]

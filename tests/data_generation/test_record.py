@@ -33,6 +33,17 @@ def test_rows_come_back_as_they_were(tmp_path):
     assert json.loads((tmp_path / "manifest.jsonl").read_text().splitlines()[0])["prompt"] == written[0].recipe.prompt
 
 
+def test_of_a_row_without_an_age_the_plans_own_cell_tells_a_minor():
+    ages = {}
+    for cell in ("child-feminine-monk-1-0123abcd", "teenager-x", "young-adult-feminine-monk-1-0123abcd", "c0", ""):
+        values = row(1, cell=cell).to_dict()
+        del values["age"]
+        ages[cell.partition("-")[0]] = Row.from_dict(values).age
+    assert ages == {"child": "child", "teenager": "teenager", "young": "", "c0": "", "": ""}
+    written = dataclasses.replace(row(1, cell="child-x"), age="elderly")
+    assert Row.from_dict(written.to_dict()) == written
+
+
 def test_a_half_written_line_is_cut_off_and_nothing_else(tmp_path):
     path = tmp_path / "manifest.jsonl"
     with Ledger(path) as ledger:

@@ -6,6 +6,7 @@ brings two framings of one photograph to the same crop.
 """
 
 import hashlib
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -67,11 +68,15 @@ def similar_pairs(embeddings: npt.NDArray[np.float32], owners: Sequence[int], mi
     return np.concatenate(found)
 
 
-def same_value(values: Iterable[str]) -> Pairs:
-    """(M, 2) neighbours with the same text; empty texts belong to nobody."""
+def same_value(values: Iterable[str], owners: Iterable[int] | None = None) -> Pairs:
+    """(M, 2) owners of neighbours with the same text; empty texts belong to nobody.
+
+    Args:
+        values: N texts; owners: N numbers that the pairs are given in, by default the places of the texts.
+    """
     last: dict[str, int] = {}
     pairs = []
-    for index, value in enumerate(values):
+    for index, value in zip(itertools.count() if owners is None else owners, values, strict=False):
         if value and value in last:
             pairs.append((last[value], index))
         last[value] = index

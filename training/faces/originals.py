@@ -1,19 +1,24 @@
 """What a picture file is before anything is done to it: its hash, its format, the quality it was saved with."""
 
 import hashlib
+import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
 from facecheck.image import FORMATS, MAX_BYTES
+from facecheck.models import write_atomically
 from training.faces.traces import jpeg_quality
 
 LOSSY = frozenset({"JPEG", "MPO", "WEBP", "AVIF", "JPEG2000"})
 # Where no real photograph came as JPEG there is no habit to copy; these are common export settings.
 FALLBACK_QUALITIES = (75, 80, 85, 90, 95)
+# Before its pixels a WebP file has a handful of chunks; a crafted one has no end of them.
+WEBP_CHUNKS = 64
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,23 @@ def survey(path: Path) -> Original:
 def _described(picture: Image.Image, sha256: str, path: Path) -> Original:
     name = str(picture.format)
     with path.open("rb") as stream:
-        is_lossless_webp = name == "WEBP" and b"VP8L" in stream.read(64)
-    is_lossless = name not in LOSSY or is_lossless_webp
+        is_lossless = name not in LOSSY or (name == "WEBP" and _is_lossless_webp(stream))
     return Original(sha256, name, picture.width, picture.height, jpeg_quality(picture), is_lossless)
+
+
+def _is_lossless_webp(stream: BinaryIO) -> bool:
+    """Whether the first picture of a WebP file is a VP8L chunk (RFC 9649); profiles and settings come before it."""
+    stream.seek(12)
+    for _ in range(WEBP_CHUNKS):
+        header = stream.read(8)
+        kind, size = header[:4], int.from_bytes(header[4:], "little")
+        if kind in (b"VP8 ", b"VP8L"):
+            return kind == b"VP8L"
+        if len(header) < 8:
+            return False
+        # A frame of an animation is 16 bytes of settings, and then chunks of its own.
+        stream.seek(16 if kind == b"ANMF" else size + size % 2, 1)
+    return False
 
 
 def quality_for(sha256: str, qualities: Sequence[int]) -> int:
@@ -71,3 +90,16 @@ def real_qualities(originals: Sequence[tuple[str, Original]]) -> list[int]:
     """Sorted qualities of the JPEG originals among (label, original) that are photographs; the fallback if none is."""
     seen = [original.quality for label, original in originals if label == "real" and original.quality is not None]
     return sorted(seen) or list(FALLBACK_QUALITIES)
+
+
+def kept_qualities(originals: Sequence[tuple[str, Original]], file: Path) -> list[int]:
+    """`real_qualities`, fixed in `file` as soon as there is a real JPEG, so that a run that goes on draws the same."""
+    fallback = list(FALLBACK_QUALITIES)
+    stored: list[int] = json.loads(file.read_text()) if file.is_file() else fallback
+    # Earlier versions stored the fallback too.
+    if stored != fallback:
+        return stored
+    drawn_from = real_qualities(originals)
+    if drawn_from != fallback:
+        write_atomically(file, json.dumps(drawn_from).encode())
+    return drawn_from

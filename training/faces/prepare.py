@@ -13,7 +13,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from training.faces import facecut, grouping, prepare_report
 from training.faces.facecut import CutJob
 from training.faces.layouts import Found, Photo
 from training.faces.ledger import Entry, Ledger
-from training.faces.originals import Original, quality_for, real_qualities, survey
+from training.faces.originals import Original, kept_qualities, quality_for, survey
 from training.faces.prepare_report import Dropped
 
 COLUMNS = (
@@ -35,6 +35,8 @@ COLUMNS = (
     "sha256", "licence",
 )  # fmt: skip
 WORK = ".prepare"
+# Goes up when the same photos come to another survey, cut or grouping: older folders are then looked through anew.
+RULES = 2
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,15 @@ class PrepareConfig:
 
 @dataclass(frozen=True)
 class Surveyed:
-    """A photo and what its file is."""
+    """A photo and what its file is.
+
+    Attributes:
+        groups: of the photo and of all its exact copies, as the data sets give them.
+    """
 
     photo: Photo
     original: Original
+    groups: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -122,7 +129,7 @@ def _check_settings(work: Path, config: PrepareConfig) -> None:
 
 def _fingerprint(photos: Sequence[Photo], config: PrepareConfig) -> str:
     settings = {**asdict(config), "workers": None, "identity_weights": str(config.identity_weights)}
-    told = [repr(settings), *(f"{photo!r} {_stamp(photo.path)}" for photo in photos)]
+    told = [f"{RULES} {settings!r}", *(f"{photo!r} {_stamp(photo.path)}" for photo in photos)]
     return hashlib.sha256("\n".join(told).encode(errors="backslashreplace")).hexdigest()
 
 
@@ -149,7 +156,7 @@ def _cut_each(jobs: Sequence[CutJob], config: PrepareConfig) -> Iterator[Entry]:
 def _survey(photos: Sequence[Photo], work: Path) -> list[Surveyed]:
     keys = {photo.path: f"{photo.path} {_stamp(photo.path)}" for photo in photos}
     paths = {key: path for path, key in keys.items()}
-    with Ledger(work / "survey.jsonl") as ledger:
+    with Ledger(work / f"survey-{RULES}.jsonl") as ledger:
         for key in tqdm(ledger.missing(keys.values()), "survey", unit="file"):
             ledger.add(key, asdict(survey(paths[key])))
         return [Surveyed(photo, _original(ledger.entries[keys[photo.path]])) for photo in photos]
@@ -162,8 +169,11 @@ def _original(entry: Entry) -> Original:
 def _without_copies(surveyed: Sequence[Surveyed], dropped: list[Dropped]) -> list[Surveyed]:
     """One of each picture; of a picture that is called real in one place and fake in another, none."""
     labels: defaultdict[str, set[str]] = defaultdict(set)
+    groups: defaultdict[str, set[str]] = defaultdict(set)
     for item in surveyed:
         labels[item.original.sha256].add(item.photo.label)
+        if item.photo.group:
+            groups[item.original.sha256].add(item.photo.group)
     first: dict[str, Surveyed] = {}
     for item in surveyed:
         sha256 = item.original.sha256
@@ -174,32 +184,34 @@ def _without_copies(surveyed: Sequence[Surveyed], dropped: list[Dropped]) -> lis
         elif sha256 in first:
             dropped.append(Dropped(item.photo.path, "duplicate", str(first[sha256].photo.path)))
         else:
-            first[sha256] = item
+            first[sha256] = replace(item, groups=tuple(sorted(groups[sha256])))
     return list(first.values())
 
 
 def _cut(unique: Sequence[Surveyed], out: Path, config: PrepareConfig) -> dict[str, Entry]:
-    qualities = _qualities(unique, out / WORK)
+    described = [(item.photo.label, item.original) for item in unique]
+    qualities = kept_qualities(described, out / WORK / "qualities.json")
     by_key = {item.key: item for item in unique}
     with Ledger(out / WORK / "faces.jsonl") as ledger:
         lost = {key for key in by_key if not _files_exist(out, ledger.entries.get(key))}
-        todo = [key for key in by_key if key in lost or key not in ledger.entries]
+        outdated = {
+            key: ledger.entries[key]
+            for key, item in by_key.items()
+            if key in ledger.entries and ledger.entries[key]["recoded_quality"] != _recoded(item, qualities)
+        }
+        _remove_strays(out, set(), outdated)
+        todo = [key for key in by_key if key in lost or key in outdated or key not in ledger.entries]
         jobs = [_job(by_key[key], out, qualities) for key in todo]
         results = tqdm(_cut_each(jobs, config), "faces", len(todo), unit="photo")
         for key, result in zip(todo, results, strict=True):
-            recoded = _recode_quality(by_key[key], qualities) or ""
+            recoded = _recoded(by_key[key], qualities)
             ledger.add(key, {**result, "folder": "/".join(key.split("/")[:2]), "recoded_quality": recoded})
         return ledger.entries
 
 
-def _qualities(unique: Sequence[Surveyed], work: Path) -> list[int]:
-    """The qualities to draw from, fixed when a folder is begun, so that a resumed run draws the same."""
-    file = work / "qualities.json"
-    if not file.is_file():
-        drawn_from = real_qualities([(item.photo.label, item.original) for item in unique])
-        write_atomically(file, json.dumps(drawn_from).encode())
-    qualities: list[int] = json.loads(file.read_text())
-    return qualities
+def _recoded(item: Surveyed, qualities: Sequence[int]) -> int | str:
+    """The quality that an entry of the ledger and the manifest name; empty for what was lossy already."""
+    return _recode_quality(item, qualities) or ""
 
 
 def _recode_quality(item: Surveyed, qualities: Sequence[int]) -> int | None:
@@ -226,9 +238,10 @@ def _rows(
             dropped.append(Dropped(item.photo.path, entry["reason"], entry["detail"]))
         faces += [(item, entry, face) for face in entry["faces"]]
     shas = [item.original.sha256 for item, _, _ in faces]
+    given = [(index, group) for index, (item, _, _) in enumerate(faces) for group in item.groups]
     pairs = [
         grouping.same_value(shas),
-        grouping.same_value(item.photo.group for item, _, _ in faces),
+        grouping.same_value((group for _, group in given), (index for index, _ in given)),
         grouping.near_pairs([bytes.fromhex(face["hash"]) for _, _, face in faces], config.near),
         _identities([face["embedding"] for _, _, face in faces], config.identity_similarity),
     ]

@@ -121,6 +121,7 @@ CHANGES = {
     "same": lambda prompts, key: [{**each, "prompt": "The same photo of a person, always!"} for each in prompts],
     "long": lambda prompts, key: [{**each, "prompt": "very " * 200} for each in prompts],
     "empty": lambda prompts, key: [{**each, "prompt": "  "} for each in prompts],
+    "named": lambda prompts, key: [{**each, "prompt": f"{each['prompt']} beside Jane Example"} for each in prompts],
     "echo": lambda prompts, key: [{**each, "prompt": f"Photo of {key} in the sun, smiling"} for each in prompts],
 }
 

@@ -85,7 +85,9 @@ def test_a_request_that_takes_too_long_is_sent_again(run, server, small_plan):
     assert writer.usage.failures >= 1
 
 
-@pytest.mark.parametrize("move", ["truncated", "refusal", "none", "prose", "html", "fewer", "empty", "long", "echo"])
+@pytest.mark.parametrize(
+    "move", ["truncated", "refusal", "none", "prose", "html", "fewer", "empty", "long", "echo", "named"]
+)
 @pytest.mark.parametrize("dialect", ["responses", "chat", "json"])
 def test_an_answer_of_no_use_is_asked_for_again_in_smaller_batches(run, server, small_plan, move, dialect):
     if dialect != "responses":

@@ -8,7 +8,7 @@ from data_generation.errors import PromptError
 from data_generation.plan import Cell, make_plan
 from data_generation.prompts.phrases import PEOPLE, PHRASES
 from data_generation.prompts.record import read_prompts
-from data_generation.prompts.rules import Rules, likeness
+from data_generation.prompts.rules import NEGATIVE, Rules, likeness, name_complaint
 from data_generation.prompts.template import TemplateWriter
 from data_generation.prompts.writing import Wish, write_prompts
 
@@ -39,6 +39,35 @@ def test_a_prompt_says_what_the_cell_asks_for():
             assert any(phrase in text for phrase in PHRASES[name][MAN[name]]), (name, text)
         assert "none" not in text
         assert "glasses" not in text
+
+
+def test_everybody_is_clothed_and_the_record_says_since_when():
+    assert all("in everyday clothes" in _text(MAN | {"age": age}) for age in DEFAULTS["age"])
+    assert TemplateWriter(0).model == "template-2"
+    assert {"nude", "naked", "nudity"} <= set(NEGATIVE.split(", "))
+
+
+def test_no_template_seems_to_name_somebody():
+    wishes = [Wish(cell, ordinal) for cell in make_plan(300, seed=3).cells for ordinal in range(3)]
+    assert not any(map(name_complaint, TemplateWriter(0).write(wishes)))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Portrait of a woman who looks like Jane Example in a park", "Jane Example"),
+        ("A man in his forties, Élodie Example's brother, on a street", "Élodie Example's"),
+        ("A photo of an old woman beside Dr. Jane, smiling a little", "Dr Jane"),
+        ("A young man with a beard. Next to him Tom Example, laughing", "Tom Example"),
+        ("Portrait of a woman from Paris, Asian, in a park. Soft light. Film photo", ""),
+        ("Portrait of an East Asian woman and an African American man", ""),
+        ("A photo of a man in a T-shirt, Monday morning", ""),
+        ("Portrait of a woman on Brooklyn Bridge in the evening", ""),
+    ],
+)
+def test_two_capitalised_words_may_be_a_name_unless_the_cell_has_them(text, name):
+    complaint = name_complaint(text, ["on Brooklyn Bridge", "park"])
+    assert complaint.partition(":")[0] == (f"seems to name somebody ({name})" if name else "")
 
 
 def test_hidden_or_shaved_hair_has_no_colour():

@@ -111,6 +111,23 @@ def test_pairs_are_kept_with_their_photographs(stable_diffusion, photos, tmp_pat
         assert not (kept == image.load(tmp_path / row.file)).all()
 
 
+def test_a_row_knows_the_age_that_the_model_was_asked_for(stable_diffusion, little_ddpm, prompts, photos, tmp_path):
+    young = tmp_path / "prompts.jsonl"
+    young.write_text(prompts.read_text().replace("20-29", "child"))
+    make(tmp_path / "read", stable_diffusion, young)
+    rows = read_folder(tmp_path / "read")
+    assert {(row.recipe.prompt, row.age) for row in rows} >= {
+        ("photo of person 0", "child"),
+        ("photo of person 1", "60-69"),
+    }
+    assert all(("unchecked_minor" in row.reasons) == (row.age == "child") for row in rows)
+    make(tmp_path / "unread", little_ddpm, young)
+    assert {row.age for row in read_folder(tmp_path / "unread")} == {""}
+    pipeline = Pipeline(Settings(str(stable_diffusion), mode="img2img"))
+    wanted = tasks(pipeline, read_prompts(young), [photos / "grace.jpg", photos / "astronaut.png"], 1)
+    assert [task.age for task in wanted] == ["child", "60-69"]
+
+
 def test_a_row_says_everything(stable_diffusion, prompts, tmp_path):
     make(tmp_path, stable_diffusion, prompts, seed=3)
     row = json.loads((tmp_path / "manifest.jsonl").read_text().splitlines()[0])

@@ -70,6 +70,7 @@ def test_similar_pairs_in_small_blocks(monkeypatch):
 def test_components_join_over_all_kinds_of_pairs():
     values = grouping.same_value(["a", "", "b", "a", "", "b", "c"])
     assert values.tolist() == [[0, 3], [2, 5]]
+    assert grouping.same_value(["a", "b", "a"], [4, 4, 6]).tolist() == [[4, 6]]
     members = grouping.components(7, [values, np.array([[3, 5]])])
     assert len({members[i] for i in (0, 2, 3, 5)}) == 1
     assert len(set(members)) == 4

@@ -3,10 +3,12 @@
 import hashlib
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from training.faces.ledger import Ledger
 from training.faces.originals import FALLBACK_QUALITIES, Original, quality_for, real_qualities, survey
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 @pytest.mark.parametrize("quality", [30, 75, 90, 95])
@@ -25,6 +27,11 @@ def test_the_quality_of_a_jpeg_is_read_off_its_tables(tmp_path, astronaut, quali
         ("a.webp", {"lossless": True}, True),
         ("a.webp", {"quality": 80}, False),
         ("a.bmp", {}, True),
+        # The profile comes before the pixels and may say anything.
+        ("a.webp", {"lossless": True, "icc_profile": PROFILE}, True),
+        ("a.webp", {"quality": 80, "icc_profile": b"VP8L" * 201}, False),
+        ("a.webp", {"lossless": True, "save_all": True, "append_images": [Image.new("RGB", (64, 64))]}, True),
+        ("a.webp", {"quality": 80, "save_all": True, "append_images": [Image.new("RGB", (64, 64))]}, False),
     ],
 )
 def test_lossless_files_are_told_from_lossy_ones(tmp_path, astronaut, name, options, is_lossless):

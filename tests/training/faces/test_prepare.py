@@ -179,6 +179,64 @@ def test_all_faces_of_a_photo_and_the_box_of_a_manifest(tmp_path, grace, astrona
     assert {row["split"] for row in real} == {"test"}
 
 
+def grouped(folder: Path, rows: dict[str, tuple[np.ndarray, str]]) -> Path:
+    """Photographs, saved alike, and a manifest that gives each its group."""
+    folder.mkdir()
+    for name, (picture, _) in rows.items():
+        Image.fromarray(np.ascontiguousarray(picture)).save(folder / name, quality=85)
+    lines = [f"{name},real,{group}" for name, (_, group) in rows.items()]
+    (folder / "manifest.csv").write_text("\n".join(["file,label,group", *lines]) + "\n")
+    return folder
+
+
+def test_a_copy_that_is_dropped_keeps_its_group(tmp_path, grace, astronaut):
+    first = grouped(tmp_path / "a", {"x.jpg": (grace, "")})
+    second = grouped(tmp_path / "b", {"x-copy.jpg": (grace, "person7"), "y.jpg": (astronaut, "person7")})
+    third = grouped(tmp_path / "c", {"x-again.jpg": (grace, "person8"), "z.jpg": (astronaut[:, ::-1], "person8")})
+    run(first, second, third, tmp_path / "out")
+    rows = table(tmp_path / "out" / "manifest.csv")
+    assert (len(rows), len({row["group"] for row in rows}), len({row["split"] for row in rows})) == (3, 1, 1)
+
+
+def test_fakes_that_came_before_the_first_photograph_are_cut_again_with_its_quality(tmp_path, grace, astronaut):
+    root, out = tmp_path / "photos", tmp_path / "out"
+    for label in ("real", "fake"):
+        (root / label).mkdir(parents=True)
+    Image.fromarray(astronaut).save(root / "fake" / "d.png")
+    run(root, out)
+    assert table(out / "manifest.csv")[0]["recoded_quality"] in {"75", "80", "85", "90", "95"}
+    # What earlier versions left.
+    (out / ".prepare" / "qualities.json").write_text("[75, 80, 85, 90, 95]")
+    Image.fromarray(grace).save(root / "real" / "a.jpg", quality=60)
+    run(root, out)
+    assert [row["recoded_quality"] for row in table(out / "manifest.csv")] == ["60", ""]
+    run(root, tmp_path / "fresh")
+    assert snapshot(out) == snapshot(tmp_path / "fresh")
+    Image.fromarray(grace).save(root / "real" / "b.jpg", quality=40)
+    run(root, out)
+    assert [row["recoded_quality"] for row in table(out / "manifest.csv")] == ["60", "", ""]
+
+
+def test_a_face_that_is_not_found_again_leaves_no_file(tmp_path, grace, astronaut, monkeypatch):
+    (tmp_path / "photos" / "fake").mkdir(parents=True)
+    (tmp_path / "photos" / "real").mkdir()
+    Image.fromarray(astronaut).save(tmp_path / "photos" / "fake" / "d.png")
+    run(tmp_path / "photos", tmp_path / "out")
+    Image.fromarray(grace).save(tmp_path / "photos" / "real" / "a.jpg", quality=60)
+    nothing = {"faces": [], "n_faces": 0, "reason": "no_face", "detail": ""}
+    monkeypatch.setattr(facecut.FaceCutter, "cut", lambda self, job: nothing)
+    run(tmp_path / "photos", tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.jpg"))
+
+
+def test_a_folder_of_earlier_rules_is_looked_through_again(photos, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "RULES", 1)
+        run(photos, tmp_path / "out")
+    assert "Nothing to do" not in run(photos, tmp_path / "out")
+    assert "Nothing to do" in run(photos, tmp_path / "out")
+
+
 def test_one_person_is_one_group_where_the_face_network_is_given(tmp_path, astronaut, grace):
     if not WEIGHTS.is_file():
         pytest.skip("needs the face network of ../shared/weights, which is not part of the repository")
