@@ -1,5 +1,6 @@
 """A clip's answer as HTML: verdict, time line of the scores, one card for each person followed."""
 
+from collections.abc import Sequence
 from html import escape
 
 from demo import drawing, words
@@ -25,9 +26,16 @@ def answer(clip: Clip, decision: Decision) -> str:
 
 
 def _seen(track: Track) -> str:
-    scores = track.judged
-    span = f"{words.percent(min(scores))} to {words.percent(max(scores))}" if scores else "in none clearly enough"
-    return f"In {len(track.faces)} frames, {track.seconds[0]:.1f} to {track.seconds[-1]:.1f} s: {span}."
+    first, last, frames = track.seconds[0], track.seconds[-1], len(track.faces)
+    when = f"1 frame, at {first:.1f} s" if frames == 1 else f"{frames} frames, {first:.1f} to {last:.1f} s"
+    return f"In {when}: {_span(track.judged)}."
+
+
+def _span(scores: Sequence[float]) -> str:
+    if not scores:
+        return "not clearly enough"
+    least, most = words.percent(min(scores)), words.percent(max(scores))
+    return least if least == most else f"{least} to {most}"
 
 
 def _chart(clip: Clip, decision: Decision) -> str:

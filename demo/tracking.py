@@ -53,14 +53,16 @@ class Track:
 class Tracker:
     """Gives the same number to the same face as long as its boxes overlap from frame to frame.
 
+    A face that stays away is forgotten: a camera may run for days. Who needs all tracks keeps what `update` returns.
+
     Args:
         patience: frames that a face may be away.
         keep: frames of a track that are remembered.
     """
 
     def __init__(self, patience: int = 5, keep: int = 1000) -> None:
-        self._patience, self._keep = patience, keep
-        self.tracks: list[Track] = []
+        self._patience, self._keep, self._count = patience, keep, 0
+        self._alive: list[Track] = []
 
     def update(self, at: float, faces: Sequence[Face]) -> list[Track]:
         """The track of each face, in order.
@@ -68,18 +70,19 @@ class Tracker:
         Args:
             at: seconds.
         """
-        alive = [track for track in self.tracks if track.missed <= self._patience]
-        known = joined([track.faces[-1].box for track in alive], faces)
-        for track in alive:
+        known = joined([track.faces[-1].box for track in self._alive], faces)
+        for track in self._alive:
             track.missed += 1
-        found = [alive[known[index]] if index in known else self._new() for index in range(len(faces))]
+        found = [self._alive[known[index]] if index in known else self._new() for index in range(len(faces))]
         for track, face in zip(found, faces, strict=True):
             track.see(at, face, self._keep)
+        self._alive = [track for track in self._alive if track.missed <= self._patience]
         return found
 
     def _new(self) -> Track:
-        self.tracks.append(Track(len(self.tracks) + 1))
-        return self.tracks[-1]
+        self._count += 1
+        self._alive.append(Track(self._count))
+        return self._alive[-1]
 
 
 def is_judged(face: Face) -> bool:

@@ -14,10 +14,12 @@ import cv2
 import numpy as np
 
 from demo.tracking import Track, Tracker
+from facecheck.calibration import BORDERLINE
 from facecheck.checker import FaceChecker
 from facecheck.errors import ImageError
 from facecheck.image import Pixels
 from facecheck.result import Face, Prediction, Timing, Verdict
+from facecheck.scan.tracks import BRIEF
 
 MAX_SECONDS, FRAMES, WORK_SECONDS = 60.0, 30, 45.0
 MAX_PIXELS, JUDGED_SIDE = 4096 * 2304, 1280
@@ -31,7 +33,8 @@ class Clip:
     """What was seen in a clip.
 
     Attributes:
-        prediction: one face for each person followed: as in their largest frame, with their median score.
+        prediction: one face for each person followed, those of most frames first: as in their largest frame, with
+            their median score; uncertain ("brief") where fewer than MIN_SEEN frames show them.
         tracks: of the same people, in the same order. seconds: of the clip that were looked at.
         stills: for each face the frame that it is drawn from, (H, W, 3) uint8 RGB.
     """
@@ -59,7 +62,7 @@ def judge_clip(data: bytes, checker: FaceChecker) -> Clip:
         ImageError: no frame of it can be read.
     """
     started, tracker, count, last = time.monotonic(), Tracker(), 0, 0.0
-    best: dict[int, tuple[float, Face, Pixels]] = {}
+    best: dict[int, tuple[Track, Face, Pixels]] = {}
     with tempfile.NamedTemporaryFile(suffix=".clip") as file:
         file.write(data)
         file.flush()
@@ -68,28 +71,31 @@ def judge_clip(data: bytes, checker: FaceChecker) -> Clip:
             prediction = checker.predict(pixels)
             seen = prediction.faces[:MAX_FACES]
             for track, face in zip(tracker.update(at, seen), seen, strict=True):
-                if track.number not in best or face.size_px > best[track.number][0]:
-                    best[track.number] = (face.size_px, face, pixels)
+                if track.number not in best or face.size_px > best[track.number][1].size_px:
+                    best[track.number] = (track, face, pixels)
             count, last = count + 1, at
             if time.monotonic() - started > WORK_SECONDS:
                 break
     if not count:
         raise ImageError("clip: no frame of it can be read; save it again as MP4")
-    followed = [track for track in tracker.tracks if len(track.faces) >= min(MIN_SEEN, count)]
-    followed.sort(key=lambda track: -len(track.faces))
-    faces = tuple(_summed_up(track, best[track.number][1], checker) for track in followed[:MAX_FACES])
+    followed = sorted(best.values(), key=lambda one: -len(one[0].faces))[:MAX_FACES]
+    enough = min(MIN_SEEN, count)
+    faces = tuple(_summed_up(track, face, checker, len(track.faces) < enough) for track, face, _ in followed)
     timing = Timing(classify=(time.monotonic() - started) * 1000)
     answer = Prediction("clip", None, faces, prediction.model, timing)
-    stills = tuple(best[track.number][2] for track in followed[:MAX_FACES])
-    return Clip(answer, tuple(followed[:MAX_FACES]), max(last, 0.1), count, length > MAX_SECONDS, stills)
+    tracks, stills = tuple(track for track, _, _ in followed), tuple(still for _, _, still in followed)
+    return Clip(answer, tracks, max(last, 0.1), count, length > MAX_SECONDS, stills)
 
 
-def _summed_up(track: Track, face: Face, checker: FaceChecker) -> Face:
+def _summed_up(track: Track, face: Face, checker: FaceChecker, is_brief: bool) -> Face:
     middle = track.middle()
-    verdict = track.verdict_of(middle, checker.decision)
     if middle is None:
         return replace(face, verdict=Verdict.UNCERTAIN)
-    return replace(face, p_fake=middle, verdict=verdict, reasons=("borderline",) if verdict == "uncertain" else ())
+    verdict = track.verdict_of(middle, checker.decision)
+    reasons: tuple[str, ...] = (BORDERLINE,) if verdict == Verdict.UNCERTAIN else ()
+    if is_brief:
+        reasons += (BRIEF,)
+    return replace(face, p_fake=middle, verdict=Verdict.UNCERTAIN if reasons else verdict, reasons=reasons)
 
 
 def _opened(path: str) -> tuple[float, Iterator[tuple[float, Pixels]]]:

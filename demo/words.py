@@ -32,6 +32,7 @@ REASONS = {
     "partial": "Too much of the face lies outside the picture.",
     "borderline": "The score lies too near to the threshold.",
     "unstable": "The answer changes when the picture is saved or resized again.",
+    "brief": "Too few frames of the clip show this face.",
 }
 TURNED = "The picture was lying on its side or upside down. It was turned before it was judged."
 CROWD = "With many faces, a false alarm on one of them becomes likely. Look at each face by itself."
@@ -82,18 +83,23 @@ LABELS = {"real": "It is a photograph of a person", "fake": "It was generated"}
 CONSENT = (
     "I agree that this picture (without its metadata), my answer, my comment and the score are kept on this "
     "server and may be used, after a person has looked at them, to improve the model. I may share this picture. "
-    "I can delete all of it at any time with the receipt code."
+    "I can delete all of it at any time with the receipt code; what was already taken for training is removed at the "
+    "next export."
 )
 NO_CONSENT = "Thank you. Because you did not consent, nothing was kept."
 NO_LABEL = "Please say first what you know: photograph, or generated."
 FULL = "Thank you. The store of this server is full, so nothing was kept."
-DELETED = "Deleted. Nothing of this objection is left on this server."
+DELETED = (
+    "Deleted from the store of this server. What was already taken for training is removed at the next export; "
+    "a model that was trained before then stays as it is."
+)
 NOT_FOUND = "There is no objection with this code. Nothing was deleted; please check the code letter by letter."
 
 
 def headline(prediction: Prediction) -> str:
     """The verdict in one line."""
-    count, fakes = len(prediction.faces), sum(face.verdict == Verdict.FAKE for face in prediction.faces)
+    verdicts = [face.verdict for face in prediction.faces]
+    count, fakes, unclear = len(verdicts), verdicts.count(Verdict.FAKE), verdicts.count(Verdict.UNCERTAIN)
     match prediction.verdict:
         case Verdict.FAKE if count > 1:
             return f"{fakes} of {count} faces {'looks' if fakes == 1 else 'look'} generated"
@@ -101,6 +107,8 @@ def headline(prediction: Prediction) -> str:
             return "This face looks generated"
         case Verdict.REAL:
             return "No sign of generation found"
+        case Verdict.UNCERTAIN if unclear < count:
+            return f"{unclear} of {count} faces cannot be judged"
         case Verdict.UNCERTAIN:
             return "These faces cannot be judged" if count > 1 else "This face cannot be judged"
     return "No face found"

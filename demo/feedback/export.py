@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,10 +12,13 @@ from facecheck.models import write_atomically
 
 SOURCE = "reality-check"
 COLUMNS = ("file", "label", "source", "generator", "licence", "group", "created", "objected_to", "p_fake")
+OWN_NAME = re.compile(r"objection-\d{6,}\.(jpg|png)")
 
 
 def export(objections: Iterable[Objection], out: Path) -> int:
     """Copy the accepted pictures into OUT and write OUT/manifest.csv last, so that a half-made export has no table.
+
+    What an earlier export wrote and is no longer accepted, or was deleted by its sender, goes.
 
     Returns:
         How many were exported.
@@ -23,13 +27,21 @@ def export(objections: Iterable[Objection], out: Path) -> int:
     for objection in objections:
         if objection.decision not in LABELS:
             continue
-        target = out / objection.decision / f"{objection.id:06d}{objection.path.suffix}"
+        target = out / objection.decision / f"objection-{objection.id:06d}{objection.path.suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(objection.path, target)
         rows.append(_row(objection, target.relative_to(out)))
+    _remove_strays(out, {str(row["file"]) for row in rows})
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "manifest.csv", _table(rows).encode())
     return len(rows)
+
+
+def _remove_strays(out: Path, kept: set[str]) -> None:
+    for label in LABELS:
+        for path in (out / label).glob("objection-*"):
+            if OWN_NAME.fullmatch(path.name) and path.relative_to(out).as_posix() not in kept:
+                path.unlink()
 
 
 def _row(objection: Objection, file: Path) -> dict[str, object]:

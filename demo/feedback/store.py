@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,8 @@ class Objection:
 
     Attributes:
         path: of the picture, without metadata. label: what the visitor says: real or fake.
-        prediction: `Prediction.to_dict()` of the answer that they object to. model: name and version.
+        prediction: `Prediction.to_dict()` of the answer that they object to, without provenance: that is metadata.
+        model: name and version.
         decision: open, real, fake or rejected: what the reviewer says.
     """
 
@@ -76,10 +77,10 @@ class Store:
         if label not in LABELS:
             raise ValueError(f"label {label!r} is not one of {', '.join(LABELS)}")
         picture, suffix = without_metadata(data)
-        receipt, model = new_receipt(), prediction.model
+        receipt, model, said = new_receipt(), prediction.model, replace(prediction, provenance=None).to_dict()
         values = (
             fingerprint(receipt), _now(), f"{fingerprint(receipt)[:32]}{suffix}", len(picture), label,
-            comment[:MAX_COMMENT], json.dumps(prediction.to_dict()), f"{model.name} {model.version}" if model else "",
+            comment[:MAX_COMMENT], json.dumps(said), f"{model.name} {model.version}" if model else "",
         )  # fmt: skip
         with self._writing, self._table() as table:
             # The lock of SQLite keeps other processes from filling the same room.

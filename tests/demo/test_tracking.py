@@ -1,5 +1,8 @@
 """The same face keeps its number from frame to frame."""
 
+import gc
+import weakref
+
 import pytest
 
 from demo.tracking import Tracker
@@ -48,3 +51,13 @@ def test_a_long_live_track_does_not_grow():
     for at in range(50):
         (track,) = tracker.update(at, [face(0)])
     assert len(track.faces) == len(track.seconds) == 6
+
+
+def test_faces_that_come_and_go_are_numbered_on_and_forgotten():
+    tracker, seen = Tracker(patience=3), []
+    for at in range(200):
+        (track,) = tracker.update(at, [face(300 * at)])
+        seen.append(weakref.ref(track))
+    assert track.number == 200
+    gc.collect()
+    assert sum(one() is not None for one in seen) == 4

@@ -75,3 +75,27 @@ def test_the_export_is_data_that_training_prepare_reads(run, store, tmp_path):
     assert sorted((row["label"], row["source"]) for row in rows) == [
         ("fake", "reality-check"), ("real", "reality-check"),
     ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("three")
+def test_the_next_export_removes_what_was_deleted_or_decided_anew_and_nothing_else(run, store, tmp_path):
+    out = tmp_path / "out"
+    for number in (1, 2, 3):
+        run("review", str(number), "--decide", "fake")
+    run("export", str(out))
+    foreign = [out / "fake" / name for name in ("000002.jpg", "objection-2.jpg", "objection-000009.txt", "mine.jpg")]
+    for path in foreign:
+        path.write_bytes(b"mine")
+    exported = {path.name for path in (out / "fake").iterdir()} - {path.name for path in foreign}
+    assert len(exported) == 3
+    run("review", "1", "--delete")
+    run("review", "2", "--decide", "real")
+    assert "2 pictures" in run("export", str(out))
+    listed = {row["file"] for row in csv.DictReader((out / "manifest.csv").read_text().splitlines())}
+    present = {path.relative_to(out).as_posix() for path in out.glob("*/*") if path not in foreign}
+    assert present == listed and len(listed) == 2
+    assert all(path.read_bytes() == b"mine" for path in foreign)
+    for objection in store.all():
+        store.remove(objection.id)
+    assert "0 pictures" in run("export", str(out))
+    assert sorted(path for path in out.glob("*/*")) == sorted(foreign)

@@ -4,14 +4,19 @@ import os
 import sqlite3
 import threading
 import time
+from dataclasses import replace
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from demo.feedback import store as rooms
 from demo.feedback.receipts import fingerprint, new_receipt
 from demo.feedback.store import Store, StoreFullError
 from facecheck.errors import ImageError
+from facecheck.origin.provenance import provenance
 from facecheck.result import ModelInfo, Prediction
+from tests.demo.conftest import as_file
 
 
 @pytest.fixture
@@ -52,6 +57,26 @@ def test_receipts_are_not_stored_and_not_alike(store, answer, portrait):
     database = (store.folder / "objections.sqlite").read_bytes()
     assert receipt.encode() not in database and fingerprint(receipt).encode() in database
     assert len({new_receipt() for _ in range(200)}) == 200
+
+
+def secretive(kind: str) -> bytes:
+    """A picture whose metadata name a camera, a program, a moment, a comment or a prompt."""
+    picture, exif, texts = Image.new("RGB", (64, 64)), Image.Exif(), PngInfo()
+    exif[0x010F], exif[0x0131], exif[0x0132] = "SecretCamera", "SecretProgram", "2001:02:03 04:05:06"
+    texts.add_text("parameters", "SecretPrompt\nSteps: 20, Sampler: Euler, Seed: 42, Model: SecretModel")
+    options = {"pnginfo": texts} if kind == "PNG" else {"exif": exif, "comment": b"SecretComment"}
+    return as_file(picture, kind, **options)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_what_the_file_said_of_itself_is_not_kept(store, answer, kind):
+    data = secretive(kind)
+    told = replace(answer, provenance=provenance(data))
+    assert "Secret" in str(told.to_dict())
+    store.add(data, "real", "", told)
+    for path in store.folder.rglob("*.*"):
+        assert b"Secret" not in path.read_bytes() and b"2001:02:03" not in path.read_bytes()
+    assert store.all()[0].prediction["provenance"] is None
 
 
 def test_comments_are_data_however_they_look(store, answer, portrait):
