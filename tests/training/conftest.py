@@ -11,7 +11,7 @@ from training.evaluation.scores import Scores
 
 @pytest.fixture
 def data(tmp_path, astronaut, grace, cat) -> Path:
-    """Six files: two faces in both roles, and a cat on which MTCNN finds nothing."""
+    """Twelve files: two faces in both roles, and a cat on which MTCNN finds nothing; each split has them elsewhere."""
     pictures = {
         "real/a": astronaut[:300, 80:380],
         "real/b": grace,
@@ -20,11 +20,12 @@ def data(tmp_path, astronaut, grace, cat) -> Path:
     }
     lines = ["file,label,source,split,group,x0,y0,x1,y1"]
     for group, (name, picture) in enumerate(pictures.items()):
-        for split in ("train", "val", "test"):
+        for split, right in (("train", 30), ("val", 60), ("test", 0)):
             path = tmp_path / f"{name}-{split}.jpg"
             path.parent.mkdir(exist_ok=True)
-            Image.fromarray(np.ascontiguousarray(picture)).save(path, quality=92)
-            box = "190,120,330,300" if name[-1] in "bd" else "100,40,230,190"
+            Image.fromarray(np.roll(picture, right, axis=1)).save(path, quality=92)
+            x0, y0, x1, y1 = (190, 120, 330, 300) if name[-1] in "bd" else (100, 40, 230, 190)
+            box = f"{x0 + right},{y0},{x1 + right},{y1}"
             lines.append(f"{name}-{split}.jpg,{name[:4]},s{name[-1]},{split},{split}{group},{box}")
     (tmp_path / "manifest.csv").write_text("\n".join(lines))
     return tmp_path

@@ -31,7 +31,8 @@ def errors(
 ) -> None:
     """Count the errors of MODEL by face size, sharpness, compression and pose, and try the table on other faces.
 
-    Each file is delivered once at a size and quality drawn by chance. A stopped run goes on where it was.
+    Each file is delivered once at a size and quality drawn by chance. A stopped run goes on where it was; with
+    other weights or another decision it begins anew.
     """
     name = DEFAULT_MODEL if model == "default" else model
     try:

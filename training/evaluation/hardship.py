@@ -4,6 +4,7 @@ The lines are what `training.evaluation.cells` counts errors by face size, sharp
 """
 
 import csv
+import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -17,6 +18,7 @@ from facecheck import crop, quality
 from facecheck.checker import FaceChecker
 from facecheck.detection import Detections
 from facecheck.image import Pixels
+from facecheck.models import write_atomically
 from facecheck.result import Face
 from training.augment import recompress, reduced
 from training.data import FaceFile, read_rgb
@@ -61,22 +63,46 @@ def judge_delivered(checker: FaceChecker, rows: Sequence[FaceFile], root: Path, 
     """Judge every row's file after a delivery that its name decides; what `target` holds is not repeated.
 
     Args:
-        root: the folder of the manifest. target: a CSV, extended batch by batch, so that a stopped run goes on.
+        root: the folder of the manifest. target: a CSV, extended batch by batch, so that a stopped run goes on; what
+            other weights or another decision wrote into it is removed.
     """
-    done = {judged.file: judged for judged in read_judged_faces(target)}
+    _continue(target, _key(checker))
+    done = {(judged.file, judged.label, judged.group): judged for judged in read_judged_faces(target)}
     names = [row.path.relative_to(root).as_posix() for row in rows]
-    missing = [index for index, name in enumerate(names) if name not in done]
+    keys = [(name, row.label, row.group) for name, row in zip(names, rows, strict=True)]
+    missing = [index for index, key in enumerate(keys) if key not in done]
     with target.open("a", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, [f.name for f in fields(Judged)])
-        if not done:
+        if not stream.tell():
             writer.writeheader()
         for start in tqdm(range(0, len(missing), BATCH), desc="delivered", unit="batch", disable=None):
             batch = missing[start : start + BATCH]
             for judged in _judged(checker, [rows[i] for i in batch], [names[i] for i in batch]):
                 writer.writerow({name: _rounded(value) for name, value in asdict(judged).items()})
-                done[judged.file] = judged
+                done[judged.file, judged.label, judged.group] = judged
             stream.flush()
-    return [done[name] for name in names]
+    return [done[key] for key in keys]
+
+
+def _key(checker: FaceChecker) -> str:
+    """What the judgements depend on, besides the files: the weights, the crop, the decision and the delivery."""
+    config = checker.config
+    parts = (
+        config.sha256, config.input_size, config.crop_margin, config.mean, config.std, config.limits, checker.decision,
+        checker.stability, FACE_PX, JPEG_QUALITY, BLUR, BLURRED_SHARE,
+    )  # fmt: skip
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _continue(target: Path, key: str) -> None:
+    """Cut off the line that a stopped run did not finish; remove the file if the one beside it names another key."""
+    beside = target.with_suffix(".key")
+    if not beside.is_file() or beside.read_text() != key:
+        target.unlink(missing_ok=True)
+        write_atomically(beside, key.encode())
+    if target.is_file():
+        with target.open("rb+") as stream:
+            stream.truncate(stream.read().rfind(b"\n") + 1)
 
 
 def _rounded(value: object) -> object:

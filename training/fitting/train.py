@@ -1,16 +1,18 @@
 """Fine-tune a classifier; killed at any moment, it goes on from the last checkpoint with the same examples."""
 
+import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as dump_tensors
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from facecheck.errors import ModelError
 from facecheck.models import Model, ModelConfig, build, save_model, write_atomically
 from training.data import FaceFile, FaceStream, quiet_worker
 from training.fitting.distributed import Processes
@@ -65,13 +67,14 @@ def train(
         The path of the weights: the moving average at the end, or at its best on the web tier where it was watched.
 
     Raises:
-        ValueError: the folder holds a run with other settings; there is nothing to watch; the processes cannot share
-            the batch.
+        ValueError: the folder holds a run with other settings, on other faces, or from another backbone or autoencoder;
+            there is nothing to watch; the processes cannot share the batch.
     """
     processes = Processes.join()
     if config.batch % processes.world:
         raise ValueError(f"a batch of {config.batch} cannot be shared by {processes.world} processes")
-    trainer = Trainer(model_config, config, backbone, folder, processes)
+    inputs = _inputs(rows, watched if config.watch_every else (), backbone, autoencoder)
+    trainer = Trainer(model_config, config, backbone, folder, processes, inputs)
     if trainer.resume() and processes.leads:
         print(f"resumed at step {trainer.step}", flush=True)
     watch = Watch(watched, model_config, config.phases[-1][1]) if config.watch_every else None
@@ -81,6 +84,23 @@ def train(
         processes.leave()
     path = folder / f"{model_config.name}.safetensors"
     return _saved(trainer, watch is not None) if processes.leads else path
+
+
+def _inputs(
+    rows: Sequence[FaceFile], watched: Sequence[FaceFile], backbone: Path | None, autoencoder: Path | None
+) -> dict[str, str]:
+    """The sha256 of everything that a run learns from, by the name that stands in a refusal."""
+    faces = {"faces": rows, "watched faces": watched}
+    files = {"backbone": backbone, "autoencoder": autoencoder}
+    # Of the faces names and places alone: to read every file would take minutes.
+    told = {name: repr([(r.path.name, r.label, r.source, r.box) for r in part]) for name, part in faces.items()}
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in told.items()}
+    return digests | {name: _sha256(path) if path else "" for name, path in files.items()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _run(
@@ -131,7 +151,25 @@ def _saved(trainer: Trainer, watched: bool) -> Path:
     network = trainer.averaged()
     if watched and _best(trainer.folder).exists():
         network.load_state_dict(load_file(_best(trainer.folder)))
-    return save_model(network, trainer.model_config, trainer.folder)
+    return _save_as_decided(network, trainer.model_config, trainer.folder)
+
+
+def _save_as_decided(network: nn.Module, config: ModelConfig, folder: Path) -> Path:
+    """As `save_model`; where the folder holds these very weights already, their decision and limits stay."""
+    before = _config_beside(folder / f"{config.name}.safetensors")
+    path = save_model(network, config, folder)
+    written = _config_beside(path)
+    if before and written and before.sha256 == written.sha256:
+        kept = replace(written, decision=before.decision, limits=before.limits)
+        write_atomically(path.with_suffix(".json"), kept.to_json().encode())
+    return path
+
+
+def _config_beside(weights: Path) -> ModelConfig | None:
+    try:
+        return ModelConfig.from_json(weights.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ModelError):
+        return None
 
 
 def average(models: Sequence[Model], folder: Path) -> Path:
@@ -146,4 +184,4 @@ def average(models: Sequence[Model], folder: Path) -> Path:
     }
     network = build(models[-1].config.architecture)
     network.load_state_dict(mixed)
-    return save_model(network, models[-1].config, folder)
+    return _save_as_decided(network, models[-1].config, folder)

@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -96,6 +98,9 @@ def _optimizer(network: nn.Module, fresh: set[str], config: TrainConfig) -> torc
 class Trainer:
     """The state of one run.
 
+    Args:
+        inputs: digests of what the run learns from, by name; a run is resumed with the same ones only.
+
     Attributes:
         step: updates done.
         best, stale: highest AUC of the watch so far, and looks since then.
@@ -108,9 +113,10 @@ class Trainer:
         backbone: Path | None,
         folder: Path,
         processes: Processes | None = None,
+        inputs: Mapping[str, str] | None = None,
     ) -> None:
         torch.manual_seed(config.seed)
-        self.model_config, self.config, self.folder = model_config, config, folder
+        self.model_config, self.config, self.folder, self.inputs = model_config, config, folder, dict(inputs or {})
         self.processes = processes or Processes.join()
         self.device = self.processes.device
         network = build(model_config.architecture)
@@ -138,6 +144,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {
             "config": self.config.to_json(),
+            "inputs": self.inputs,
             "step": self.step,
             "best": self.best,
             "stale": self.stale,
@@ -153,14 +160,18 @@ class Trainer:
         """Take up the checkpoint of the folder, if there is one.
 
         Raises:
-            ValueError: it was made with other settings.
+            ValueError: it was made with other settings, or from other inputs.
         """
         if not self.checkpoint.exists():
             return False
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        if changed := _changes(json.loads(state["config"]), json.loads(self.config.to_json())):
+        changed = _changes(json.loads(state["config"]), json.loads(self.config.to_json()))
+        # A checkpoint of an earlier version names no inputs.
+        inputs = state.get("inputs", {})
+        changed += [f"other {name}" for name, value in self.inputs.items() if inputs.get(name, value) != value]
+        if changed:
             raise ValueError(
-                f"{self.checkpoint} was made with other settings ({changed}); "
+                f"{self.checkpoint} was made with other settings ({', '.join(changed)}); "
                 "use the same ones to resume, or another folder for a new run"
             )
         self.network.load_state_dict(state["network"])
@@ -181,6 +192,7 @@ class Trainer:
         Returns:
             The mean loss of all processes.
         """
+        torch.manual_seed(self._chance())
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * self.config.rate(self.step)
         faces = ((faces.to(self.device).float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
@@ -195,6 +207,11 @@ class Trainer:
         self.step += 1
         return self.processes.mean(loss.item())
 
+    def _chance(self) -> int:
+        """The seed of dropout and stochastic depth in this step: a resumed run draws the same, each process its own."""
+        drawn = np.random.SeedSequence((self.config.seed, self.step, self.processes.rank))
+        return int(drawn.generate_state(1)[0])
+
     def averaged(self) -> nn.Module:
         """The moving average with the batch-norm statistics of the trained network."""
         network: nn.Module = self.ema.module
@@ -203,11 +220,11 @@ class Trainer:
         return network.eval()
 
 
-def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs, leaving out what has no influence on the numbers."""
     names = (set(before) | set(now)) - {"workers", "save_every"}
-    return ", ".join(
+    return [
         f"{name}: {before.get(name)} then, {now.get(name)} now"
         for name in sorted(names)
         if before.get(name) != now.get(name)
-    )
+    ]

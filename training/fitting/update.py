@@ -1,7 +1,8 @@
 """Learn from new faces without forgetting the old ones: fine-tune with replay, keep the result only if it is better.
 
 The gate is a paired bootstrap on the test splits: nothing may be worse on the old data beyond noise, the new data must
-not be worse, and no mistake that was once reported and mended (a regression case) may come back.
+not be worse, and no mistake that was once reported and mended (a regression case) may come back. New photographs that
+are copies of old ones on another side of the split are left out.
 """
 
 import csv
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facecheck.calibration import Decision
 from facecheck.checker import FaceChecker
 from facecheck.models import Model, load_model, write_atomically
 from facecheck.result import Verdict
@@ -23,10 +25,12 @@ from training.evaluation.compare import Difference, compare
 from training.evaluation.evaluate import score_tiers
 from training.evaluation.scores import Scores
 from training.evaluation.tables import differences
+from training.fitting.overlap import without_crossing
 from training.fitting.train import train
 from training.fitting.trainer import TrainConfig
 
-GATED = ("auc", "balanced_accuracy", "forced", "tpr@1.0%")
+SPECIFICITY = "specificity"
+GATED = ("auc", "balanced_accuracy", "forced", "tpr@1.0%", SPECIFICITY)
 NEW = "new:"
 
 
@@ -62,9 +66,11 @@ class Outcome:
     """What the gate saw.
 
     Attributes:
-        old, new: the paired comparison on the two test splits, candidate minus present model.
+        old, new: the paired comparison on the two test splits, candidate minus present model; the old one with the
+            specificity too.
         returned: cases that the present model answers rightly and the candidate wrongly.
         cases: mistakes of the present model on the new data, to be remembered.
+        left_out: new faces that were neither learned nor judged, see `without_crossing`.
     """
 
     model: Path
@@ -72,6 +78,7 @@ class Outcome:
     new: tuple[Difference, ...]
     returned: tuple[Case, ...]
     cases: tuple[Case, ...]
+    left_out: int = 0
 
     @property
     def refusals(self) -> list[str]:
@@ -90,7 +97,11 @@ class Outcome:
             f"# {name} data\n\n{differences(part, 'present', 'candidate')}"
             for name, part in (("Old", self.old), ("New", self.new))
         ]
-        return "\n\n".join([verdict, *tables, f"{len(self.cases)} mistakes of the present model became cases."]) + "\n"
+        counts = [
+            f"{len(self.cases)} mistakes of the present model became cases.",
+            f"{self.left_out} new faces were left out: copies of old ones in another split, and the groups of these.",
+        ]
+        return "\n\n".join([verdict, *tables, *counts]) + "\n"
 
 
 def _losses(compared: Iterable[Difference]) -> list[Difference]:
@@ -126,25 +137,48 @@ def update(
             "+update".
 
     Raises:
-        ValueError: the new data has no train or no test split.
+        ValueError: the new data has no train or no test split, or none once copies of old faces in another split are
+            left out; `out` holds a run on other data.
     """
     if not (new.split("train") and new.split("test")):
         raise ValueError(f"{new.root} needs rows in its train and its test split")
+    fresh = _without_copies(new, old)
     present = load_model(weights)
-    rows, boost = mixed(old.split("train"), new.split("train"), share)
+    rows, boost = mixed(old.split("train"), fresh.split("train"), share)
     sources = {*present.config.training_data, *(f"{row.label}/{row.source.removeprefix(NEW)}" for row in rows)}
     described = replace(
         present.config, version=version or f"{present.config.version}+update", training_data=tuple(sorted(sources))
     )
     config = replace(config, boost=(*config.boost, *sorted(boost.items())))
     path = train(rows, described, config, weights, out)
-    candidate = _recalibrated(path, [*old.split("val"), *new.split("val")], out)
-    return _gate(path, present, candidate, old, new, cases, tiers)
+    wishes = wishes_of(present.config.decision)
+    candidate = _recalibrated(path, wishes, [*old.split("val"), *fresh.split("val")], out)
+    outcome = _gate(path, present, candidate, old, fresh, cases, tiers)
+    return replace(outcome, left_out=len(new.rows) - len(fresh.rows))
 
 
-def _recalibrated(path: Path, rows: Sequence[FaceFile], out: Path) -> Model:
+def _without_copies(new: Dataset, old: Dataset) -> Dataset:
+    fresh = replace(new, rows=without_crossing(new.rows, old.rows))
+    if not (fresh.split("train") and fresh.split("test")):
+        raise ValueError(
+            f"{len(new.rows) - len(fresh.rows)} of the {len(new.rows)} faces of {new.root} are, or share a group with, "
+            f"copies of faces in another split of {old.root}; without them its train or its test split is empty"
+        )
+    return fresh
+
+
+def wishes_of(decision: Decision) -> Wishes:
+    """What a decision was asked for, as far as it shows: the budget whose threshold it ships, the strictest of equals.
+
+    A cap on every source of photographs leaves no trace in a decision.
+    """
+    kept = [budget.max_fpr for budget in decision.budgets if budget.threshold == decision.threshold]
+    return Wishes(max_fpr=kept[0] if kept else None)
+
+
+def _recalibrated(path: Path, wishes: Wishes, rows: Sequence[FaceFile], out: Path) -> Model:
     model = load_model(path)
-    decision = fit_decision(validation(model, rows, out / "validation.npz"), Wishes())
+    decision = fit_decision(validation(model, rows, out / "validation.npz"), wishes)
     model = replace(model, config=replace(model.config, decision=decision))
     write_atomically(path.with_suffix(".json"), model.config.to_json().encode())
     return model
@@ -167,13 +201,28 @@ def _gate(
         for name, table in tables.items()
     }
     known = {(case.sha256, case.tier) for case in cases}
+    before_and_after = tables["present"]["old"], tables["candidate"]["old"]
     return Outcome(
         path,
-        tuple(compare(tables["present"]["old"], tables["candidate"]["old"])),
+        (*compare(*before_and_after), *specificity(*before_and_after)),
         tuple(compare(tables["present"]["new"], tables["candidate"]["new"])),
         tuple(c for c in sorted(right["present"] - right["candidate"], key=str) if (c.sha256, c.tier) in known),
         tuple(replace(case, missed_by=title) for case in answered(tables["present"]["new"], new.root, False)),
     )
+
+
+def specificity(first: Scores, second: Scores) -> list[Difference]:
+    """The share of photographs that are not accused at each model's own threshold, compared as `compare` does."""
+    # Where every fake is caught, the balanced accuracy is (1 + specificity) / 2.
+    before, after = (replace(part, p_fake=np.where(part.label == "fake", 1.0, part.p_fake)) for part in (first, second))
+    return [
+        replace(
+            d, metric=SPECIFICITY, first=2 * d.first - 1, second=2 * d.second - 1, difference=2 * d.difference,
+            low=2 * d.low, high=2 * d.high,
+        )
+        for d in compare(before, after)
+        if d.metric == "forced"
+    ]  # fmt: skip
 
 
 def answered(scores: Scores, root: Path, rightly: bool) -> list[Case]:

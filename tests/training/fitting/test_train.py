@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +15,19 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
-from facecheck.models import ModelConfig, build, load_model
+from facecheck.architectures import ARCHITECTURES, Architecture
+from facecheck.calibration import Decision
+from facecheck.models import Limits, ModelConfig, build, load_model
 from training.augment import Delivery
 from training.data import FaceFile
-from training.fitting.train import train
+from training.fitting.distributed import Processes
+from training.fitting.train import average, train
 from training.fitting.trainer import TrainConfig, Trainer, load_backbone
 from training.fitting.watch import Watch
+from training.pseudo import Upsampler
+from training.unseen.logo import FineTuned
 
 MODEL = ModelConfig("tiny", "0", "tiny", input_size=32)
 CONFIG = TrainConfig(steps=6, batch=4, phases=((0.5, 32), (0.5, 48)), warmup=2, workers=0, frozen=(), save_every=2)
@@ -40,8 +48,22 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
     return dict(load_model(path).network.state_dict())
 
 
-def test_a_killed_run_resumes_to_the_same_numbers(rows, tmp_path, monkeypatch):
-    whole = train(rows, MODEL, CONFIG, None, tmp_path / "whole")
+@pytest.fixture
+def tiny_dropout(monkeypatch) -> ModelConfig:
+    """A network that draws by chance which features it looks at."""
+
+    def network() -> nn.Module:
+        head = OrderedDict(mean=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten(), drop=nn.Dropout(), fc=nn.Linear(8, 1))
+        return nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 8, 5, stride=4)) | head)
+
+    monkeypatch.setitem(ARCHITECTURES, "tiny_dropout", Architecture(network, head="fc"))
+    return replace(MODEL, architecture="tiny_dropout")
+
+
+@pytest.mark.parametrize("architecture", ["tiny", "tiny_dropout"])
+def test_a_killed_run_resumes_to_the_same_numbers(rows, tmp_path, monkeypatch, tiny_dropout, architecture):
+    model = replace(tiny_dropout, architecture=architecture)
+    whole = train(rows, model, CONFIG, None, tmp_path / "whole")
 
     step = Trainer.train_step
     calls = []
@@ -54,12 +76,20 @@ def test_a_killed_run_resumes_to_the_same_numbers(rows, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "train_step", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(rows, MODEL, CONFIG, None, tmp_path / "cut")
-    resumed = train(rows, MODEL, CONFIG, None, tmp_path / "cut")
+        train(rows, model, CONFIG, None, tmp_path / "cut")
+    resumed = train(rows, model, CONFIG, None, tmp_path / "cut")
     # Checkpoint after step 2, killed in step 4: steps 3 to 6 are done again or for the first time.
     assert len(calls) == 4 + 4
     for name, tensor in tensors(whole).items():
         torch.testing.assert_close(tensors(resumed)[name], tensor, rtol=0, atol=0)
+
+
+def test_each_process_drops_other_features(tiny_dropout, tmp_path):
+    faces, targets = torch.arange(4 * 3 * 32 * 32).reshape(4, 3, 32, 32) % 251, torch.tensor([0, 1, 0, 1])
+    losses = [
+        Trainer(tiny_dropout, CONFIG, None, tmp_path, Processes(rank)).train_step(faces, targets) for rank in (0, 0, 1)
+    ]
+    assert losses[0] == losses[1] != losses[2]
 
 
 def test_training_learns(rows, tmp_path):
@@ -118,8 +148,6 @@ def test_the_schedule_warms_up_and_ends_at_zero():
 
 
 def test_an_average_lies_in_the_middle(rows, tmp_path):
-    from training.fitting.train import average
-
     paths = [
         train(rows, MODEL, replace(CONFIG, seed=seed, steps=2, save_every=9), None, tmp_path / str(seed))
         for seed in (1, 2)
@@ -135,6 +163,60 @@ def test_a_run_is_not_resumed_with_other_settings(rows, tmp_path):
     with pytest.raises(ValueError, match=r"lr: 0\.0003 then, 0\.1 now"):
         train(rows, MODEL, replace(CONFIG, lr=0.1), None, tmp_path)
     train(rows, MODEL, replace(CONFIG, workers=1, save_every=50), None, tmp_path)
+
+
+def test_a_run_is_not_resumed_from_other_inputs(rows, tmp_path):
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    for path in (first, second):
+        save_file(build("tiny").state_dict(), path)
+    out = tmp_path / "run"
+    upsampler = tmp_path / "upsampler.safetensors"
+    save_file(Upsampler().state_dict(), upsampler)
+    train(rows, MODEL, CONFIG, first, out)
+    for given, what in (
+        ((rows[::-1], first, None), "other faces"),
+        (([replace(rows[0], box=(40, 15, 85, 64)), rows[1]], first, None), "other faces"),
+        ((rows, second, None), "other backbone"),
+        ((rows, None, None), "other backbone"),
+        ((rows, first, upsampler), "other autoencoder"),
+    ):
+        with pytest.raises(ValueError, match=rf"other settings \({what}\)"):
+            train(given[0], MODEL, CONFIG, given[1], out, autoencoder=given[2])
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    train([replace(row, path=row.path.rename(elsewhere / row.path.name)) for row in rows], MODEL, CONFIG, first, out)
+
+
+def test_a_checkpoint_of_an_earlier_version_is_resumed(rows, tmp_path):
+    train(rows, MODEL, CONFIG, None, tmp_path)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del state["inputs"]
+    torch.save(state, tmp_path / "checkpoint.pt")
+    train(rows[::-1], MODEL, CONFIG, None, tmp_path)
+
+
+def test_a_leave_one_out_run_is_not_taken_up_with_other_faces(rows, tmp_path):
+    everything = np.ones(len(rows), dtype=bool)
+    FineTuned(rows, MODEL, CONFIG, None, tmp_path / "runs")(everything, everything)
+    with pytest.raises(ValueError, match="other faces"):
+        FineTuned(rows[::-1], MODEL, CONFIG, None, tmp_path / "runs")(everything, everything)
+
+
+def test_the_calibration_of_the_same_weights_outlives_a_repeated_run(rows, tmp_path):
+    measured = {"decision": Decision(temperature=2.0), "limits": Limits(min_face_px=40.0)}
+
+    def repeated(make: Callable[[], Path]) -> ModelConfig:
+        config = load_model(path := make()).config
+        path.with_suffix(".json").write_text(replace(config, **measured).to_json())
+        return load_model(make()).config
+
+    again = repeated(lambda: train(rows, MODEL, CONFIG, None, tmp_path / "run"))
+    assert (again.decision, again.limits) == tuple(measured.values())
+    (tmp_path / "run" / "checkpoint.pt").unlink()
+    other = load_model(train(rows, MODEL, replace(CONFIG, seed=1), None, tmp_path / "run")).config
+    assert (other.decision, other.limits) == (Decision(), Limits())
+    mixed = repeated(lambda: average([load_model(tmp_path / "run")], tmp_path / "mixed"))
+    assert mixed.decision == measured["decision"]
 
 
 def test_the_best_network_on_the_web_tier_is_kept(rows, tmp_path, monkeypatch):
@@ -154,6 +236,8 @@ def test_the_best_network_on_the_web_tier_is_kept(rows, tmp_path, monkeypatch):
         torch.testing.assert_close(tensor, seen[1][name], atol=1e-3, rtol=1e-3)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["web_auc"] for line in log if "web_auc" in line] == [0.6, 0.9, 0.8, 0.7]
+    with pytest.raises(ValueError, match="other watched faces"):
+        train(rows, MODEL, config, None, tmp_path, watched=rows[::-1])
 
 
 def test_the_watch_measures_what_scikit_learn_measures(rows):

@@ -7,13 +7,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
-from facecheck.models import load_model, save_model
+from facecheck.calibration import Decision
+from facecheck.models import build, load_model, save_model
+from facecheck.result import Budget
 from training.__main__ import main
 from training.data import FaceFile, read_manifest, sampling_weights
 from training.evaluation.compare import Difference, compare
+from training.fitting.overlap import without_crossing
 from training.fitting.trainer import TrainConfig
-from training.fitting.update import Case, Dataset, Outcome, _losses, answered, mixed, read_cases, update, write_cases
+from training.fitting.update import (
+    Case,
+    Dataset,
+    Outcome,
+    _losses,
+    answered,
+    mixed,
+    read_cases,
+    specificity,
+    update,
+    wishes_of,
+    write_cases,
+)
 
 CONFIG = TrainConfig(steps=2, batch=4, phases=((1.0, 32),), warmup=1, workers=0, frozen=())
 
@@ -75,6 +91,9 @@ def test_only_progress_without_losses_is_kept():
     (reason,) = outcome(returned=(Case("ab" * 32, "real", "web", "m 1"),)).refusals
     assert reason == "case abababababab (real, web) is wrong again"
     assert outcome(old=(difference(-0.03, -0.01, "ece"),)).refusals == []
+    (reason,) = outcome(old=(difference(-0.03, -0.01, "specificity"),)).refusals
+    assert reason == "specificity fell by 0.0200 on the old data, tier web"
+    assert "7 new faces were left out" in outcome(left_out=7).to_markdown()
 
 
 def test_losses_are_those_of_the_paired_bootstrap(made_up):
@@ -82,6 +101,37 @@ def test_losses_are_those_of_the_paired_bootstrap(made_up):
     assert {d.metric for d in _losses(compare(good, bad))} >= {"auc", "forced"}
     assert _losses(compare(bad, good)) == []
     assert _losses(compare(good, good)) == []
+
+
+def test_specificity_counts_the_photographs_that_are_accused(made_up):
+    strict = made_up(shift=0.3)
+    lax = replace(strict, threshold=np.full(len(strict), 0.4))
+    (found,) = specificity(strict, lax)
+    spared = [float((part.p_fake < part.threshold)[part.label == "real"].mean()) for part in (strict, lax)]
+    assert (found.first, found.second) == pytest.approx(tuple(spared))
+    assert found.difference == pytest.approx(spared[1] - spared[0])
+    assert found.low < found.difference < found.high < 0
+    # More fakes are caught at the lower threshold, so that nothing else tells.
+    assert _losses([found]) == [found]
+
+
+def test_a_budget_is_wished_for_again():
+    budgets = (Budget(0.01, 0.9, 0.5, 0.4, 0.6), Budget(0.05, 0.7, 0.8, 0.7, 0.9))
+    assert wishes_of(Decision(threshold=0.7, uncertain_to=0.7, budgets=budgets)).max_fpr == 0.05
+    assert wishes_of(Decision(budgets=budgets)).max_fpr is None
+
+
+def test_copies_of_old_faces_on_another_side_go_with_their_groups(data, tmp_path):
+    old = {row.path.stem: row for row in read_manifest(data)}
+    resaved = tmp_path / "resaved.jpg"
+    Image.open(old["a-test"].path).resize((250, 250)).save(resaved, quality=60)
+    new = [
+        replace(old["a-test"], path=resaved, split="train", group="near"),
+        replace(old["b-train"], group="near"),
+        replace(old["c-train"], split="val", group="exact"),
+        replace(old["d-train"], group="same side"),
+    ]
+    assert without_crossing(new, list(old.values())) == (new[3],)
 
 
 def test_cases_name_the_wrong_files_and_survive_the_disk(tmp_path, row):
@@ -102,15 +152,37 @@ def test_cases_name_the_wrong_files_and_survive_the_disk(tmp_path, row):
 
 
 def test_an_update_is_trained_calibrated_and_judged(data, tiny_model, tmp_path):
-    weights = save_model(tiny_model.network, tiny_model.config, tmp_path / "model")
-    both = Dataset(data, tuple(read_manifest(data)))
-    result = update(weights, both, both, CONFIG, tmp_path / "out", tiers=("clean",))
+    decision = Decision(threshold=0.7, uncertain_to=0.7, budgets=(Budget(0.5, 0.7, 0.8, 0.7, 0.9),))
+    present = replace(tiny_model.config, decision=decision)
+    weights = save_model(tiny_model.network, present, tmp_path / "model")
+    old = Dataset(data, tuple(read_manifest(data)))
+    seen = next(row for row in old.split("test") if row.label == "real")
+    new = Dataset(data, (*old.rows, replace(seen, split="train", group="seen")))
+    result = update(weights, old, new, CONFIG, tmp_path / "out", tiers=("clean",))
     made = load_model(result.model).config
     assert made.version == f"{tiny_model.config.version}+update"
     assert made.training_data == ("fake/sc", "fake/sd", "real/sa", "real/sb")
-    assert {d.metric for d in result.old} >= {"auc", "balanced_accuracy", "forced"}
+    assert made.decision.threshold == made.decision.budget(0.5).threshold
+    assert {d.metric for d in result.old} >= {"auc", "balanced_accuracy", "forced", "specificity"}
+    assert result.left_out == 1
+    # Neither with other faces nor with other weights is that run resumed.
+    moved = replace(new, rows=tuple(replace(row, box=(100.0, 40.0, 231.0, 190.0)) for row in new.rows))
+    with pytest.raises(ValueError, match=r"other settings \(other faces\)"):
+        update(weights, old, moved, CONFIG, tmp_path / "out")
+    other = save_model(build("tiny"), present, tmp_path / "other")
+    with pytest.raises(ValueError, match=r"other settings \(other backbone\)"):
+        update(other, old, new, CONFIG, tmp_path / "out")
+
+
+def test_an_update_needs_new_faces_on_both_sides(data, tiny_model, tmp_path):
+    weights = save_model(tiny_model.network, tiny_model.config, tmp_path / "model")
+    old = Dataset(data, tuple(read_manifest(data)))
     with pytest.raises(ValueError, match="train and its test split"):
-        update(weights, both, Dataset(data, ()), CONFIG, tmp_path / "none")
+        update(weights, old, Dataset(data, ()), CONFIG, tmp_path / "none")
+    swapped = {"train": "test", "test": "train", "val": "val"}
+    crossed = Dataset(data, tuple(replace(row, split=swapped[row.split]) for row in old.rows))
+    with pytest.raises(ValueError, match=r"8 of the 12 faces .* copies of faces in another split"):
+        update(weights, old, crossed, CONFIG, tmp_path / "none")
 
 
 def test_update_from_the_command_line_remembers_mistakes(data, tiny_model, tmp_path):
