@@ -49,7 +49,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     service = service or Service(
         lambda: FaceChecker(settings.model, settings.device), settings.workers, settings.waiting
     )
-    pictures = Pictures(settings.kept_mb << 20, settings.kept_s)
+    pictures = Pictures(settings.kept_bytes, settings.kept_s)
     desk = Desk(service, pictures, settings)
     store = Store(settings.feedback, settings.feedback_mb << 20)
 
@@ -72,9 +72,9 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     _add_pictures(app, pictures, service)
     app.mount("/own", StaticFiles(directory=STATIC))
     page = build_page(desk, Objections(store, pictures), settings)
-    if settings.cors:
-        app.add_middleware(CORSMiddleware, allow_origins=settings.cors, allow_methods=["POST"], allow_headers=["*"])
     app.add_middleware(Guard, settings=settings)
+    # Outside of the guard: a browser asks first, without a key. There even with no origin, or Gradio allows every one.
+    app.add_middleware(CORSMiddleware, allow_origins=settings.cors, allow_methods=["POST"], allow_headers=["*"])
     gr.mount_gradio_app(
         app, page, path="/", theme=theme(), head=HEAD, footer_links=[], run_history=False, show_error=False,
         enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=settings.mcp, max_file_size=1,

@@ -5,6 +5,7 @@ import binascii
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from html import escape
 from typing import Any
 
 from demo import drawing, timeline, words
@@ -33,7 +34,8 @@ class Desk:
             return
         kept = self.pictures.get(ticket)
         if kept is None:
-            yield drawing.message(*words.GONE), False
+            # The page reads the mark, and sends the picture again when the button is pressed again.
+            yield f'<div data-gone="{escape(ticket)}">{drawing.message(*words.GONE)}</div>', False
             return
         if self.service.state == "loading":
             yield drawing.message(*words.LOADING, kind="loading"), False

@@ -4,6 +4,7 @@ Gradio keeps uploads in files that whoever knows an address may fetch, fetches a
 routes for editing and monitoring. The page needs none of this, so only the routes that it uses are reachable.
 """
 
+import asyncio
 import base64
 import json
 import re
@@ -18,6 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from demo import words
 from demo.settings import Settings
 
 OWN = r"/(?:api/v1/.*|health|metrics|docs|openapi\.json|pictures(?:/.*)?|live/.*|examples/.*|own/.*)"
@@ -27,24 +29,32 @@ CALLS = (
     r"queue/(?:join|data)|cancel|reset/?|(?:call|run|api)/(?:v2/)?[\w/-]+)"
 )
 MCP = r"|/gradio_api/mcp(?:/.*)?"
-COSTLY = ("/api/v1/", "/pictures", "/gradio_api/queue/join", "/gradio_api/call/", "/gradio_api/run/")
+# What programs call; the page itself calls Gradio by queue/join only.
+PROGRAMS = ("/api/", "/gradio_api/call/", "/gradio_api/run/", "/gradio_api/api/", "/gradio_api/mcp")
+COSTLY = (*PROGRAMS, "/pictures", "/gradio_api/queue/join")
 OPEN = ("/health",)
 # A call through Gradio carries tickets and short texts; its session keeps what it was given.
 CALL_BYTES = 3 << 20
 ADDRESSES_KNOWN = 10_000
+# A camera's 30 frames a second; they would use up the rate of other requests at once.
+FRAMES_A_MINUTE = 1800
+# Whoever sends nothing for so long has gone: a phone that lost its network never says so.
+STALLED_S = 30.0
 
 
 class Guard:
     """ASGI middleware around the whole server.
 
     Args:
-        settings: sizes, rate, auth, keys, framed_by.
+        settings: sizes, places, rate, auth, keys, framed_by.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app, self._settings = app, settings
         self._allowed = re.compile(f"(?:{OWN}|{PAGE}|{CALLS}{MCP if settings.mcp else ''})$")
-        self._rate = Rate(settings.rate)
+        self._rate, self._frames = Rate(settings.rate), Rate(FRAMES_A_MINUTE if settings.rate else 0)
+        # While as many as may be judged or wait hold theirs, as many again may arrive.
+        self._bodies, self._most_bodies = 0, 2 * settings.places
         self._policy = content_policy(settings.framed_by)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +69,11 @@ class Guard:
             return
         body = _Body(receive, self._limit(path), checks_files=path.startswith("/gradio_api/"))
         replies = _Replies(send, self._policy, private=path.startswith(("/pictures", "/live", "/gradio_api/queue")))
-        await self._app(scope, body, replies)
+        self._bodies += has_body(scope)
+        try:
+            await self._app(scope, body, replies)
+        finally:
+            self._bodies -= has_body(scope)
 
     def _refusal(self, scope: Scope, path: str) -> Response | None:
         headers = Headers(scope=scope)
@@ -70,15 +84,21 @@ class Guard:
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._limit(path):
             return refused(413, f"Too large: at most {self._settings.max_mb} MB are accepted.")
-        address = (scope.get("client") or ("",))[0]
-        if path.startswith(COSTLY) and not self._rate.allows(address):
+        if has_body(scope) and self._bodies >= self._most_bodies:
+            return refused(503, " ".join(words.BUSY), {"retry-after": "2"})
+        if not self._within_rate((scope.get("client") or ("",))[0], path):
             return refused(429, "Too many requests from your address; wait a minute.", {"retry-after": "60"})
         return None
+
+    def _within_rate(self, address: str, path: str) -> bool:
+        if path.startswith("/live/"):
+            return self._frames.allows(address)
+        return not path.startswith(COSTLY) or self._rate.allows(address)
 
     def _unknown(self, headers: Headers, path: str) -> Response | None:
         """Programs show a key, where there are keys; everybody else the password, where there is one."""
         keys = self._settings.api_keys
-        if path.startswith("/api/") and keys:
+        if path.startswith(PROGRAMS) and keys:
             shown = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
             if not any(secrets.compare_digest(shown.encode(), key.encode()) for key in keys):
                 return refused(401, "Send one of this server's keys in the header X-API-Key.")
@@ -100,6 +120,12 @@ def inner_path(scope: Scope) -> str:
     """The path as the server knows it, without a proxy's prefix."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path.removeprefix(root) or "/" if root else path
+
+
+def has_body(scope: Scope) -> bool:
+    """Whether a request brings a body, which the server keeps until it has answered."""
+    headers = Headers(scope=scope)
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def content_policy(framed_by: tuple[str, ...]) -> str:
@@ -142,17 +168,17 @@ class Rate:
 
 
 class _Body:
-    """Counts a request's body as it comes, and reads calls to Gradio before Gradio does.
+    """Counts a request's body as it comes, waits for it only so long, and reads calls to Gradio before Gradio does.
 
     FastAPI passes on an HTTPException that its body raises, so the visitor gets the right answer.
     """
 
     def __init__(self, receive: Receive, limit: int, checks_files: bool) -> None:
         self._receive, self._limit, self._checks_files = receive, limit, checks_files
-        self._size, self._held = 0, bytearray()
+        self._size, self._held, self._ended = 0, bytearray(), False
 
     async def __call__(self) -> Message:
-        message = await self._receive()
+        message = await self._next()
         if message["type"] != "http.request":
             return message
         self._size += len(message.get("body", b""))
@@ -162,7 +188,7 @@ class _Body:
             return message
         while message.get("more_body"):
             self._held += message.get("body", b"")
-            message = await self._receive()
+            message = await self._next()
             if message["type"] != "http.request":
                 return message
             if len(self._held) + len(message.get("body", b"")) > self._limit:
@@ -173,13 +199,24 @@ class _Body:
             raise HTTPException(400, "Files and addresses are not accepted here.")
         return {"type": "http.request", "body": whole, "more_body": False}
 
+    async def _next(self) -> Message:
+        try:
+            async with asyncio.timeout(None if self._ended else STALLED_S):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise HTTPException(408, "Nothing came for too long; please send it again.") from error
+        self._ended = not message.get("more_body")
+        return message
+
 
 def names_file(body: bytes) -> bool:
-    """Whether a call to Gradio speaks of a file or an address, which Gradio would open or fetch."""
+    """Whether a call to Gradio may speak of a file or an address, which Gradio would open or fetch."""
     try:
         return _has_file(json.loads(body)) if body else False
-    except (ValueError, RecursionError):
+    except ValueError:
         return False  # Gradio refuses what is not JSON.
+    except RecursionError:
+        return True  # Gradio reads deeper than this looks.
 
 
 def _has_file(value: Any) -> bool:

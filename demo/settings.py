@@ -23,11 +23,11 @@ class Settings:
         max_mb: largest upload, MiB; the library refuses more than 80 megapixels besides.
         workers: pictures that are judged at the same time.
         waiting: pictures that may wait; the next one is answered "busy".
-        kept_mb, kept_s: the visitors' last pictures stay in memory, for an objection, within this size and time.
+        kept_s: the visitors' last pictures stay in memory, for an objection, for so long and within `kept_bytes`.
         auth: (user, password) that the whole server asks for.
-        api_keys: keys that /api/v1 asks for; none: it is open to whoever reaches the server.
+        api_keys: keys that the programs' routes ask for; none: they are open to whoever reaches the server.
         cors: web pages of these origins may call /api/v1.
-        rate: requests a minute from one address to what costs computing; 0: no limit.
+        rate: requests a minute from one address to what costs computing; 0: no limit. Frames count apart.
         framed_by: origins that may show the page in a frame.
         feedback: folder of the objections. feedback_mb: its largest size, MiB.
     """
@@ -39,7 +39,6 @@ class Settings:
     max_mb: int = 20
     workers: int = 2
     waiting: int = 32
-    kept_mb: int = 64
     kept_s: int = 900
     auth: tuple[str, str] | None = None
     api_keys: tuple[str, ...] = ()
@@ -55,3 +54,13 @@ class Settings:
     def max_bytes(self) -> int:
         """Largest upload, bytes."""
         return self.max_mb * MEBIBYTE
+
+    @property
+    def places(self) -> int:
+        """Pictures that are judged or wait."""
+        return self.workers + self.waiting
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of the visitors' pictures together: nobody's may be gone before it was their turn."""
+        return self.places * self.max_bytes

@@ -3,12 +3,12 @@
   "use strict";
   const byId = (id) => document.getElementById(id);
   const show = (id, visible) => { const element = byId(id); if (element) element.hidden = !visible; };
-  const state = { file: null, ticket: null, preview: null };
+  const state = { file: null, ticket: null, preview: null, sending: null };
   // Addresses are relative, so that the page also works below a proxy's path.
   const post = (path, body) => fetch(path, { method: "POST", body, headers: { "content-type": "application/octet-stream" } });
 
   function forget() {
-    if (state.ticket && !state.ticket.startsWith("!")) navigator.sendBeacon("pictures/forget", state.ticket);
+    if (state.ticket) navigator.sendBeacon("pictures/forget", state.ticket);
     state.ticket = null;
   }
 
@@ -29,16 +29,30 @@
   }
 
   // Uploads once; pressing the button again uses the same ticket. What starts with "!" names a problem.
-  async function send() {
-    if (!state.file) return "!nothing";
+  function send() {
+    if (state.ticket && document.querySelector("[data-gone]")?.dataset.gone === state.ticket) state.ticket = null;
     if (state.ticket) return state.ticket;
+    state.sending ??= sendChosen().finally(() => { state.sending = null; });
+    return state.sending;
+  }
+
+  // The visitor may choose another file while one is on its way; then that one is forgotten, and the other one sent.
+  async function sendChosen() {
+    while (state.file) {
+      const file = state.file, answer = await upload(file);
+      if (!answer.startsWith("!")) state.ticket = answer;
+      if (state.file === file) return answer;
+      forget();
+    }
+    return "!nothing";
+  }
+
+  async function upload(file) {
     try {
-      const answer = await post("pictures", state.file);
+      const answer = await post("pictures", file);
       if (answer.status === 413) return "!too_large";
-      if (answer.status === 429) return "!busy";
-      if (!answer.ok) return "!unsent";
-      state.ticket = (await answer.json()).ticket;
-      return state.ticket;
+      if (answer.status === 429 || answer.status === 503) return "!busy";
+      return answer.ok ? (await answer.json()).ticket : "!unsent";
     } catch { return "!unsent"; }
   }
 

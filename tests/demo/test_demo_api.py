@@ -109,5 +109,30 @@ def test_keys_password_rate_and_cors_by_option(checker, tmp_path):
         keyed = {"x-api-key": "k2", "origin": "https://a.example"}
         answers = [client.post("/api/v1/predict", headers=keyed) for _ in range(6)]
         assert [answer.status_code for answer in answers] == [415] * 5 + [429]
-        asked = {"origin": "https://a.example", "access-control-request-method": "POST"}
-        assert client.options("/api/v1/predict", headers=keyed | asked).status_code in (200, 401, 429)
+
+
+ASKED = {"access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
+
+
+def test_an_allowed_page_may_ask_without_a_key_and_read_every_answer(checker, tmp_path):
+    settings = Settings(auth=("ann", "secret"), api_keys=("k",), rate=1, cors=("https://a.example",), feedback=tmp_path)
+    with serving(settings, checker) as address, httpx.Client(base_url=address) as client:
+        origin = {"origin": "https://a.example"}
+        asked = [client.options("/api/v1/predict", headers=origin | ASKED) for _ in range(3)]
+        sent = [client.post("/api/v1/predict", headers=origin | {"x-api-key": key}) for key in ("guess", "k", "k")]
+        assert [answer.status_code for answer in asked + sent] == [200] * 3 + [401, 415, 429]
+        assert {answer.headers["access-control-allow-origin"] for answer in asked + sent} == {"https://a.example"}
+        other = client.options("/api/v1/predict", headers={"origin": "https://b.example"} | ASKED)
+        assert other.status_code == 400 and "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/info", "/health"])
+def test_without_cors_no_other_page_reads_an_answer(small_server, path):
+    foreign = {"host": "10.0.0.5", "origin": "https://evil.example"}
+    answers = [
+        httpx.get(small_server + path, headers=foreign),
+        httpx.options(small_server + path, headers=foreign | ASKED),
+    ]
+    assert answers[0].status_code == 200
+    for answer in answers:
+        assert not {"access-control-allow-origin", "access-control-allow-credentials"} & set(answer.headers)

@@ -48,6 +48,11 @@ def test_without_a_picture_there_is_a_sentence_and_no_verdict(desk, ticket, said
     assert said[0] in html and not judged and "<script" not in html
 
 
+def test_a_picture_that_is_gone_is_marked_with_its_ticket(desk):
+    ((html, _),) = read(desk, '"guessed">')
+    assert 'data-gone="&quot;guessed&quot;&gt;"' in html
+
+
 def test_while_the_model_loads_the_visitor_reads_so_and_then_the_verdict(checker, pictures, portrait):
     loaded = threading.Event()
     desk = Desk(Service(lambda: (loaded.wait(5), checker)[1], 1, 1), pictures, Settings())

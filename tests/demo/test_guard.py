@@ -1,10 +1,38 @@
 """What stands between the network and the page."""
 
 import json
+from contextlib import asynccontextmanager
 
+import httpx
 import pytest
+from starlette.responses import PlainTextResponse
 
-from demo.guard import Rate, content_policy, names_file
+from demo.guard import Guard, Rate, content_policy, names_file
+from demo.settings import Settings
+from tests.demo.conftest import in_a_thread
+
+PROGRAMS = (
+    "/api/v1/predict", "/gradio_api/call/check", "/gradio_api/call/v2/check", "/gradio_api/call/check/0123",
+    "/gradio_api/run/check", "/gradio_api/api/check", "/gradio_api/mcp", "/gradio_api/mcp/messages",
+)  # fmt: skip
+
+
+@asynccontextmanager
+async def guarded(**options):
+    """A client of a guard with these settings, before an app that says yes to everything."""
+    guard = Guard(PlainTextResponse("yes"), Settings(mcp=True, **options))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://test") as client:
+        yield client
+
+
+def statuses(paths, headers=None, **options) -> list[int]:
+    """What a guard with these settings answers, one after the other."""
+
+    async def asked() -> list[int]:
+        async with guarded(**options) as client:
+            return [(await client.post(path, headers=headers)).status_code for path in paths]
+
+    return in_a_thread(asked())
 
 
 @pytest.mark.parametrize(
@@ -24,7 +52,30 @@ def test_a_call_that_names_a_file_or_an_address_is_seen_however_it_is_written(va
 def test_an_ordinary_call_is_not_refused():
     assert not names_file(json.dumps({"data": ["ticket", None, 3], "fn_index": 0, "session_hash": "ab"}).encode())
     assert not names_file(b"") and not names_file(b"not json")
-    assert not names_file(b"[" * 100_000)
+
+
+def test_a_call_that_is_nested_too_deeply_to_be_searched_is_refused():
+    deep, file = "[" * 600 + "]" * 600, {"path": "a", "meta": {"_type": "gradio.FileData"}}
+    assert names_file(f'{{"extra": {deep}, "data": [{json.dumps(file)}]}}'.encode())
+    assert names_file(b"[" * 100_000)
+
+
+@pytest.mark.parametrize("path", PROGRAMS)
+def test_keys_are_asked_for_wherever_programs_call_and_not_by_the_page(path):
+    assert statuses([path], {"x-api-key": "guess"}, api_keys=("k",)) == [401]
+    assert statuses([path], {"x-api-key": "k"}, api_keys=("k",)) == [200]
+    assert statuses(["/", "/pictures", "/gradio_api/queue/join"], api_keys=("k",)) == [200] * 3
+
+
+@pytest.mark.parametrize("path", [*PROGRAMS, "/pictures", "/gradio_api/queue/join"])
+def test_the_rate_counts_whatever_costs_computing(path):
+    assert statuses([path, path, "/own/page.js"], rate=1) == [200, 429, 200]
+
+
+def test_a_cameras_frames_have_a_rate_of_their_own(monkeypatch):
+    monkeypatch.setattr("demo.guard.FRAMES_A_MINUTE", 5)
+    assert statuses(["/live/camera"] * 6 + ["/pictures"] * 2, rate=1) == [200] * 5 + [429, 200, 429]
+    assert statuses(["/live/camera"] * 6) == [200] * 6
 
 
 def test_a_rate_is_kept_for_each_address_and_refills():

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -125,6 +126,45 @@ def test_pressing_twice_gives_one_answer_and_again_the_same(page, portrait):
     page.wait_for_timeout(1500)
     page.wait_for_selector(VERDICT)
     assert page.inner_text(".rc-card") == first
+
+
+def choose(page, data: bytes) -> None:
+    page.set_input_files("#rc-file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": data})
+
+
+def test_another_picture_chosen_during_the_upload_is_the_one_that_is_judged(browser, small_server, portrait, cat):
+    with opened(browser, small_server) as page:
+        uploads, forgotten = [], []
+        page.on("request", lambda one: forgotten.append(one) if one.url.endswith("/forget") else None)
+        page.route("**/pictures", lambda route, _: uploads.append(route))
+        choose(page, as_file(Image.fromarray(cat)))
+        page.dblclick("#rc-submit")
+        page.wait_for_timeout(300)
+        choose(page, portrait)
+        page.click("#rc-submit")
+        page.wait_for_timeout(300)
+        (first,) = uploads
+        first.continue_()
+        for _ in range(200):
+            if len(uploads) > 1:
+                break
+            page.wait_for_timeout(50)
+        _, second = uploads
+        second.continue_()
+        page.wait_for_selector(VERDICT)
+        assert page.locator(".rc-box").count() == 1
+        assert second.request.post_data_buffer == portrait and len(forgotten) == 1
+
+
+def test_a_picture_that_is_gone_is_sent_again_with_the_next_press(browser, small_server, portrait):
+    with opened(browser, small_server) as page:
+        with page.expect_response("**/pictures") as answer:
+            check(page, portrait)
+        httpx.post(f"{small_server}/pictures/forget", content=answer.value.json()["ticket"])
+        page.click("#rc-submit")
+        assert "no longer here" in page.wait_for_selector(STATE).inner_text()
+        page.click("#rc-submit")
+        assert page.wait_for_selector(VERDICT)
 
 
 def test_two_visitors_at_once_get_their_own_answers(browser, server, portrait, cat):

@@ -3,6 +3,7 @@
 import pytest
 
 from demo.pictures import Pictures
+from demo.settings import Settings
 
 
 @pytest.fixture
@@ -50,3 +51,14 @@ def test_the_oldest_make_room(clock):
     assert [pictures.get(ticket) is not None for ticket in tickets] == [False, True, True]
     huge = pictures.put(b"x" * 11)
     assert pictures.get(huge) is None
+
+
+@pytest.mark.parametrize("max_mb", [1, 20])
+def test_everybody_who_is_judged_or_waits_keeps_the_largest_picture(clock, max_mb):
+    settings = Settings(max_mb=max_mb, workers=1, waiting=3)
+    largest = bytes(settings.max_bytes)
+    pictures = Pictures(settings.kept_bytes, 10, clock)
+    tickets = [pictures.put(largest) for _ in range(4)]
+    assert all(pictures.get(ticket) for ticket in tickets)
+    pictures.put(b"one more")
+    assert pictures.get(tickets[0]) is None

@@ -2,7 +2,10 @@
 
 import json
 import secrets
+import socket
 import threading
+import time
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
@@ -98,14 +101,22 @@ def files_of(path: str) -> list[object]:
     return [file, [file], {"deep": file}]
 
 
+def nested(levels: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize("route", ["queue/join", "run/check", "call/check", "api/check"])
 def test_the_server_fetches_and_opens_nothing_that_a_visitor_names(small_server, listener, route):
     address, calls = listener
     for target in (f"{address}/secret", "/etc/passwd"):
         for value in files_of(target):
             body = {"data": [value], "fn_index": 0, "session_hash": "s" * 11}
-            answer = httpx.post(f"{small_server}/gradio_api/{route}", json=body)
-            assert answer.status_code == 400 and SECRET not in answer.text
+            for sent in (body, {"extra": nested(600)} | body):
+                answer = httpx.post(f"{small_server}/gradio_api/{route}", json=sent)
+                assert answer.status_code == 400 and SECRET not in answer.text
     picture = json.dumps({"pictures": [{"data": f"{address}/secret"}, {"data": "file:///etc/passwd"}]})
     answer = httpx.post(f"{small_server}/api/v1/predict", content=picture, headers={"content-type": "application/json"})
     assert [one["verdict"] for one in answer.json()["predictions"]] == [None, None]
@@ -115,6 +126,41 @@ def test_the_server_fetches_and_opens_nothing_that_a_visitor_names(small_server,
 def test_too_much_is_refused_before_it_is_read(small_server):
     for path in ("/pictures", "/api/v1/predict", "/gradio_api/queue/join", "/live/0123456789abcdef"):
         assert httpx.post(small_server + path, content=b"x" * (4 << 20)).status_code == 413
+
+
+def stalled(address: str, body: bytes = b"content-length: 999\r\n\r\nbegun") -> socket.socket:
+    """An upload that has begun and does not go on."""
+    url = httpx.URL(address)
+    sender = socket.create_connection((url.host, url.port), timeout=30)
+    sender.sendall(b"POST /pictures HTTP/1.1\r\nhost: test\r\n" + body)
+    return sender
+
+
+def uploaded(address: str, expected: int) -> httpx.Response:
+    """The first answer with this status, or the last one after ten seconds."""
+    for _ in range(100):
+        answer = httpx.post(f"{address}/pictures", content=b"x")
+        if answer.status_code == expected:
+            break
+        time.sleep(0.1)
+    return answer
+
+
+def test_uploads_that_stand_still_are_bounded_and_leave_their_places_when_they_break_off(small_server):
+    with ExitStack() as stack:
+        for _ in range(Settings().places):
+            stack.enter_context(stalled(small_server))
+            stack.enter_context(stalled(small_server, b"transfer-encoding: chunked\r\n\r\n5\r\nbegun"))
+        refused = uploaded(small_server, 503)
+        assert refused.status_code == 503 and refused.headers["retry-after"] and "wait" in refused.json()["detail"]
+        assert httpx.get(f"{small_server}/health").status_code == 200
+    assert uploaded(small_server, 200).status_code == 200
+
+
+def test_an_upload_that_stands_still_for_too_long_is_ended(small_server, monkeypatch):
+    monkeypatch.setattr("demo.guard.STALLED_S", 0.2)
+    with stalled(small_server) as sender:
+        assert sender.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 def test_every_answer_forbids_what_the_page_does_not_need(small_server):

@@ -74,6 +74,15 @@ def test_an_example_is_one_click(page):
     assert page.wait_for_selector(VERDICT)
 
 
+def test_a_page_with_a_password_keys_and_other_origins_works_without_a_key(browser, checker, portrait, tmp_path):
+    options = {"auth": ("ann", "secret"), "api_keys": ("k",), "cors": ("https://a.example",), "rate": 60}
+    with (
+        serving(Settings(**options, feedback=tmp_path), checker) as address,
+        opened(browser, address, http_credentials={"username": "ann", "password": "secret"}) as page,
+    ):
+        assert check(page, portrait)
+
+
 def test_the_keyboard_is_enough(page, portrait):
     page.set_input_files("#rc-file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": portrait})
     reached = []
