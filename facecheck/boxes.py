@@ -1,5 +1,6 @@
 """What happens to boxes on their way through a cascade of networks: suppression, regression, squares."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -26,6 +27,19 @@ class Candidates:
     scores: Floats
     offsets: Floats
     owner: Indices
+
+    @classmethod
+    def none(cls) -> Self:
+        """Of nothing."""
+        return cls(
+            np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty(0, np.int64)
+        )
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Candidates]") -> Self:
+        """All of several, in order."""
+        columns = ("boxes", "scores", "offsets", "owner")
+        return cls(*(np.concatenate([getattr(part, column) for part in parts]) for column in columns))
 
     def __len__(self) -> int:
         return len(self.boxes)

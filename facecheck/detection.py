@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -18,7 +17,7 @@ from facecheck.backends.cascade import CANVAS, Cascade
 from facecheck.backends.opening import open_cascade
 from facecheck.boxes import Candidates, largest_first, squared, unnested
 from facecheck.sampling import SummedArea, laid_out
-from facecheck.tiles import PNET_CELL, Tile, canvases_of, cells_of, parts
+from facecheck.tiles import PNET_CELL, Plan, Tile, View, canvases_of, cells_of
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -49,21 +48,6 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.boxes)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """How to search one picture.
-
-    Attributes:
-        face_px: smallest face looked for, pixels. scale: of the largest level of the pyramid.
-        shrink: the picture is reduced by this first. Faces stay at least as large as the networks were made for; the
-            table of a 40-megapixel picture would need 640 MB.
-    """
-
-    face_px: float
-    scale: float
-    shrink: int
 
 
 class FaceDetector:
@@ -122,53 +106,51 @@ class FaceDetector:
 
     def _detect_together(self, pictures: Sequence[Pixels]) -> list[Detections]:
         plans = [self._plans(max(picture.shape[:2])) for picture in pictures]
-        found = self._search(pictures, [first for first, _ in plans])
+        views = [View.of(picture, first) for picture, (first, _) in zip(pictures, plans, strict=True)]
+        found = self._search(views)
         again = [
             index
             for index, (first, last) in enumerate(plans)
             if first != last and _longest_side(found[index]) < 2 * first.face_px
         ]
         if again:
-            closer = self._search([pictures[index] for index in again], [plans[index][1] for index in again])
+            closer = self._search([views[index].closer(pictures[index], plans[index][1]) for index in again])
             for index, faces in zip(again, closer, strict=True):
                 found[index] = faces
         return found
 
-    def _plans(self, side: int) -> "tuple[_Plan, _Plan]":
+    def _plans(self, side: int) -> tuple[Plan, Plan]:
         """The first search in a picture whose longer side is given, and the last, for the smallest faces."""
         px, least = max(self.min_face_px, self.min_face_share * side, 1.0), max(self.min_face_px, PNET_CELL)
-        last = _Plan(px, PNET_CELL / px, max(int(px // least), 1))
+        last = Plan(px, PNET_CELL / px, max(int(px // least), 1))
         first_px = max(self.first_px, self.first_share * side)
         # A level finds faces from the middle (geometrically) between its size and that of the finer level on.
         scale, step = last.scale, self.factor
         while self.first_px and PNET_CELL / (scale * step) * step**0.5 <= first_px:
             scale *= step
-        first = last if scale == last.scale else _Plan(first_px, scale, max(int(first_px // self.first_px), 1))
+        first = last if scale == last.scale else Plan(first_px, scale, max(int(first_px // self.first_px), 1))
         return first, last
 
-    def _search(self, pictures: Sequence[Pixels], plans: "Sequence[_Plan]") -> list[Detections]:
+    def _search(self, views: Sequence[View]) -> list[Detections]:
         """One run of the cascade."""
-        tables = [SummedArea(_shrunk(picture, plan.shrink)) for picture, plan in zip(pictures, plans, strict=True)]
-        tiles = [
-            tile
-            for owner, (table, plan) in enumerate(zip(tables, plans, strict=True))
-            for tile in self._pyramid(owner, table, plan.scale * plan.shrink)
-        ]
-        candidates = self._propose(tables, tiles)
-        candidates = self._refine(tables, candidates)
+        tables = [view.table for view in views]
+        candidates = self._refine(tables, self._propose(views))
         found = self._decide(tables, candidates)
-        return [_enlarged(faces, plan.shrink) for faces, plan in zip(found, plans, strict=True)]
+        return [_enlarged(faces, view.plan.shrink) for faces, view in zip(found, views, strict=True)]
 
-    def _pyramid(self, owner: int, table: SummedArea, scale: float) -> Iterator[Tile]:
-        while min(table.height, table.width) * scale >= PNET_CELL:
-            level = int(table.height * scale + 1), int(table.width * scale + 1)
-            for row, height in parts(level[0], CANVAS[0]):
-                for column, width in parts(level[1], CANVAS[1]):
-                    yield Tile(owner, scale, level, row, column, height, width)
-            scale *= self.factor
+    def _propose(self, views: Sequence[View]) -> Candidates:
+        """Stage 1: the cells of all levels, those of earlier searches too."""
+        tiles = [tile for owner, view in enumerate(views) for tile in view.tiles(owner, self.factor)]
+        cells = self._cells([view.table for view in views], tiles)
+        for owner, view in enumerate(views):
+            both = Candidates.joined([cells[cells.owner == owner], view.cells])
+            view.cells = replace(both, owner=np.full(len(both), owner))
+        merged = Candidates.joined([view.cells for view in views]).suppressed(0.7)
+        merged = merged[merged.best(CANDIDATES_KEPT)]
+        return replace(merged, boxes=squared(merged.moved(reach=0)))
 
-    def _propose(self, tables: Sequence[SummedArea], tiles: Sequence[Tile]) -> Candidates:
-        """Stage 1: PNet over all levels of all pictures, side by side on canvases."""
+    def _cells(self, tables: Sequence[SummedArea], tiles: Sequence[Tile]) -> Candidates:
+        """PNet over tiles of all pictures, side by side on canvases, and the best of each level."""
         places = laid_out([(tile.height, tile.width) for tile in tiles], *CANVAS)
         tiles = [replace(t, canvas=at, top=top, left=left) for t, (at, top, left) in zip(tiles, places, strict=True)]
         offsets, scores = self.networks.propose(canvases_of(tables, tiles))
@@ -176,10 +158,7 @@ class FaceDetector:
         levels = {key: index for index, key in enumerate(dict.fromkeys((t.owner, t.scale) for t in tiles))}
         level_of = np.array([levels[tile.owner, tile.scale] for tile in tiles], np.int64)[tile_of]
         best = cells.best(CELLS_KEPT, level_of)
-        merged = cells[best].suppressed(0.5, level_of[best])
-        merged = merged.suppressed(0.7)
-        merged = merged[merged.best(CANDIDATES_KEPT)]
-        return replace(merged, boxes=squared(merged.moved(reach=0)))
+        return cells[best].suppressed(0.5, level_of[best])
 
     def _refine(self, tables: Sequence[SummedArea], candidates: Candidates) -> Candidates:
         """Stage 2: RNet over all candidates of all pictures together."""
@@ -220,17 +199,6 @@ def _groups(pictures: Sequence[Pixels]) -> Iterator[list[Pixels]]:
         area += size
     if group:
         yield group
-
-
-def _shrunk(picture: Pixels, factor: int) -> Pixels:
-    """Without the last rows and columns that make no whole pixel: averaging whole ones is ten times as fast."""
-    height, width = (side // factor for side in picture.shape[:2])
-    if factor == 1:
-        return picture
-    if not min(height, width):  # So thin a picture holds no face of the sizes looked for.
-        return picture[:1, :1]
-    whole = picture[: height * factor, : width * factor]
-    return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _enlarged(found: Detections, factor: int) -> Detections:

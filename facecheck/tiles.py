@@ -1,9 +1,11 @@
-"""Parts of a picture at one scale, laid on canvases for PNet, and the cells that come back."""
+"""Pictures as a search sees them: levels, their parts on canvases for PNet, and the cells that come back."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Self
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -11,6 +13,7 @@ from facecheck.backends.cascade import CANVAS, HIDDEN
 from facecheck.boxes import Candidates
 from facecheck.sampling import PLANES, SummedArea
 
+Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 PNET_CELL, PNET_STRIDE = 12, 2
@@ -47,6 +50,69 @@ def parts(length: int, longest: int) -> Iterator[tuple[int, int]]:
     step = longest - PNET_CELL + PNET_STRIDE
     for start in range(0, max(length - PNET_CELL + PNET_STRIDE, 1), step):
         yield start, min(longest, length - start)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to search one picture.
+
+    Attributes:
+        face_px: smallest face looked for, pixels. scale: of the largest level of the pyramid.
+        shrink: the picture is reduced by this first. Faces stay at least as large as the networks were made for; the
+            table of a 40-megapixel picture would need 640 MB.
+    """
+
+    face_px: float
+    scale: float
+    shrink: int
+
+
+@dataclass
+class View:
+    """A picture as a search sees it.
+
+    Attributes:
+        table: of the picture, reduced by `plan.shrink`.
+        cells: what PNet proposed on each level; of those up to the scale `known` before the search.
+    """
+
+    plan: Plan
+    table: SummedArea
+    cells: Candidates = field(default_factory=Candidates.none)
+    known: float = 0.0
+
+    @classmethod
+    def of(cls, picture: Pixels, plan: Plan) -> Self:
+        """For a first search."""
+        return cls(plan, SummedArea(_shrunk(picture, plan.shrink)))
+
+    def closer(self, picture: Pixels, plan: Plan) -> "View":
+        """For a finer search, which looks at no level twice."""
+        if plan.shrink != self.plan.shrink:
+            return View.of(picture, plan)
+        # Scales are products of floats: those of one level may differ in the last digit.
+        return View(plan, self.table, self.cells, self.plan.scale * plan.shrink * 1.001)
+
+    def tiles(self, owner: int, factor: float) -> Iterator[Tile]:
+        """The levels that are new, each `factor` times as large as the one before."""
+        table, scale = self.table, self.plan.scale * self.plan.shrink
+        while min(table.height, table.width) * scale >= PNET_CELL and scale > self.known:
+            level = int(table.height * scale + 1), int(table.width * scale + 1)
+            for row, height in parts(level[0], CANVAS[0]):
+                for column, width in parts(level[1], CANVAS[1]):
+                    yield Tile(owner, scale, level, row, column, height, width)
+            scale *= factor
+
+
+def _shrunk(picture: Pixels, factor: int) -> Pixels:
+    """Without the last rows and columns that make no whole pixel: averaging whole ones is ten times as fast."""
+    height, width = (side // factor for side in picture.shape[:2])
+    if factor == 1:
+        return picture
+    if not min(height, width):  # So thin a picture holds no face of the sizes looked for.
+        return picture[:1, :1]
+    whole = picture[: height * factor, : width * factor]
+    return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def canvases_of(tables: Sequence[SummedArea], tiles: Sequence[Tile]) -> Floats:

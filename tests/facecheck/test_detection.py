@@ -7,7 +7,7 @@ import pytest
 from facenet_pytorch import MTCNN
 from PIL import Image
 
-from facecheck import detection, image
+from facecheck import image, tiles
 from facecheck.detection import FaceDetector
 from facecheck.sampling import SummedArea
 
@@ -128,7 +128,7 @@ def test_a_reduced_picture_has_the_boxes_of_the_reference(grace, astronaut, refe
 @pytest.mark.parametrize("shape", [(29, 60_000), (199, 400_000), (1, 2_000_000)])
 def test_very_thin_pictures_cost_nothing(same_settings, monkeypatch, shape):
     seen = []
-    monkeypatch.setattr(detection, "SummedArea", lambda picture: seen.append(picture.shape) or SummedArea(picture))
+    monkeypatch.setattr(tiles, "SummedArea", lambda picture: seen.append(picture.shape) or SummedArea(picture))
     detector = FaceDetector(networks=same_settings.networks)
     assert len(detector.detect([np.full((*shape, 3), 90, np.uint8)])[0]) == 0
     assert all(height * width < 100_000 for height, width, _ in seen)
@@ -184,6 +184,22 @@ def test_smaller_faces_are_looked_for_where_no_large_one_is(detector, grace, ast
     found = hasty.detect([scene])[0]
     assert len(found) == 1
     assert (found.boxes[0, 2:] - found.boxes[0, :2]).max() < 60
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (2400, 4096)])
+def test_the_search_for_small_faces_looks_at_no_level_twice(detector, monkeypatch, astronaut, shape):
+    scene = np.zeros((*shape, 3), np.uint8)
+    side = max(shape) // 6
+    scene[:side, -side:] = np.asarray(Image.fromarray(astronaut).resize((side, side), Image.Resampling.LANCZOS))
+    sizes: list[tuple[int, int]] = []
+    resized = SummedArea.resized
+    monkeypatch.setattr(SummedArea, "resized", lambda table, *size: sizes.append(size) or resized(table, *size))
+    in_two_steps, steps = detector.detect([scene])[0], sizes.copy()
+    sizes.clear()
+    at_once = FaceDetector(first_px=0, networks=detector.networks).detect([scene])[0]
+    assert len(at_once) == 1
+    np.testing.assert_array_equal(in_two_steps.boxes, at_once.boxes)
+    assert sorted(steps) == sorted(sizes)
 
 
 def test_noise_is_no_endless_work(detector):
