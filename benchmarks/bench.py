@@ -23,3 +23,8 @@ class Bench:
     def device(self) -> str:
         """Where the networks of both sides run, as torch names it."""
         return self.checker.backend.device
+
+    @property
+    def options(self) -> list[str]:
+        """For a `facecheck` command that shall run on the same."""
+        return ["--device", self.device, "--precision", self.checker.backend.name.split()[1]]

@@ -72,20 +72,19 @@ def run(bench: Bench) -> Memory:
     """Measure both stacks on all portraits, and on one phone photo of each size."""
     chosen = {PORTRAITS: bench.inputs.named(PORTRAITS).paths}
     chosen |= {f"one of {each.name}": each.paths[:1] for each in bench.inputs.sets if each.name.startswith(PHONE)}
-    words = {name: [*map(str, paths), "--device", bench.device] for name, paths in chosen.items()}
-    return Memory({name: _peaks(each) for name, each in words.items()})
+    return Memory({name: _peaks(bench, [str(path) for path in paths]) for name, paths in chosen.items()})
 
 
 def run_scans(bench: Bench) -> Scans:
     """Scan small pictures."""
     few, many = (_folder(bench, count) for count in bench.settings.scans)
     runs = {"smaller": few, "larger": many, "larger, unchanged": many}
-    return Scans(*(_scan(what, folder, bench.device) for what, folder in runs.items()))
+    return Scans(*(_scan(bench, what, folder) for what, folder in runs.items()))
 
 
-def _peaks(words: list[str]) -> tuple[int, int]:
-    _, naive = seconds_and_peak("benchmarks.naive", words)
-    _, ours = seconds_and_peak("facecheck", ["predict", *words])
+def _peaks(bench: Bench, paths: list[str]) -> tuple[int, int]:
+    _, naive = seconds_and_peak("benchmarks.naive", [*paths, "--device", bench.device])
+    _, ours = seconds_and_peak("facecheck", ["predict", *paths, *bench.options])
     return naive, ours
 
 
@@ -97,9 +96,9 @@ def _folder(bench: Bench, count: int) -> Path:
     return folder
 
 
-def _scan(what: str, folder: Path, device: str) -> Scan:
+def _scan(bench: Bench, what: str, folder: Path) -> Scan:
     rows = folder.with_suffix(".jsonl")
-    taken, peak = seconds_and_peak("facecheck", ["scan", str(folder), "--out", str(rows), "--device", device])
+    taken, peak = seconds_and_peak("facecheck", ["scan", str(folder), "--out", str(rows), *bench.options])
     with rows.open() as lines:
         pictures = sum(1 for _ in lines)
     return Scan(what, pictures, taken, peak)

@@ -17,7 +17,6 @@ from benchmarks.naive import NaiveStack
 from benchmarks.report import Part, table_of
 from benchmarks.settings import FULL, QUICK, USUAL
 from facecheck.backends import AUTO, PRECISIONS, is_cpu
-from facecheck.backends.torch import pick_device
 from facecheck.checker import FaceChecker
 from facecheck.errors import DeviceError
 from facecheck.files import write_atomically
@@ -77,11 +76,10 @@ def main(
     settings = {"quick": QUICK, "full": FULL, None: USUAL}[size]
     if rounds is not None:
         settings = dataclasses.replace(settings, rounds=rounds)
-    device = _checked(device)
-    machine = describe_machine(device)
+    checker = _checker(device, precision)
+    machine = describe_machine(checker.backend.device)
     with tempfile.TemporaryDirectory(prefix="facecheck-benchmark-") as folder:
         inputs = make_inputs(photos, faces, Path(folder), settings)
-        checker = FaceChecker(device=device, precision=precision)
         bench = Bench(NaiveStack(checker.backend.device), checker, inputs, settings, Path(folder))
         click.echo(_heading(machine, inputs, bench.checker))
         parts = {name: _measured(name, bench) for name in _parts(names, bench.device)}
@@ -93,11 +91,11 @@ def main(
         write_atomically(out, (json.dumps(results, indent=1) + "\n").encode())
 
 
-def _checked(device: str) -> str:
+def _checker(device: str, precision: str) -> FaceChecker:
     try:
-        return str(pick_device(device))
+        return FaceChecker(device=device, precision=precision)
     except DeviceError as error:
-        raise click.BadParameter(str(error), param_hint="--device") from error
+        raise click.BadParameter(str(error), param_hint="--device or --precision") from error
 
 
 def _parts(names: Sequence[str], device: str) -> list[str]:

@@ -40,9 +40,8 @@ def run(bench: Bench) -> Starts:
     """Start both, in rounds, with a cache of converted networks that only the very first start has to fill."""
     photo = str(bench.inputs.named(PORTRAITS).paths[0])
     environment = {CACHE_VARIABLE: str(bench.folder / "cache")}
-    naive, ours = (
-        ["-m", *words, photo, "--device", bench.device] for words in (("benchmarks.naive",), ("facecheck", "predict"))
-    )
+    naive = ["-m", "benchmarks.naive", photo, "--device", bench.device]
+    ours = ["-m", "facecheck", "predict", photo, *bench.options]
     first_s = first_line_s(ours, environment)
     times = alternating(
         {"naive": lambda: first_line_s(naive, environment), "facecheck": lambda: first_line_s(ours, environment)},

@@ -30,7 +30,15 @@ SKIN_TONES = {
 
 ADULTS = ("young adult", "middle-aged", "elderly")
 MINORS = ("child", "teenager")
-MINOR_WORDS = re.compile(r"child|teen|bab[yi]|infant|toddler|kid|boy|girl|adolescent|minor", re.IGNORECASE)
+MINOR_WORDS = re.compile(
+    r"child|(?<!eigh)(?<!nine)teen|bab[yi]|born|infant|toddler|kid|boy|girl|adolescent|juvenile|youth|minor|month|week",
+    re.IGNORECASE,
+)
+ADULT_WORDS = re.compile(
+    r"\badult|middle-aged|elderly|senior|retired|pensioner|grand(?:mother|father|parent)|eighteen|nineteen|"
+    r"\b(?:twent|thirt|fort|fift|sixt|sevent|eight|ninet)(?:y|ies)",
+    re.IGNORECASE,
+)
 INDOORS = ("living room", "kitchen", "office", "classroom", "cafe", "corridor")
 OUTDOORS = ("street", "park", "beach", "balcony", "market")
 DAYLIGHT = ("hard midday sun", "overcast daylight", "golden hour sun")
@@ -97,9 +105,13 @@ EXCLUSIONS = (
 
 
 def is_minor(age: str) -> bool:
-    """Whether an age of the plan, in its own words or in those of a person who edited it, is below 18 years."""
+    """Whether an age of the plan, in its own words or in those of a person who edited it, may be below 18 years.
+
+    What does not say that it is an adult's counts as a minor's; empty is no age.
+    """
     years = [int(number) for number in re.findall(r"\d+", age)]
-    return bool(MINOR_WORDS.search(age)) or min(years, default=18) < 18
+    is_adult = min(years) >= 18 if years else bool(ADULT_WORDS.search(age))
+    return bool(age) and (not is_adult or bool(MINOR_WORDS.search(age)))
 
 
 def implausible(cell: Mapping[str, str]) -> bool:

@@ -99,7 +99,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     for status, text in {
         400: "The body cannot be read.",
         401: "A key is missing or wrong.",
-        408: "Nothing of the body came for too long.",
+        408: "The body came too slowly.",
         413: "The body is too large.",
         415: "The body is neither multipart/form-data nor JSON.",
         422: "No picture, too many pictures, or a budget that the model does not have.",

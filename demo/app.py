@@ -74,7 +74,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     page = build_page(desk, Objections(store, pictures), settings)
     app.add_middleware(Guard, settings=settings)
     # Outside of the guard: a browser asks first, without a key. There even with no origin, or Gradio allows every one.
-    app.add_middleware(CORSMiddleware, allow_origins=settings.cors, allow_methods=["POST"], allow_headers=["*"])
+    app.add_middleware(CORSMiddleware, allow_origins=settings.cors, allow_methods=["GET", "POST"], allow_headers=["*"])
     gr.mount_gradio_app(
         app, page, path="/", theme=theme(), head=HEAD, footer_links=[], run_history=False, show_error=False,
         enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=settings.mcp, max_file_size=1,

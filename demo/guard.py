@@ -38,8 +38,10 @@ CALL_BYTES = 3 << 20
 ADDRESSES_KNOWN = 10_000
 # A camera's 30 frames a second; they would use up the rate of other requests at once.
 FRAMES_A_MINUTE = 1800
-# Whoever sends nothing for so long has gone: a phone that lost its network never says so.
-STALLED_S = 30.0
+# What the server keeps whole until it has answered; calls through Gradio are small.
+LARGE = ("/api/", "/pictures", "/live/")
+# Whoever is slower has gone, as a phone that lost its network never says, or only wants the place.
+STALLED_S, SLOWEST_BYTES_S = 30.0, 16_000
 
 
 class Guard:
@@ -69,11 +71,12 @@ class Guard:
             return
         body = _Body(receive, self._limit(path), checks_files=path.startswith("/gradio_api/"))
         replies = _Replies(send, self._policy, private=path.startswith(("/pictures", "/live", "/gradio_api/queue")))
-        self._bodies += has_body(scope)
+        is_large = brings_much(scope, path)
+        self._bodies += is_large
         try:
             await self._app(scope, body, replies)
         finally:
-            self._bodies -= has_body(scope)
+            self._bodies -= is_large
 
     def _refusal(self, scope: Scope, path: str) -> Response | None:
         headers = Headers(scope=scope)
@@ -84,7 +87,7 @@ class Guard:
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._limit(path):
             return refused(413, f"Too large: at most {self._settings.max_mb} MB are accepted.")
-        if has_body(scope) and self._bodies >= self._most_bodies:
+        if brings_much(scope, path) and self._bodies >= self._most_bodies:
             return refused(503, " ".join(words.BUSY), {"retry-after": "2"})
         if not self._within_rate((scope.get("client") or ("",))[0], path):
             return refused(429, "Too many requests from your address; wait a minute.", {"retry-after": "60"})
@@ -122,10 +125,11 @@ def inner_path(scope: Scope) -> str:
     return path.removeprefix(root) or "/" if root else path
 
 
-def has_body(scope: Scope) -> bool:
-    """Whether a request brings a body, which the server keeps until it has answered."""
+def brings_much(scope: Scope, path: str) -> bool:
+    """Whether a request may bring a large body."""
     headers = Headers(scope=scope)
-    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+    has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+    return has_body and path.startswith(LARGE) and path != "/pictures/forget"
 
 
 def content_policy(framed_by: tuple[str, ...]) -> str:
@@ -175,15 +179,12 @@ class _Body:
 
     def __init__(self, receive: Receive, limit: int, checks_files: bool) -> None:
         self._receive, self._limit, self._checks_files = receive, limit, checks_files
-        self._size, self._held, self._ended = 0, bytearray(), False
+        self._began, self._size, self._held, self._ended = time.monotonic(), 0, bytearray(), False
 
     async def __call__(self) -> Message:
         message = await self._next()
         if message["type"] != "http.request":
             return message
-        self._size += len(message.get("body", b""))
-        if self._size > self._limit:
-            raise HTTPException(413, "Too large.")
         if not self._checks_files:
             return message
         while message.get("more_body"):
@@ -191,8 +192,6 @@ class _Body:
             message = await self._next()
             if message["type"] != "http.request":
                 return message
-            if len(self._held) + len(message.get("body", b"")) > self._limit:
-                raise HTTPException(413, "Too large.")
         whole = bytes(self._held + message.get("body", b""))
         self._held.clear()
         if names_file(whole):
@@ -200,12 +199,16 @@ class _Body:
         return {"type": "http.request", "body": whole, "more_body": False}
 
     async def _next(self) -> Message:
+        left = self._began + STALLED_S + self._size / SLOWEST_BYTES_S - time.monotonic()
         try:
-            async with asyncio.timeout(None if self._ended else STALLED_S):
+            async with asyncio.timeout(None if self._ended else left):
                 message = await self._receive()
         except TimeoutError as error:
-            raise HTTPException(408, "Nothing came for too long; please send it again.") from error
+            raise HTTPException(408, "It came too slowly; please send it again.") from error
         self._ended = not message.get("more_body")
+        self._size += len(message.get("body", b""))
+        if self._size > self._limit:
+            raise HTTPException(413, "Too large.")
         return message
 
 

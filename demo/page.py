@@ -72,6 +72,7 @@ def build_page(desk: Desk, objections: Objections, settings: Settings) -> gr.Blo
         submit.click(
             check, inputs=ticket, outputs=[result, told.ticket, told.form, told.answer], js=SEND_JS,
             concurrency_limit=settings.workers, show_progress_on=result, api_name="press", api_visibility="private",
+            trigger_mode="always_last",  # Who chooses another picture meanwhile presses again.
         )  # fmt: skip
         api(desk.check_picture, api_name="check", concurrency_limit=settings.workers)
         page.unload(_forgetting(page))

@@ -50,7 +50,7 @@ LOADING = ("The model is waking up", "This takes a few seconds after the page wa
 NOTHING_CHOSEN = ("No picture yet", "Choose, drop or paste a picture first, or try one of the examples.")
 GONE = (
     "This picture is no longer here",
-    "Pictures are forgotten after a while. Please press the button again, or choose it again.",
+    "Pictures are forgotten after a while. Please choose it again.",
 )
 BROKEN = ("Something went wrong on our side", "Nothing of your picture was kept. Please try again in a moment.")
 UNSENT = ("The picture did not arrive", "The connection to the server failed. Please try again.")

@@ -3,6 +3,7 @@
 FacecheckError
 ├── ImageError       the picture cannot be read: missing, corrupt, too large, or not a picture
 ├── ModelError       the model cannot be loaded: missing, damaged, foreign, or of another version
+│   └── NoFeatureMapError   the network has no stage that Grad-CAM could look at
 ├── DeviceError      the device asked for does not exist on this machine
 └── ScanError        a scan cannot start or go on: its output is foreign, in use, full, or of other settings
 
@@ -20,6 +21,10 @@ class ImageError(FacecheckError):
 
 class ModelError(FacecheckError):
     """The model or its config is missing, damaged, or not one of facecheck's."""
+
+
+class NoFeatureMapError(ModelError):
+    """The network has no stage that gives a map of features."""
 
 
 class DeviceError(FacecheckError):

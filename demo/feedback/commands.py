@@ -60,7 +60,10 @@ def review(folder: Path, identity: int | None, decide: str | None, delete: bool)
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 def export(folder: Path, out: Path) -> None:
     """Copy what was reviewed as real or fake into OUT, for `python -m training prepare OUT DATA`."""
-    count = run_export(_store(folder).all(), out)
+    store = _store(folder)
+    if not store.exists:  # An export of nothing would remove what an earlier one wrote.
+        raise click.ClickException(f"there is no store in {folder}; name it with --store")
+    count = run_export(store.all(), out)
     click.echo(f"{out}: {count} pictures and manifest.csv; next: python -m training prepare {out} DATA")
 
 

@@ -99,7 +99,7 @@ class Store:
 
     def delete(self, receipt: str) -> bool:
         """Delete an objection and its picture; False if there is none with this code."""
-        if not self._exists:
+        if not self.exists:
             return False
         with self._table() as table:
             found = table.execute("SELECT id FROM objections WHERE receipt = ?", (fingerprint(receipt),)).fetchone()
@@ -115,7 +115,7 @@ class Store:
 
     def all(self) -> list[Objection]:
         """Every objection, oldest first."""
-        if not self._exists:
+        if not self.exists:
             return []
         columns = "id, created, file, label, comment, prediction, model, decision"
         with self._table() as table:
@@ -127,14 +127,15 @@ class Store:
 
     def decide(self, identity: int, decision: str) -> bool:
         """Note what the reviewer says: real, fake, rejected or open; False if there is no such objection."""
-        if not self._exists:
+        if not self.exists:
             return False
         with self._writing, self._table() as table:
             values = (decision, _now(), identity)
             return table.execute("UPDATE objections SET decision = ?, decided = ? WHERE id = ?", values).rowcount > 0
 
     @property
-    def _exists(self) -> bool:
+    def exists(self) -> bool:
+        """Whether anything was ever kept here."""
         return (self.folder / "objections.sqlite").is_file()
 
     @property
@@ -155,7 +156,7 @@ class Store:
 
     def sweep(self) -> int:
         """Remove pictures that no row speaks of, left by a crash; returns how many."""
-        if not self._exists:
+        if not self.exists:
             return 0
         known, oldest = {objection.path for objection in self.all()}, time.time() - ORPHAN_AGE_S
         lost = [path for path in self._pictures.iterdir() if path not in known and path.stat().st_mtime < oldest]

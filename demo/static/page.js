@@ -3,9 +3,10 @@
   "use strict";
   const byId = (id) => document.getElementById(id);
   const show = (id, visible) => { const element = byId(id); if (element) element.hidden = !visible; };
-  const state = { file: null, ticket: null, preview: null, sending: null };
+  const state = { file: null, ticket: null, preview: null, wanted: null, sending: null, upload: null };
   // Addresses are relative, so that the page also works below a proxy's path.
-  const post = (path, body) => fetch(path, { method: "POST", body, headers: { "content-type": "application/octet-stream" } });
+  const type = { "content-type": "application/octet-stream" };
+  const post = (path, body, signal) => fetch(path, { method: "POST", body, headers: type, signal });
 
   function forget() {
     if (state.ticket) navigator.sendBeacon("pictures/forget", state.ticket);
@@ -13,6 +14,7 @@
   }
 
   function choose(file) {
+    state.upload?.abort();
     forget();
     window.dispatchEvent(new Event("rc-camera-close"));
     if (state.preview) URL.revokeObjectURL(state.preview);
@@ -32,13 +34,14 @@
   function send() {
     if (state.ticket && document.querySelector("[data-gone]")?.dataset.gone === state.ticket) state.ticket = null;
     if (state.ticket) return state.ticket;
-    state.sending ??= sendChosen().finally(() => { state.sending = null; });
+    state.wanted = state.file;
+    state.sending ??= sendWanted().finally(() => { state.sending = null; });
     return state.sending;
   }
 
-  // The visitor may choose another file while one is on its way; then that one is forgotten, and the other one sent.
-  async function sendChosen() {
-    while (state.file) {
+  // The visitor may choose another file while one is on its way: that one is broken off, the other sent once wanted.
+  async function sendWanted() {
+    while (state.file && state.file === state.wanted) {
       const file = state.file, answer = await upload(file);
       if (!answer.startsWith("!")) state.ticket = answer;
       if (state.file === file) return answer;
@@ -48,8 +51,9 @@
   }
 
   async function upload(file) {
+    state.upload = new AbortController();
     try {
-      const answer = await post("pictures", file);
+      const answer = await post("pictures", file, state.upload.signal);
       if (answer.status === 413) return "!too_large";
       if (answer.status === 429 || answer.status === 503) return "!busy";
       return answer.ok ? (await answer.json()).ticket : "!unsent";
@@ -79,6 +83,7 @@
       let note = card.querySelector(".rc-heat-note");
       if (!note) { note = document.createElement("p"); note.className = "rc-heat-note"; button.after(note); }
       note.textContent = answer.ok ? told.means : told.detail;
+      if (answer.status === 404) state.ticket = null;
       if (answer.ok) { picture.src = told.picture; button.setAttribute("aria-pressed", "true"); }
     } finally { button.disabled = false; }
   }

@@ -70,7 +70,7 @@ class Backend(Protocol):
         """(N, S, S, 3) uint8 RGB -> features of the last stage and gradients of the logits: (N, C, H, W) each.
 
         Raises:
-            ModelError: that stage gives no map of features.
+            NoFeatureMapError: that stage gives no map of features.
         """
         ...
 

@@ -12,7 +12,7 @@ import torch
 from facecheck.architectures import architecture, stages
 from facecheck.backends import BF16, F16, F32, TORCH, Choice
 from facecheck.backends.runtime import best_lanes
-from facecheck.errors import DeviceError, ModelError
+from facecheck.errors import DeviceError, NoFeatureMapError
 from facecheck.models import Model
 
 LARGEST_BATCH = 32
@@ -94,7 +94,7 @@ class TorchBackend:
             features, gradients of the logits: (N, C, H, W) float32 each.
 
         Raises:
-            ModelError: that stage gives no map of features.
+            NoFeatureMapError: that stage gives no map of features.
         """
         parts = [self._features(faces[start : start + LARGEST_BATCH]) for start in range(0, len(faces), LARGEST_BATCH)]
         features, gradients = zip(*parts, strict=True)
@@ -117,7 +117,7 @@ class TorchBackend:
         finally:
             hook.remove()
         if len(kept) != 1 or not isinstance(kept[0], torch.Tensor) or kept[0].dim() != 4:
-            raise ModelError(f"architecture {self._architecture!r} allows no Grad-CAM: use occlusion")
+            raise NoFeatureMapError(f"architecture {self._architecture!r} allows no Grad-CAM: use occlusion")
         (gradients,) = torch.autograd.grad(logits.sum(), kept[0])
         return kept[0].detach().float().cpu().numpy(), gradients.float().cpu().numpy()
 

@@ -10,7 +10,7 @@ import numpy as np
 from facecheck import crop, image
 from facecheck.checker import FaceChecker
 from facecheck.config import ModelConfig
-from facecheck.errors import ModelError
+from facecheck.errors import NoFeatureMapError
 from facecheck.evidence import report
 from facecheck.evidence.error_rates import ErrorCell
 from facecheck.evidence.heatmaps import GRAD_CAM, METHODS, OCCLUSION, HeatMap, Pixels, heat_maps, region
@@ -111,7 +111,7 @@ def _seen(
     fake = [face.p_fake >= checker.decision.threshold for face in faces]
     try:
         maps = [heat_maps(checker.backend, crops, regions, fake, method) for method in methods]
-    except ModelError:
+    except NoFeatureMapError:
         maps = [heat_maps(checker.backend, crops, regions, fake, OCCLUSION)]
     return tuple(
         FaceEvidence(face, pixels, tuple(of_method[index] for of_method in maps), checker.errors.of(face.measurements))

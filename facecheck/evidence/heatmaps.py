@@ -70,7 +70,7 @@ def grad_cam(backend: Backend, faces: Pixels, towards_fake: npt.ArrayLike) -> Fl
         (N, S, S) float32, each map scaled to [0, 1].
 
     Raises:
-        ModelError: the network has no such stage with a map of features, as vision transformers have none.
+        NoFeatureMapError: the network has no such stage with a map of features, as vision transformers have none.
     """
     sign = np.where(np.asarray(towards_fake), 1.0, -1.0)
     features, gradients = backend.last_features(faces)

@@ -71,6 +71,7 @@ class Contents:
         try:
             data = unpacker.decompress(data, LARGEST_BLOCK)
         except zlib.error as error:
+            self.unpacked += LARGEST_BLOCK  # As much work as that may have been done.
             self.note(f"A compressed block{_named(key)} is damaged ({error}).")
             return
         self.unpacked += len(data)

@@ -30,12 +30,15 @@ SOURCE_TYPES: dict[str, tuple[Claim, str]] = {
     "print": (Claim.PHOTOGRAPHED, "digitised from a print"),
 }
 GENERATORS = (
-    "adobe firefly", "automatic1111", "bing image creator", "comfyui", "craiyon", "dall-e", "dall·e", "draw things",
-    "dreamstudio", "fooocus", "google imagen", "gpt-image", "ideogram", "invokeai", "leonardo.ai",
-    "made with google ai", "midjourney", "novelai", "openai", "recraft", "stable diffusion", "stability ai", "swarmui",
+    "adobe firefly", "automatic1111", "azureopenai", "bing image creator", "comfyui", "craiyon", "dall-e", "dall·e",
+    "draw things", "dreamstudio", "fooocus", "google imagen", "gpt-image", "ideogram", "imagen (google", "invokeai",
+    "leonardo.ai", "made with google ai", "midjourney", "novelai", "openai", "recraft", "ruinedfooocus",
+    "stable diffusion", "stability ai", "swarmui",
 )  # fmt: skip
-# "Imagen" alone is Spanish for picture, and stands in the credits of agencies.
-_GENERATOR = re.compile(rf"\b(?:{'|'.join(map(re.escape, GENERATORS))}|imagen \d(?:\.\d)?)\b")
+# "Imagen" alone is Spanish for picture, and stands in the credits of agencies, also as "Imagen 1/4" or "Imagen 2 de 5".
+_IMAGEN = r"imagen[ -]?\d(?:\.\d+)?(?!\d|/\d| de )"
+# Versions may follow a name, and numbers and underscores stand around it, but no other letters.
+_GENERATOR = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, GENERATORS))}|{_IMAGEN})(?!(?!v\d)[^\W\d_])")
 _CREDIT, _INSTRUCTIONS, _PROGRAM = 110, 40, 65
 _IPTC_RESOURCE = 0x0404
 LONGEST = 300

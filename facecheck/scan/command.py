@@ -193,7 +193,12 @@ def _outputs(out: Path | None, style: str | None) -> tuple[Path, Path]:
 
 
 def _own_files(target: Path, rows: Path, summary: Path | None) -> frozenset[str]:
-    return frozenset(os.path.abspath(path) for path in (target, rows, summary) if path is not None)
+    own = [target, rows]
+    if summary is not None:
+        from facecheck.scan.summary import SUMMARY_FILES
+
+        own += [summary / name for name in SUMMARY_FILES]
+    return frozenset(map(os.path.abspath, own))
 
 
 def _finish(ledger: Any, target: Path, summary: Path | None) -> None:

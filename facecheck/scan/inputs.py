@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -24,12 +24,12 @@ class Inputs:
     folder that cannot be listed is given itself: it becomes a row with an error.
 
     Attributes:
-        named: files, folders, or patterns such as "photos/**/*.jpg", which find what folders would give.
+        named: files, folders, or patterns such as "photos/**/*.jpg".
         globs: of folders only the files that match one of these; without regard to case. A pattern with a slash is held
             against the path inside the folder, others against the name.
         list_file: file with one path a line (or NUL between them, as `find -print0` writes); "-" is standard input.
         recursive: whether the folders in folders are entered.
-        leave_out: absolute paths of files and folders that are not given: what the scan itself writes.
+        leave_out: absolute paths of files that are not given: what the scan itself writes.
     """
 
     named: Sequence[str] = ()
@@ -41,12 +41,12 @@ class Inputs:
     @property
     def can_repeat(self) -> bool:
         """Whether the files can be counted beforehand."""
-        return self.list_file is None or Path(self.list_file).is_file()
+        return self.list_file is None or (self.list_file != STANDARD_INPUT and Path(self.list_file).is_file())
 
     def __iter__(self) -> Iterator[str]:
         for name in self._names():
             for path in self._files_of(os.path.abspath(name)):
-                if not self._is_left_out(path):
+                if path not in self.leave_out:
                     yield path
 
     def _names(self) -> Iterator[str]:
@@ -68,17 +68,13 @@ class Inputs:
             return
         closed: list[OSError] = []
         for folder, subfolders, names in os.walk(path, onerror=closed.append):
-            inside = [name for name in subfolders if os.path.join(folder, name) not in self.leave_out]
-            subfolders[:] = sorted(name for name in inside if not name.startswith("."))
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for name in sorted(names):
                 if not name.startswith(".") and self._matches(os.path.relpath(os.path.join(folder, name), path)):
                     yield os.path.join(folder, name)
             if not self.recursive:
                 break
         yield from (str(error.filename) for error in closed)
-
-    def _is_left_out(self, path: str) -> bool:
-        return any(path == own or path.startswith(f"{own}{os.sep}") for own in self.leave_out)
 
     def _matches(self, inside: str) -> bool:
         path = inside.lower()
@@ -88,15 +84,20 @@ class Inputs:
 
 
 def matches(pattern: str) -> Iterator[str]:
-    """What a pattern finds. "**" enters no links to folders, and like "*" nothing hidden unless the pattern does."""
+    """What a pattern finds. "**" enters no links to folders, and like "*" nothing hidden unless the pattern does.
+
+    Where a folder cannot be entered it finds nothing.
+    """
     parts = Path(pattern).parts
     fixed = next(index for index, part in enumerate(parts) if glob.has_magic(part))
     wanted = [part if part == "**" else re.sub(r"\*+", "*", part) for part in parts[fixed:]]
     shows_hidden = any(part.startswith(".") for part in wanted)
-    root = Path(*parts[:fixed])
-    for path in root.glob("/".join(wanted)):
-        if shows_hidden or not any(part.startswith(".") for part in path.relative_to(root).parts):
-            yield str(path)
+    root, only_folders = Path(*parts[:fixed]), pattern.endswith(os.sep)
+    with suppress(OSError):
+        for path in root.glob("/".join(wanted)):
+            is_hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+            if (shows_hidden or not is_hidden) and (path.is_dir() or not only_folders):
+                yield str(path)
 
 
 def listed(stream: IO[bytes]) -> Iterator[str]:

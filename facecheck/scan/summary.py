@@ -19,6 +19,7 @@ from facecheck.scan.rows import CLIP, Row, printable
 
 BINS = 20
 SUSPECTS = 40
+PAGE, VALUES, SHEET = SUMMARY_FILES = ("summary.html", "summary.json", "contact-sheet.jpg")
 UNREADABLE = "unreadable"
 SHOWN_ERRORS = 100
 THUMBNAIL_PX, SHEET_COLUMNS, JPEG_QUALITY, MARGIN = 160, 8, 80, 1.3
@@ -101,16 +102,16 @@ def summarise(rows: Iterable[Row]) -> Summary:
 
 
 def write_summary(summary: Summary, folder: Path) -> None:
-    """summary.html (complete in itself), summary.json and contact-sheet.jpg, each atomically."""
+    """`SUMMARY_FILES`, each atomically; the page is complete in itself."""
     from facecheck.scan.page import page
 
     folder.mkdir(parents=True, exist_ok=True)
     suspects = summary.most_suspicious()
     thumbnails = [thumbnail(suspect) for suspect in suspects]
-    write_atomically(folder / "contact-sheet.jpg", _jpeg(contact_sheet(suspects, thumbnails)))
-    write_atomically(folder / "summary.json", (json.dumps(summary.to_dict(), indent=2) + "\n").encode())
+    write_atomically(folder / SHEET, _jpeg(contact_sheet(suspects, thumbnails)))
+    write_atomically(folder / VALUES, (json.dumps(summary.to_dict(), indent=2) + "\n").encode())
     links = [_link(picture) for picture in thumbnails]
-    write_atomically(folder / "summary.html", page(summary, links).encode("utf-8", "backslashreplace"))
+    write_atomically(folder / PAGE, page(summary, links).encode("utf-8", "backslashreplace"))
 
 
 def thumbnail(suspect: Suspect) -> Image.Image | None:

@@ -48,6 +48,8 @@ def test_reasons(measured, flagged, expected):
     ("age", "is_minor"),
     [
         ("child", True), ("teenager", True), ("a toddler", True), ("16-19", True), ("schoolboy", True),
+        ("newborn", True), ("twelve years old", True), ("18 months", True), ("preschooler", True), ("tween", True),
+        ("eighteen", False), ("in their forties", False), ("eighty-year-old", False), ("senior citizen", False),
         ("young adult", False), ("middle-aged", False), ("elderly", False), ("20-29", False), ("", False),
     ],
 )  # fmt: skip

@@ -122,6 +122,10 @@ def test_an_allowed_page_may_ask_without_a_key_and_read_every_answer(checker, tm
         sent = [client.post("/api/v1/predict", headers=origin | {"x-api-key": key}) for key in ("guess", "k", "k")]
         assert [answer.status_code for answer in asked + sent] == [200] * 3 + [401, 415, 429]
         assert {answer.headers["access-control-allow-origin"] for answer in asked + sent} == {"https://a.example"}
+        result = client.options(
+            "/gradio_api/call/check/0", headers=origin | ASKED | {"access-control-request-method": "GET"}
+        )
+        assert result.status_code == 200
         other = client.options("/api/v1/predict", headers={"origin": "https://b.example"} | ASKED)
         assert other.status_code == 400 and "access-control-allow-origin" not in other.headers
 

@@ -5,7 +5,7 @@ import secrets
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
@@ -161,6 +161,18 @@ def test_an_upload_that_stands_still_for_too_long_is_ended(small_server, monkeyp
     monkeypatch.setattr("demo.guard.STALLED_S", 0.2)
     with stalled(small_server) as sender:
         assert sender.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_an_upload_that_trickles_is_ended_but_a_slow_one_is_not(small_server, monkeypatch):
+    monkeypatch.setattr("demo.guard.STALLED_S", 0.5)
+    monkeypatch.setattr("demo.guard.SLOWEST_BYTES_S", 100)
+    for size, status in ((1, 408), (100, 200)):
+        with stalled(small_server, f"content-length: {20 * size}\r\n\r\n".encode()) as sender:
+            with suppress(OSError):
+                for _ in range(20):
+                    sender.sendall(bytes(size))
+                    time.sleep(0.05)
+            assert sender.recv(100).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 def test_every_answer_forbids_what_the_page_does_not_need(small_server):

@@ -78,6 +78,17 @@ def test_the_export_is_data_that_training_prepare_reads(run, store, tmp_path):
 
 
 @pytest.mark.usefixtures("three")
+def test_an_export_from_a_store_that_is_not_there_removes_nothing(run, tmp_path):
+    run("review", "1", "--decide", "fake")
+    run("export", str(tmp_path / "out"))
+    before = sorted((tmp_path / "out").glob("*/*"))
+    words = ["feedback", "export", str(tmp_path / "out"), "--store", str(tmp_path / "typo")]
+    refused = CliRunner().invoke(main, words)
+    assert refused.exit_code == 1 and "there is no store in" in refused.output
+    assert sorted((tmp_path / "out").glob("*/*")) == before != []
+
+
+@pytest.mark.usefixtures("three")
 def test_the_next_export_removes_what_was_deleted_or_decided_anew_and_nothing_else(run, store, tmp_path):
     out = tmp_path / "out"
     for number in (1, 2, 3):

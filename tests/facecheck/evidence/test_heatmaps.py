@@ -8,7 +8,7 @@ import facecheck
 from facecheck import crop
 from facecheck.architectures import build
 from facecheck.backends.torch import TorchBackend
-from facecheck.errors import ImageError, ModelError
+from facecheck.errors import ImageError, ModelError, NoFeatureMapError
 from facecheck.evidence.explanation import explain
 from facecheck.evidence.heatmaps import METHODS, HeatMap, grad_cam, occlusion
 from facecheck.models import Model, ModelConfig
@@ -146,12 +146,21 @@ def test_the_map_of_a_swin_lies_on_the_face():
 
 def test_a_model_that_allows_no_grad_cam_is_explained_by_occlusion(checker, grace, monkeypatch):
     def refuse(_):
-        raise ModelError("allows no Grad-CAM")
+        raise NoFeatureMapError("allows no Grad-CAM")
 
     monkeypatch.setattr(checker.backend, "last_features", refuse)
     for methods in (("grad-cam",), ("grad-cam", "occlusion")):
         (face,) = explain(grace, methods, checker).faces
         assert [heat.method for heat in face.heat_maps] == ["occlusion"]
+
+
+def test_weights_that_were_replaced_are_no_reason_for_another_map(checker, grace, monkeypatch):
+    def refuse(_):
+        raise ModelError("was replaced while it was in use")
+
+    monkeypatch.setattr(checker.backend, "last_features", refuse)
+    with pytest.raises(ModelError, match="was replaced"):
+        explain(grace, checker=checker)
 
 
 def test_explain_gives_everything_of_a_face(checker, grace_path, grace):

@@ -133,6 +133,11 @@ def test_what_it_writes_is_no_input(scan, folder, monkeypatch):
     assert "(4 known, 0 new)" in scan(".", "--out", "rows.parquet", "--summary", "report").stderr
 
 
+def test_the_summary_may_stand_beside_the_pictures(scan, folder, out):
+    for known in (0, 4):
+        assert f"({known} known, {4 - known} new)" in scan(folder, "--out", out, "--summary", folder).stderr
+
+
 def test_exit_codes(scan, folder, out):
     assert scan(folder / "wall.png", "--out", out).exit_code == 0
     assert scan(folder / "wall.png", "--out", out, "--fail-on", "no_face").exit_code == 3
