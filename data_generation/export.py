@@ -19,10 +19,9 @@ from data_generation import gate
 from data_generation.errors import GenerationError
 from data_generation.gate import Gate, Limits
 from data_generation.record import Row
-from data_generation.synthesis.photos import sha256
 from facecheck import image
 from facecheck.errors import ImageError
-from facecheck.models import write_atomically
+from facecheck.files import sha256_of, write_atomically
 
 SPLITS = (("train", 0.70), ("val", 0.85), ("test", 1.0))
 MANIFEST = "manifest.jsonl"
@@ -118,7 +117,7 @@ def _balancing(photographs: Sequence[Path], wanted: int, out: Path, source: str)
     if not photographs or wanted <= 0:
         return
     judge, found, seen = Gate(), 0, set()
-    for digest, path in sorted((sha256(path), path) for path in photographs):
+    for digest, path in sorted((sha256_of(path), path) for path in photographs):
         if found == wanted:
             return
         if digest in seen:

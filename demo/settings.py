@@ -62,5 +62,5 @@ class Settings:
 
     @property
     def kept_bytes(self) -> int:
-        """Of the visitors' pictures together: nobody's may be gone before it was their turn."""
+        """Of the visitors' pictures together: room for one of everybody who is judged or waits."""
         return self.places * self.max_bytes

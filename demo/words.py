@@ -48,10 +48,7 @@ CLIP_CUT = "Only the first minute of the clip was looked at."
 BUSY = ("Many people are asking right now", "Please wait a few seconds and press the button again.")
 LOADING = ("The model is waking up", "This takes a few seconds after the page was started. Your picture comes next.")
 NOTHING_CHOSEN = ("No picture yet", "Choose, drop or paste a picture first, or try one of the examples.")
-GONE = (
-    "This picture is no longer here",
-    "Pictures are forgotten after a while. Please choose it again.",
-)
+GONE = ("This picture is no longer here", "Pictures are forgotten after a while. Please choose it again.")
 BROKEN = ("Something went wrong on our side", "Nothing of your picture was kept. Please try again in a moment.")
 UNSENT = ("The picture did not arrive", "The connection to the server failed. Please try again.")
 UNREADABLE = "This file cannot be judged"

@@ -1,5 +1,6 @@
 """Where models lie and how files are written; light, so that a command that needs no network loads none."""
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -48,6 +49,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's bytes, in hexadecimal; little of it is in memory at a time."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def cache_folder() -> Path:

@@ -4,7 +4,6 @@ The photograph is kept in the same square and size beside what was made of it, s
 generation (Rajan et al. 2025, "Aligned datasets improve detection of latent diffusion-generated images").
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +43,6 @@ def listed(folder: Path) -> list[Path]:
     if not found:
         raise GenerationError(f"{folder} holds no photograph ({', '.join(sorted(SUFFIXES))})")
     return found
-
-
-def sha256(path: Path) -> str:
-    """Of the file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def prepared(path: Path, side: int, detector: FaceDetector) -> Photo | None:

@@ -17,6 +17,7 @@ from data_generation.errors import GenerationError
 from data_generation.record import IMG2IMG, INPAINT, TXT2IMG, VAE, Recipe
 from data_generation.synthesis.photos import Photo
 from data_generation.synthesis.settings import EMBEDDED_MODEL, LICENCES, Settings
+from facecheck.files import sha256_of
 
 Pixels = npt.NDArray[np.uint8]
 EMBEDDED_FOLDER = Path(__file__).parent.parent / "tiny" / "weights"
@@ -247,8 +248,7 @@ def _revision(folder: Path) -> str:
     """The hash of a folder's files."""
     total = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors", ".txt", ".bin")):
-        with path.open("rb") as stream:
-            total.update(f"{path.relative_to(folder)} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+        total.update(f"{path.relative_to(folder)} {sha256_of(path)}\n".encode())
     return f"sha256:{total.hexdigest()[:40]}"
 
 

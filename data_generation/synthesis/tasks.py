@@ -7,8 +7,8 @@ from pathlib import Path
 from data_generation.errors import GenerationError
 from data_generation.prompts.record import Prompt
 from data_generation.record import Recipe
-from data_generation.synthesis.photos import sha256
 from data_generation.synthesis.pipelines import Pipeline
+from facecheck.files import sha256_of
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def tasks(pipeline: Pipeline, prompts: Sequence[Prompt], photos: Sequence[Path],
     """
     if photos:
         for number, photo in enumerate(photos):
-            digest = sha256(photo)
+            digest = sha256_of(photo)
             prompt = prompts[number % len(prompts)] if prompts else None
             said, age = (_said(pipeline, prompt), _age(pipeline, prompt)) if prompt else ({}, "")
             for index in range(each):

@@ -1,21 +1,19 @@
 """A picture's bytes without what they tell about its owner: place, time, camera, thumbnails, comments."""
 
 import io
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 
 from PIL import Image
 
 from facecheck import image
+from facecheck.origin.rasters import MARKER
 
 ORIENTATION_TAG = 0x0112
 JFIF, EXIF, ICC_PROFILE, ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 SCAN, END = 0xDA, b"\xff\xd9"
 # Frames, tables, scans and restarts.
 CODING = {*range(0xC0, 0xD0), *range(0xDA, 0xE0)}
-# In the coded pixels a marker is 0xFF with neither a stuffed zero nor a restart mark after it.
-MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
 def without_metadata(data: bytes) -> tuple[bytes, str]:

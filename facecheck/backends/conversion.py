@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from facecheck.backends.runtime import core, openvino
 from facecheck.errors import ModelError
-from facecheck.files import cache_folder
+from facecheck.files import cache_folder, sha256_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -140,7 +140,7 @@ def intact(folder: Path, digests: dict[str, str]) -> bool:
     Raises:
         OSError: one cannot be read.
     """
-    return all(_sha256(folder / name) == digest for name, digest in digests.items())
+    return all(sha256_of(folder / name) == digest for name, digest in digests.items())
 
 
 def _read(entry: Path) -> Any:
@@ -197,9 +197,4 @@ def _flushed(path: Path) -> str:
     """The sha256 of a file that is on the disk now."""
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
-    return _sha256(path)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of(path)

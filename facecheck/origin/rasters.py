@@ -12,7 +12,7 @@ XMP_KEY = "XML:com.adobe.xmp"
 C2PA_JUMBF = bytes.fromhex("6332706100110010800000aa00389b71")
 GIF_XMP_TRAILER = 257
 # In the coded pixels a marker is 0xFF with neither a stuffed zero nor a restart mark after it.
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _SOS, _EOI, _COM, _APP1, _APP11, _APP13 = 0xDA, 0xD9, 0xFE, 0xE1, 0xEB, 0xED
 
 
@@ -70,7 +70,7 @@ def read_jpeg(data: bytes, contents: Contents) -> None:
         if end > len(data):
             return contents.truncated(f"segment {marker:02X}")
         _add_segment(marker, data[at + 4 : end], contents)
-        found = _MARKER.search(data, end) if marker == _SOS else None
+        found = MARKER.search(data, end) if marker == _SOS else None
         if marker == _SOS and found is None:
             return contents.truncated("end")
         at = found.start() if found else end

@@ -96,7 +96,7 @@ def matches(pattern: str) -> Iterator[str]:
     with suppress(OSError):
         for path in root.glob("/".join(wanted)):
             is_hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-            if (shows_hidden or not is_hidden) and (path.is_dir() or not only_folders):
+            if (shows_hidden or not is_hidden) and (not only_folders or path.is_dir()):
                 yield str(path)
 
 

@@ -1,6 +1,5 @@
 """What a scan writes about one file."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from facecheck.errors import ModelError
-from facecheck.files import DEFAULT_MODEL, model_files
+from facecheck.files import DEFAULT_MODEL, model_files, sha256_of
 from facecheck.result import ModelInfo, Prediction
 
 Row = dict[str, Any]
@@ -111,8 +110,7 @@ def hash_of(path: str) -> str | None:
     try:
         if not Path(path).is_file():
             return None
-        with Path(path).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256_of(Path(path))
     except (OSError, ValueError):
         return None
 

@@ -1,6 +1,5 @@
 """What a picture file is before anything is done to it: its hash, its format, the quality it was saved with."""
 
-import hashlib
 import json
 import warnings
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from facecheck.files import sha256_of
 from facecheck.image import FORMATS, MAX_BYTES
 from facecheck.models import write_atomically
 from training.faces.traces import jpeg_quality
@@ -46,8 +46,7 @@ def survey(path: Path) -> Original:
     try:
         if path.stat().st_size > MAX_BYTES:
             return Original("")
-        with path.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        sha256 = sha256_of(path)
     except OSError:
         return Original("")
     try:

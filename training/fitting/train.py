@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from facecheck.errors import ModelError
+from facecheck.files import sha256_of
 from facecheck.models import Model, ModelConfig, build, save_model, write_atomically
 from training.data import FaceFile, FaceStream, quiet_worker
 from training.fitting.distributed import Processes
@@ -95,12 +96,7 @@ def _inputs(
     # Of the faces names and places alone: to read every file would take minutes.
     told = {name: repr([(r.path.name, r.label, r.source, r.box) for r in part]) for name, part in faces.items()}
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in told.items()}
-    return digests | {name: _sha256(path) if path else "" for name, path in files.items()}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return digests | {name: sha256_of(path) if path else "" for name, path in files.items()}
 
 
 def _run(

@@ -6,7 +6,6 @@ are copies of old ones on another side of the split are left out.
 """
 
 import csv
-import hashlib
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -16,6 +15,7 @@ import numpy as np
 
 from facecheck.calibration import Decision
 from facecheck.checker import FaceChecker
+from facecheck.files import sha256_of
 from facecheck.models import Model, load_model, write_atomically
 from facecheck.result import Verdict
 from training.calibration.calibrate import Wishes, fit_decision
@@ -230,7 +230,7 @@ def answered(scores: Scores, root: Path, rightly: bool) -> list[Case]:
     decided = np.isin(scores.verdict, (Verdict.REAL.value, Verdict.FAKE.value))
     chosen = scores.where(decided & ((scores.verdict == scores.label) == rightly))
     return [
-        Case(hashlib.sha256((root / file).read_bytes()).hexdigest(), label, tier, "")
+        Case(sha256_of(root / file), label, tier, "")
         for file, label, tier in zip(chosen.file.tolist(), chosen.label.tolist(), chosen.tier.tolist(), strict=True)
     ]
 

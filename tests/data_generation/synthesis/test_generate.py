@@ -97,15 +97,16 @@ def test_shards_together_make_what_one_run_makes(little_ddpm, prompts, tmp_path)
 
 
 def test_pairs_are_kept_with_their_photographs(stable_diffusion, photos, tmp_path):
-    from data_generation.synthesis.photos import listed, prepared, sha256
+    from data_generation.synthesis.photos import listed, prepared
     from facecheck import image
+    from facecheck.files import sha256_of
 
     pipeline = Pipeline(Settings(str(stable_diffusion), mode="vae"))
     run = Run(tmp_path, pipeline, Shard())
     made = run.make(tasks(pipeline, [], listed(photos), 1), Local(pipeline), group=4)
     assert (made.new, made.faceless) == (2, 1)
     for row in read_folder(tmp_path):
-        original = next(path for path in photos.iterdir() if sha256(path) == row.recipe.photo)
+        original = next(path for path in photos.iterdir() if sha256_of(path) == row.recipe.photo)
         kept = image.load(tmp_path / row.pair)
         assert (kept == prepared(original, 64, run.gate.detector).pixels).all()
         assert not (kept == image.load(tmp_path / row.file)).all()
