@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from demo.feedback.commands import feedback
-from demo.picture import picture
 from demo.settings import Settings, default_store
-from demo.space import space
+from demo.tools.screenshot import screenshot
+from demo.tools.space import space
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -76,7 +76,7 @@ def _auth(text: str | None) -> tuple[str, str] | None:
     return user, password
 
 
-for command in (feedback, picture, space):
+for command in (feedback, screenshot, space):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -12,18 +12,18 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from PIL import Image
 
-from demo import words
-from demo.api import add_api
-from demo.desk import Desk
-from demo.drawing import data_url
-from demo.examples import TYPES, examples
 from demo.feedback.store import Store
-from demo.guard import Guard
-from demo.heat import heat_map
-from demo.live import add_live
-from demo.metrics import Metrics
-from demo.pictures import Pictures
-from demo.service import BusyError, NotReadyError, Service
+from demo.page import texts
+from demo.page.examples import TYPES, examples
+from demo.page.handlers import Desk
+from demo.page.heat_maps import heat_map
+from demo.page.results import data_url
+from demo.server.api import add_api
+from demo.server.camera import add_live
+from demo.server.metrics import Metrics
+from demo.server.rate_limits import Guard
+from demo.server.service import BusyError, NotReadyError, Service
+from demo.server.uploads import Pictures
 from demo.settings import Settings
 from facecheck import __version__
 from facecheck.checker import FaceChecker
@@ -43,8 +43,8 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     os.environ.update(QUIET)
     import gradio as gr
 
-    from demo.objections import Objections
-    from demo.page import HEAD, STATIC, build_page, theme
+    from demo.page.blocks import HEAD, STATIC, build_page, theme
+    from demo.page.objections import Objections
 
     service = service or Service(
         lambda: FaceChecker(settings.model, settings.device), settings.workers, settings.waiting
@@ -63,7 +63,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
 
     # FastAPI's own page of the documentation loads its scripts from elsewhere.
     app = FastAPIOffline(
-        title=words.NAME, version=__version__, lifespan=lifespan, redoc_url=None, static_url="/own/swagger",
+        title=texts.NAME, version=__version__, lifespan=lifespan, redoc_url=None, static_url="/own/swagger",
         description="Tells photographs of faces from generated ones. “real” means: no sign of generation found.",
     )  # fmt: skip
     metrics = Metrics(service, pictures)
@@ -107,14 +107,14 @@ def _add_pictures(app: FastAPI, pictures: Pictures, service: Service) -> None:
     async def heat(number: int, request: Request) -> dict[str, str]:
         kept = pictures.get((await request.body()).decode("ascii", "replace"))
         if kept is None:
-            raise HTTPException(404, " ".join(words.GONE))
+            raise HTTPException(404, " ".join(texts.GONE))
         try:
             seen = await service.run(lambda: heat_map(kept, number, service.checker))
         except (IndexError, ModelError, NotReadyError) as error:
-            raise HTTPException(422, words.NO_HEAT) from error
+            raise HTTPException(422, texts.NO_HEAT) from error
         except BusyError as error:
-            raise HTTPException(503, " ".join(words.BUSY)) from error
-        return {"picture": data_url(Image.fromarray(seen)), "means": words.HEAT_MEANS}
+            raise HTTPException(503, " ".join(texts.BUSY)) from error
+        return {"picture": data_url(Image.fromarray(seen)), "means": texts.HEAT_MEANS}
 
     @app.get("/examples/{name}", include_in_schema=False)
     def example(name: str) -> FileResponse:

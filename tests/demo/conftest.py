@@ -21,7 +21,7 @@ from PIL import Image
 
 from demo.app import create_app
 from demo.feedback.store import Store
-from demo.service import Service
+from demo.server.service import Service
 from demo.settings import Settings
 from facecheck.checker import FaceChecker
 
@@ -139,7 +139,7 @@ def axe() -> str:
 
 @pytest.fixture
 def page(browser, server):
-    from tests.demo.visiting import opened
+    from tests.demo.page.visiting import opened
 
     with opened(browser, server) as page:
         yield page

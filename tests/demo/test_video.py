@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from demo import drawing, timeline, words
+from demo.page import results, texts, timeline
 from demo.video import MAX_FACES, is_clip, judge_clip
 from facecheck.calibration import Decision
 from facecheck.errors import ImageError
@@ -88,7 +88,7 @@ def test_a_short_shot_of_a_face_is_shown_but_accuses_nobody(clip, scores, verdic
     html = timeline.answer(seen, Script.decision)
     ElementTree.fromstring(f"<div>{html}</div>")
     assert "No face found" not in html and html.count("<circle") == html.count("<li class") == 1
-    assert told in html and (words.REASONS["brief"] in html) == ("brief" in reasons)
+    assert told in html and (texts.REASONS["brief"] in html) == ("brief" in reasons)
 
 
 def test_a_face_that_is_too_blurred_in_its_only_frame_says_that(clip):
@@ -100,7 +100,7 @@ def test_a_face_that_is_too_blurred_in_its_only_frame_says_that(clip):
 def test_a_long_and_a_short_shot_are_told_apart_and_no_verdict_hides_the_short_one(clip):
     seen = judge_clip(clip, Script([face(0.9, 300), face(0.1)], *[[face(0.1)]] * 7))
     assert [str(one.verdict) for one in seen.prediction.faces] == ["real", "uncertain"]
-    assert "1 of 2 faces cannot be judged" in drawing.banner(seen.prediction)
+    assert "1 of 2 faces cannot be judged" in results.banner(seen.prediction)
 
 
 def test_short_shots_never_push_a_person_out(clip):

@@ -6,9 +6,9 @@ from html import escape
 
 import gradio as gr
 
-from demo import words
 from demo.feedback.store import LABELS, MAX_COMMENT, Store, StoreFullError
-from demo.pictures import Pictures
+from demo.page import texts
+from demo.server.uploads import Pictures
 from facecheck.errors import ImageError
 
 
@@ -34,22 +34,22 @@ class Objections:
     def send(self, ticket: str, label: str | None, comment: str | None, consents: bool) -> str:
         """What the visitor reads after they pressed the button."""
         if consents is not True:
-            return words.NO_CONSENT
+            return texts.NO_CONSENT
         if label not in LABELS:
-            return words.NO_LABEL
+            return texts.NO_LABEL
         kept = self._pictures.get(ticket)
         if kept is None or kept.prediction is None:
-            return " ".join(words.GONE)
+            return " ".join(texts.GONE)
         try:
-            return words.thanks(self._store.add(kept.data, label, comment or "", kept.prediction))
+            return texts.thanks(self._store.add(kept.data, label, comment or "", kept.prediction))
         except StoreFullError:
-            return words.FULL
+            return texts.FULL
         except (ImageError, OSError):
-            return " ".join(words.BROKEN)
+            return " ".join(texts.BROKEN)
 
     def delete(self, receipt: str | None) -> str:
         """What the visitor reads after they asked for deletion."""
-        return words.DELETED if self._store.delete(receipt or "") else words.NOT_FOUND
+        return texts.DELETED if self._store.delete(receipt or "") else texts.NOT_FOUND
 
 
 def build_objections(objections: Objections) -> ObjectionForm:
@@ -57,12 +57,12 @@ def build_objections(objections: Objections) -> ObjectionForm:
     ticket = gr.State("")
     with (
         gr.Column(visible=False, elem_id="rc-objection") as form,
-        gr.Accordion(words.OBJECTION, open=False, elem_id="rc-object"),
+        gr.Accordion(texts.OBJECTION, open=False, elem_id="rc-object"),
     ):
-        gr.HTML(f"<p>{escape(words.OBJECTION_WORDS)}</p>", apply_default_css=False)
-        label = gr.Radio([(text, name) for name, text in words.LABELS.items()], label="What do you know about it?")
+        gr.HTML(f"<p>{escape(texts.OBJECTION_WORDS)}</p>", apply_default_css=False)
+        label = gr.Radio([(text, name) for name, text in texts.LABELS.items()], label="What do you know about it?")
         comment = gr.Textbox(label="How do you know? (optional)", max_length=MAX_COMMENT, lines=2, max_lines=4)
-        consents = gr.Checkbox(label=words.CONSENT, value=False, elem_id="rc-consent")
+        consents = gr.Checkbox(label=texts.CONSENT, value=False, elem_id="rc-consent")
         send = gr.Button("Send", elem_id="rc-object-send")
         answer = _said("rc-object-answer")
     _on(send, objections.send, [ticket, label, comment, consents], answer)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI, HTTPException, Request
 
-from demo import words
-from demo.service import BusyError, NotReadyError, Service
+from demo.page import texts
+from demo.server.service import BusyError, NotReadyError, Service
 from demo.tracking import Tracker
 from facecheck import image
 from facecheck.checker import FaceChecker
@@ -59,7 +59,7 @@ class Cameras:
             "ms": (time.perf_counter() - started) * 1000,
             "faces": [
                 {"number": track.number, "box": face.box, "p_fake": score, "verdict": str(verdict),
-                 "meaning": words.SHORT[verdict], "percent": "" if score is None else words.percent(score)}
+                 "meaning": texts.SHORT[verdict], "percent": "" if score is None else texts.percent(score)}
                 for track, face, score, verdict in zip(tracks, faces, scores, verdicts, strict=True)
             ],
         }  # fmt: skip
@@ -93,6 +93,6 @@ def add_live(app: FastAPI, service: Service) -> None:
         try:
             return await service.run(lambda: cameras.judge(name, data, service.checker))
         except (BusyError, NotReadyError) as error:
-            raise HTTPException(503, " ".join(words.BUSY)) from error
+            raise HTTPException(503, " ".join(texts.BUSY)) from error
         except ImageError as error:
-            raise HTTPException(422, " ".join(words.unreadable(error))) from error
+            raise HTTPException(422, " ".join(texts.unreadable(error))) from error

@@ -1,4 +1,4 @@
-"""Pictures of the page itself, for the README: `python -m demo picture`, in an installed Chromium."""
+"""Screenshots of the page, for the README: `python -m demo screenshot`, in an installed Chromium."""
 
 import shutil
 import socket
@@ -22,7 +22,7 @@ ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking",
 @click.option("--width", default=1280)
 @click.option("--height", default=1000)
 @click.option("--dark", is_flag=True)
-def picture(photo: Path, out: Path, width: int, height: int, dark: bool) -> None:
+def screenshot(photo: Path, out: Path, width: int, height: int, dark: bool) -> None:
     """Let the page judge PHOTO and write what a visitor sees to OUT (.png, .jpg); needs Playwright and Chromium."""
     from playwright.sync_api import sync_playwright
 

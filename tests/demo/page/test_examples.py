@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from demo.examples import FOLDER, examples
+from demo.page.examples import FOLDER, examples
 from facecheck import provenance
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.live import CAMERAS, Cameras
+from demo.server.camera import CAMERAS, Cameras
 from facecheck.errors import ImageError
 from tests.demo.conftest import as_file
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from demo.guard import Guard, Rate, content_policy, names_file
+from demo.server.rate_limits import Guard, Rate, content_policy, names_file
 from demo.settings import Settings
 from tests.demo.conftest import in_a_thread
 
@@ -73,7 +73,7 @@ def test_the_rate_counts_whatever_costs_computing(path):
 
 
 def test_a_cameras_frames_have_a_rate_of_their_own(monkeypatch):
-    monkeypatch.setattr("demo.guard.FRAMES_A_MINUTE", 5)
+    monkeypatch.setattr("demo.server.rate_limits.FRAMES_A_MINUTE", 5)
     assert statuses(["/live/camera"] * 6 + ["/pictures"] * 2, rate=1) == [200] * 5 + [429, 200, 429]
     assert statuses(["/live/camera"] * 6) == [200] * 6
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from demo import drawing, words
+from demo.page import results, texts
 from demo.tracking import Track
 from demo.video import Clip
 from facecheck.calibration import Decision
@@ -13,16 +13,16 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 720, 220, 56, 28
 
 def answer(clip: Clip, decision: Decision) -> str:
     """Everything that a clip's answer consists of."""
-    notes = [words.CLIP_CUT] if clip.was_cut else []
+    notes = [texts.CLIP_CUT] if clip.was_cut else []
     faces = clip.prediction.faces
     people = "".join(
-        drawing.card(still, number, face, decision, [_seen(track)])
+        results.card(still, number, face, decision, [_seen(track)])
         for number, (face, track, still) in enumerate(zip(faces, clip.tracks, clip.stills, strict=True), 1)
     )
     listed = f'<ol class="rc-cards" aria-label="Faces">{people}</ol>' if people else ""
     chart = _chart(clip, decision) if faces else ""
     seconds = f"{clip.frames} frames of {clip.seconds:.1f} s of film"
-    return drawing.banner(clip.prediction, notes) + chart + listed + drawing.footnote(clip.prediction, seconds)
+    return results.banner(clip.prediction, notes) + chart + listed + results.footnote(clip.prediction, seconds)
 
 
 def _seen(track: Track) -> str:
@@ -34,7 +34,7 @@ def _seen(track: Track) -> str:
 def _span(scores: Sequence[float]) -> str:
     if not scores:
         return "not clearly enough"
-    least, most = words.percent(min(scores)), words.percent(max(scores))
+    least, most = texts.percent(min(scores)), texts.percent(max(scores))
     return least if least == most else f"{least} to {most}"
 
 

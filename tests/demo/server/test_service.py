@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.service import BusyError, NotReadyError, Service
+from demo.server.service import BusyError, NotReadyError, Service
 from facecheck.errors import ImageError
 from facecheck.result import Verdict
 from tests.demo.conftest import as_file, in_a_thread

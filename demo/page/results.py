@@ -8,8 +8,8 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from demo import origins, words
-from demo.service import Judged
+from demo.page import provenance, texts
+from demo.server.service import Judged
 from facecheck import crop
 from facecheck.calibration import Decision
 from facecheck.image import Pixels
@@ -23,14 +23,14 @@ ICONS = {Verdict.REAL: "○", Verdict.FAKE: "▲", Verdict.UNCERTAIN: "◇", Ver
 def answer(judged: Judged, decision: Decision) -> str:
     """Everything that one picture's answer consists of."""
     prediction = judged.prediction
-    notes = [words.TURNED] if judged.turned else []
+    notes = [texts.TURNED] if judged.turned else []
     if len(prediction.faces) >= CROWD:
-        notes.append(words.CROWD)
+        notes.append(texts.CROWD)
     parts = (
         banner(prediction, notes),
         picture(judged.pixels, prediction.faces),
         cards(judged.pixels, prediction.faces, decision),
-        origins.panel(prediction),
+        provenance.panel(prediction),
         footnote(prediction),
     )
     return "".join(parts)
@@ -39,11 +39,11 @@ def answer(judged: Judged, decision: Decision) -> str:
 def banner(prediction: Prediction, notes: Iterable[str] = ()) -> str:
     """The verdict in plain words, with what it does not say."""
     verdict = prediction.verdict or Verdict.NO_FACE
-    said = [words.EXPLAINED[verdict], *(words.REASONS.get(reason, reason) for reason in prediction.reasons), *notes]
+    said = [texts.EXPLAINED[verdict], *(texts.REASONS.get(reason, reason) for reason in prediction.reasons), *notes]
     sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
     return (
         f'<section class="rc-verdict rc-{verdict}" data-verdict="{verdict}"><h2><span class="rc-icon" '
-        f'aria-hidden="true">{ICONS[verdict]}</span>{escape(words.headline(prediction))}</h2>{sentences}</section>'
+        f'aria-hidden="true">{ICONS[verdict]}</span>{escape(texts.headline(prediction))}</h2>{sentences}</section>'
     )
 
 
@@ -72,7 +72,7 @@ def described(faces: Sequence[Face]) -> str:
     if not faces:
         return "Your picture. No face was found in it."
     told = "; ".join(
-        f"face {number}: {words.SHORT[face.verdict].lower()}, {words.percent(face.p_fake)}"
+        f"face {number}: {texts.SHORT[face.verdict].lower()}, {texts.percent(face.p_fake)}"
         for number, face in enumerate(faces[:CARDS_SHOWN], 1)
     )
     more = f"; and {len(faces) - CARDS_SHOWN} more" if len(faces) > CARDS_SHOWN else ""
@@ -112,24 +112,24 @@ def heat_button(number: int) -> str:
     """What asks for the heat map of a face of the picture that was judged last."""
     return (
         f'<button type="button" class="rc-heat" data-face="{number}" aria-pressed="false" '
-        f'aria-label="Face {number}: {words.HEAT}">{words.HEAT}</button>'
+        f'aria-label="Face {number}: {texts.HEAT}">{texts.HEAT}</button>'
     )
 
 
 def _evidence(face: Face) -> list[str]:
     """What is known beside the score: how it survives delivery, and how often the model is wrong on such faces."""
-    told = [words.delivered(face.stability.low, face.stability.high)] if face.stability else []
+    told = [texts.delivered(face.stability.low, face.stability.high)] if face.stability else []
     return [*told, face.expected_error.meaning] if face.expected_error else told
 
 
 def card(pixels: Pixels, number: int, face: Face, decision: Decision, notes: Sequence[str] = (), heat: str = "") -> str:
     """Crop, verdict, probability, reasons, notes and perhaps the button for the heat map, of one face."""
-    told = [*(words.REASONS.get(reason, reason) for reason in face.reasons), *notes]
+    told = [*(texts.REASONS.get(reason, reason) for reason in face.reasons), *notes]
     reasons = "".join(f"<li>{escape(sentence)}</li>" for sentence in told)
     return (
         f'<li class="rc-card rc-{face.verdict}"><img src="{data_url(_cut(pixels, face))}" '
         f'alt="Face {number}, cut out" width="96" height="96"/><div><h3>Face {number}: '
-        f"{words.SHORT[face.verdict]}</h3>{probability_bar(face.p_fake, decision, number)}"
+        f"{texts.SHORT[face.verdict]}</h3>{probability_bar(face.p_fake, decision, number)}"
         f"<ul>{reasons}</ul>{heat}</div></li>"
     )
 
@@ -139,9 +139,9 @@ def probability_bar(p_fake: float, decision: Decision, number: int) -> str:
     low, high = decision.uncertain_from, decision.uncertain_to
     name = f"Face {number}: probability that it was generated"
     return (
-        f'<p class="rc-score"><span>Probability of generation</span> <b>{words.percent(p_fake)}</b></p>'
+        f'<p class="rc-score"><span>Probability of generation</span> <b>{texts.percent(p_fake)}</b></p>'
         f'<div class="rc-bar" role="meter" aria-label="{name}" aria-valuemin="0" aria-valuemax="100" '
-        f'aria-valuenow="{p_fake * 100:.0f}" aria-valuetext="{words.percent(p_fake)}">'
+        f'aria-valuenow="{p_fake * 100:.0f}" aria-valuetext="{texts.percent(p_fake)}">'
         f'<span class="rc-fill" style="width:{max(p_fake, 0.01):.1%}"></span>'
         f'<span class="rc-band" style="left:{low:.1%};width:{max(high - low, 0.005):.1%}"></span></div>'
     )

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from demo import words
+from demo.page import texts
 from facecheck.origin.findings import ABSENCE, CAUTION, Finding
 from facecheck.result import Prediction
 
@@ -22,7 +22,7 @@ def panel(prediction: Prediction) -> str:
         if sentence
     )
     return (
-        f'<section class="rc-file"><h3>{words.FILE_SAYS}</h3>{warnings}<ul>{findings}{problems}</ul>'
+        f'<section class="rc-file"><h3>{texts.FILE_SAYS}</h3>{warnings}<ul>{findings}{problems}</ul>'
         f'<p class="rc-foot">{escape(CAUTION)}</p></section>'
     )
 
@@ -32,5 +32,5 @@ def _finding(finding: Finding) -> str:
     details = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(value[:LONGEST_DETAIL])}</dd>" for name, value in finding.details.items()
     )
-    folded = f"<details><summary>{words.DETAILS}</summary><dl>{details}</dl></details>" if details else ""
-    return f'<li><span class="rc-tag">{escape(words.STRENGTHS[strength])}</span> {escape(finding.says)}{folded}</li>'
+    folded = f"<details><summary>{texts.DETAILS}</summary><dl>{details}</dl></details>" if details else ""
+    return f'<li><span class="rc-tag">{escape(texts.STRENGTHS[strength])}</span> {escape(finding.says)}{folded}</li>'

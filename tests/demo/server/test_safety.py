@@ -30,11 +30,12 @@ PATHS = (
     "/monitoring",
     "/monitoring/summary",
     "/gradio_api/vibe-code",
-    "/own/../settings.py",
-    "/own/..%2fsettings.py",
-    "/own/%2e%2e/settings.py",
-    "/own/....//settings.py",
-    "/examples/../settings.py",
+    "/own/../texts.py",
+    "/own/../../settings.py",
+    "/own/..%2f..%2fsettings.py",
+    "/own/%2e%2e/%2e%2e/settings.py",
+    "/own/....//....//settings.py",
+    "/examples/../../settings.py",
     "/examples/..%2f..%2fetc%2fpasswd",
     "/examples/README.md",
     "/static/../../../../../../../etc/passwd",
@@ -58,7 +59,12 @@ def raw(address: str, path: str, method: str = "GET") -> httpx.Response:
 def test_no_file_of_the_server_is_served(small_server, path, method):
     answer = raw(small_server, path, method)
     assert answer.status_code in (404, 405, 403, 400, 422)
-    assert SECRET not in answer.text and "MEBIBYTE" not in answer.text and "Traceback" not in answer.text
+    assert (
+        SECRET not in answer.text
+        and "MEBIBYTE" not in answer.text
+        and "TAGLINE" not in answer.text
+        and "Traceback" not in answer.text
+    )
 
 
 def test_uploads_cannot_be_read_back_by_anybody(small_server):
@@ -158,14 +164,14 @@ def test_uploads_that_stand_still_are_bounded_and_leave_their_places_when_they_b
 
 
 def test_an_upload_that_stands_still_for_too_long_is_ended(small_server, monkeypatch):
-    monkeypatch.setattr("demo.guard.STALLED_S", 0.2)
+    monkeypatch.setattr("demo.server.rate_limits.STALLED_S", 0.2)
     with stalled(small_server) as sender:
         assert sender.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 def test_an_upload_that_trickles_is_ended_but_a_slow_one_is_not(small_server, monkeypatch):
-    monkeypatch.setattr("demo.guard.STALLED_S", 0.5)
-    monkeypatch.setattr("demo.guard.SLOWEST_BYTES_S", 100)
+    monkeypatch.setattr("demo.server.rate_limits.STALLED_S", 0.5)
+    monkeypatch.setattr("demo.server.rate_limits.SLOWEST_BYTES_S", 100)
     for size, status in ((1, 408), (100, 200)):
         with stalled(small_server, f"content-length: {20 * size}\r\n\r\n".encode()) as sender:
             with suppress(OSError):

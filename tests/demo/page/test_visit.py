@@ -13,7 +13,7 @@ from demo.feedback.store import Store
 from demo.settings import Settings
 from facecheck.checker import FaceChecker
 from tests.demo.conftest import serving
-from tests.demo.visiting import STATE, VERDICT, check, opened
+from tests.demo.page.visiting import STATE, VERDICT, check, opened
 
 
 def test_when_the_visitor_leaves_nothing_of_the_picture_stays(browser, server, portrait):

@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from demo import words
-from demo.desk import Desk
-from demo.objections import Objections
-from demo.pictures import Pictures
-from demo.service import BusyError, Service
+from demo.page import texts
+from demo.page.handlers import Desk
+from demo.page.objections import Objections
+from demo.server.service import BusyError, Service
+from demo.server.uploads import Pictures
 from demo.settings import Settings
 from facecheck.result import Verdict
 from tests.demo.conftest import in_a_thread
@@ -35,12 +35,12 @@ def read(desk: Desk, ticket: str) -> list[tuple[str, bool]]:
 @pytest.mark.parametrize(
     ("ticket", "said"),
     [
-        ("!nothing", words.NOTHING_CHOSEN),
-        ("!unsent", words.UNSENT),
-        ("!busy", words.BUSY),
-        ("!whatever<script>", words.UNSENT),
-        ("!too_large", words.too_large(20)),
-        ("guessed", words.GONE),
+        ("!nothing", texts.NOTHING_CHOSEN),
+        ("!unsent", texts.UNSENT),
+        ("!busy", texts.BUSY),
+        ("!whatever<script>", texts.UNSENT),
+        ("!too_large", texts.too_large(20)),
+        ("guessed", texts.GONE),
     ],
 )
 def test_without_a_picture_there_is_a_sentence_and_no_verdict(desk, ticket, said):
@@ -59,7 +59,7 @@ def test_while_the_model_loads_the_visitor_reads_so_and_then_the_verdict(checker
     ticket = pictures.put(portrait)
     threading.Timer(0.3, loaded.set).start()
     (first, _), (last, judged) = read(desk, ticket)
-    assert words.LOADING[0] in first and "data-verdict" in last and judged
+    assert texts.LOADING[0] in first and "data-verdict" in last and judged
     assert pictures.get(ticket).prediction.verdict in set(Verdict)
 
 
@@ -70,14 +70,14 @@ def test_busy_and_broken_are_said_politely(desk, pictures, portrait, monkeypatch
     ticket = pictures.put(portrait)
     _ = desk.service.checker
     monkeypatch.setattr(desk.service, "judge", broken)
-    assert words.BROKEN[0] in read(desk, ticket)[-1][0] and "/srv" not in read(desk, ticket)[-1][0]
+    assert texts.BROKEN[0] in read(desk, ticket)[-1][0] and "/srv" not in read(desk, ticket)[-1][0]
     assert "could not be judged" in caplog.text
 
     async def busy(_: object) -> None:
         raise BusyError
 
     monkeypatch.setattr(desk.service, "run", busy)
-    assert words.BUSY[0] in read(desk, ticket)[-1][0]
+    assert texts.BUSY[0] in read(desk, ticket)[-1][0]
 
 
 def test_a_model_that_cannot_be_loaded_is_said_too(pictures, portrait):
@@ -85,7 +85,7 @@ def test_a_model_that_cannot_be_loaded_is_said_too(pictures, portrait):
         raise OSError("gone")
 
     desk = Desk(Service(broken, 1, 1), pictures, Settings())
-    assert words.BROKEN[0] in read(desk, pictures.put(portrait))[-1][0]
+    assert texts.BROKEN[0] in read(desk, pictures.put(portrait))[-1][0]
 
 
 def test_a_data_url_gets_the_librarys_answer_and_rubbish_an_error(desk, portrait, checker):
@@ -99,12 +99,12 @@ def test_a_data_url_gets_the_librarys_answer_and_rubbish_an_error(desk, portrait
 def test_only_true_consent_to_a_judged_picture_is_kept(desk, pictures, store, portrait):
     objections, ticket = Objections(store, pictures), pictures.put(portrait)
     for consent in (False, None, "yes", 1):
-        assert objections.send(ticket, "real", "", consent) == words.NO_CONSENT
-    assert objections.send(ticket, "real", "", True) == " ".join(words.GONE)
+        assert objections.send(ticket, "real", "", consent) == texts.NO_CONSENT
+    assert objections.send(ticket, "real", "", True) == " ".join(texts.GONE)
     read(desk, ticket)
-    assert objections.send(ticket, None, "", True) == objections.send(ticket, "maybe", "", True) == words.NO_LABEL
-    assert objections.send("guessed", "real", "", True) == " ".join(words.GONE)
+    assert objections.send(ticket, None, "", True) == objections.send(ticket, "maybe", "", True) == texts.NO_LABEL
+    assert objections.send("guessed", "real", "", True) == " ".join(texts.GONE)
     assert store.all() == []
     receipt = objections.send(ticket, "real", "", True).partition("code is ")[2].partition(".")[0]
-    assert objections.delete("0000-0000-0000-0000") == words.NOT_FOUND
-    assert objections.delete(receipt) == words.DELETED and store.all() == []
+    assert objections.delete("0000-0000-0000-0000") == texts.NOT_FOUND
+    assert objections.delete(receipt) == texts.DELETED and store.all() == []

@@ -2,8 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from demo.pictures import Pictures
-from demo.service import Service
+from demo.server.service import Service
+from demo.server.uploads import Pictures
 
 
 class Metrics:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COPIED = ("pyproject.toml", "setup.cfg", "LICENSE", "facecheck", "demo")
 # A Space is shown in a frame of this site.
 FRAME = "\nENV FACECHECK_DEMO_FRAMED_BY=https://huggingface.co\n"

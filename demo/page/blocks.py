@@ -9,10 +9,10 @@ import gradio as gr
 from gradio.events import api
 from gradio.themes.utils import fonts
 
-from demo import words
-from demo.desk import Desk
-from demo.examples import examples
-from demo.objections import Objections, build_deletion, build_objections
+from demo.page import texts
+from demo.page.examples import examples
+from demo.page.handlers import Desk
+from demo.page.objections import Objections, build_deletion, build_objections
 from demo.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -49,7 +49,7 @@ def theme() -> gr.themes.Base:
 
 def build_page(desk: Desk, objections: Objections, settings: Settings) -> gr.Blocks:
     """The Blocks of the page."""
-    page = gr.Blocks(title=words.NAME, analytics_enabled=False, fill_width=True)
+    page = gr.Blocks(title=texts.NAME, analytics_enabled=False, fill_width=True)
     with page:
         gr.HTML(_template("header.html"), apply_default_css=False)
         with gr.Row(elem_id="rc-desk", equal_height=False):
@@ -102,11 +102,11 @@ def _examples(settings: Settings) -> str:
         for example in examples()
     )
     part = _template("examples.html").replace("{{examples}}", shown)
-    return part.replace("{{max_mb}}", str(settings.max_mb)).replace("{{promise}}", escape(words.PROMISE))
+    return part.replace("{{max_mb}}", str(settings.max_mb)).replace("{{promise}}", escape(texts.PROMISE))
 
 
 def _welcome() -> str:
-    steps = "".join(f"<li><b>{escape(name)}</b> {escape(text)}</li>" for name, text in words.HOW_IT_WORKS)
+    steps = "".join(f"<li><b>{escape(name)}</b> {escape(text)}</li>" for name, text in texts.HOW_IT_WORKS)
     return f'<section class="rc-welcome"><h2>How it works</h2><ol>{steps}</ol></section>'
 
 
@@ -115,7 +115,7 @@ def _notes() -> str:
         return "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
 
     return (
-        f'<div class="rc-notes"><section><h2>What this result means</h2><ul>{items(words.DOES_MEAN)}</ul></section>'
-        f"<section><h2>What it does not mean</h2><ul>{items(words.DOES_NOT_MEAN)}</ul></section>"
-        f"<section><h2>Which pictures it is made for</h2><ul>{items(words.GUIDELINES)}</ul></section></div>"
+        f'<div class="rc-notes"><section><h2>What this result means</h2><ul>{items(texts.DOES_MEAN)}</ul></section>'
+        f"<section><h2>What it does not mean</h2><ul>{items(texts.DOES_NOT_MEAN)}</ul></section>"
+        f"<section><h2>Which pictures it is made for</h2><ul>{items(texts.GUIDELINES)}</ul></section></div>"
     )

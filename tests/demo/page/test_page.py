@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from tests.demo.conftest import SHARED_PHOTOS, as_file
-from tests.demo.visiting import STATE, VERDICT, check, opened
+from tests.demo.page.visiting import STATE, VERDICT, check, opened
 
 
 def shared(name: str) -> bytes:
@@ -205,5 +205,5 @@ def test_two_visitors_at_once_get_their_own_answers(browser, server, portrait, c
 
 
 def test_the_folder_of_examples_holds_pictures_only():
-    folder = Path(__file__).parents[2] / "demo" / "examples"
+    folder = Path(__file__).parents[3] / "demo" / "page" / "examples"
     assert {path.suffix for path in folder.iterdir()} <= {".jpg", ".png", ".webp", ".md"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from demo.pictures import Pictures
+from demo.server.uploads import Pictures
 from demo.settings import Settings
 
 

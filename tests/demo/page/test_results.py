@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from demo import drawing, words
-from demo.service import Judged
+from demo.page import results, texts
+from demo.server.service import Judged
 from facecheck.calibration import Decision
 from facecheck.errors import ImageError
 from facecheck.evidence.error_rates import ErrorCell
@@ -43,17 +43,17 @@ UNSURE = face(0.5, Verdict.UNCERTAIN, "face_too_small", "borderline")
     ],
 )
 def test_the_verdict_is_one_plain_line(faces, headline):
-    html = drawing.answer(Judged(PICTURE, prediction(*faces)), Decision())
+    html = results.answer(Judged(PICTURE, prediction(*faces)), Decision())
     assert f"</span>{headline}</h2>" in html
     ElementTree.fromstring(f"<div>{html}</div>")  # Well-formed, every attribute quoted.
 
 
 def test_every_face_has_a_box_a_card_a_probability_and_its_reasons():
-    html = drawing.answer(Judged(PICTURE, prediction(REAL, UNSURE)), Decision())
+    html = results.answer(Judged(PICTURE, prediction(REAL, UNSURE)), Decision())
     root = ElementTree.fromstring(f"<div>{html}</div>")
     assert len(root.findall(".//g/rect")) == len(root.findall(".//li/img")) == 2
     assert [meter.get("aria-valuenow") for meter in root.iterfind(".//*[@role='meter']")] == ["2", "50"]
-    assert words.REASONS["face_too_small"] in html and words.REASONS["borderline"] in html
+    assert texts.REASONS["face_too_small"] in html and texts.REASONS["borderline"] in html
     assert "Judged in 0.60 s" in html and "400 x 300" in html
     assert all(image.get("alt") for image in root.iterfind(".//img"))
 
@@ -64,7 +64,7 @@ def test_what_is_known_beside_the_score_is_told():
         stability=Stability((0.02, 0.31), ("JPEG quality 75", "JPEG quality 45"), 0.02, 0.31, flips=False),
         expected_error=ErrorCell("face_px", 96, 160, 500, 0.05, 0.04, 0.0625),
     )
-    html = drawing.answer(Judged(PICTURE, prediction(seen)), Decision())
+    html = results.answer(Judged(PICTURE, prediction(seen)), Decision())
     assert "Between 2 % and 31 % when the picture is saved and resized again." in html
     assert "wrong about 1 time in 20" in html
     assert "Where the model looked" in html and 'data-face="1"' in html
@@ -74,40 +74,40 @@ def test_what_the_file_says_is_a_panel_of_its_own_and_escaped():
     told = Provenance(
         "PNG", (Finding("text", Strength.DECLARED, "made by <b>", Claim.GENERATED, {"prompt": "<script>"}),)
     )
-    html = drawing.answer(Judged(PICTURE, replace(prediction(REAL), provenance=told)), Decision())
+    html = results.answer(Judged(PICTURE, replace(prediction(REAL), provenance=told)), Decision())
     assert "What the file says" in html and "made by &lt;b&gt;" in html and "<script>" not in html
     assert "Both stand as they are" in html and "No sign of generation found" in html
-    absent = drawing.answer(Judged(PICTURE, replace(prediction(REAL), provenance=Provenance("PNG"))), Decision())
+    absent = results.answer(Judged(PICTURE, replace(prediction(REAL), provenance=Provenance("PNG"))), Decision())
     assert "That means nothing" in absent
 
 
 def test_a_crowd_is_folded_and_warned_of():
-    html = drawing.answer(Judged(PICTURE, prediction(*[REAL] * 24)), Decision())
-    assert "Show 12 smaller faces" in html and words.CROWD in html and "and 12 more" in html
+    html = results.answer(Judged(PICTURE, prediction(*[REAL] * 24)), Decision())
+    assert "Show 12 smaller faces" in html and texts.CROWD in html and "and 12 more" in html
 
 
 def test_a_turned_picture_says_so():
-    assert words.TURNED in drawing.answer(Judged(PICTURE, prediction(REAL), turned=1), Decision())
+    assert texts.TURNED in results.answer(Judged(PICTURE, prediction(REAL), turned=1), Decision())
 
 
 def test_what_comes_from_outside_is_escaped():
     hostile = replace(prediction(replace(UNSURE, reasons=("<script>alert(1)</script>",))), source="<img src=x>")
-    html = drawing.answer(Judged(PICTURE, hostile), Decision()) + drawing.message("<script>", "<script>")
+    html = results.answer(Judged(PICTURE, hostile), Decision()) + results.message("<script>", "<script>")
     assert "<script" not in html and "<img src=x" not in html and "<b> 1" not in html
 
 
 @pytest.mark.parametrize(("p_fake", "text"), [(0.0, "under 1 %"), (0.034, "3 %"), (0.5, "50 %"), (1.0, "over 99 %")])
 def test_the_model_is_never_certain(p_fake, text):
-    assert words.percent(p_fake) == text
+    assert texts.percent(p_fake) == text
 
 
 def test_no_sentence_promises_authenticity():
-    said = " ".join(value if isinstance(value, str) else str(value) for value in vars(words).values())
+    said = " ".join(value if isinstance(value, str) else str(value) for value in vars(texts).values())
     for match in re.finditer(r"[^.]*\b(authentic|genuine|verified|trustworthy)\b[^.]*", said):
         assert "not" in match.group()
-    assert words.SHORT[Verdict.REAL] == "No sign of generation found"
+    assert texts.SHORT[Verdict.REAL] == "No sign of generation found"
 
 
 def test_an_unreadable_file_is_explained_without_its_internals():
-    headline, sentence = words.unreadable(ImageError("<12 bytes>: is empty; the upload may have failed"))
-    assert (headline, sentence) == (words.UNREADABLE, "Is empty; the upload may have failed.")
+    headline, sentence = texts.unreadable(ImageError("<12 bytes>: is empty; the upload may have failed"))
+    assert (headline, sentence) == (texts.UNREADABLE, "Is empty; the upload may have failed.")

@@ -19,7 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from demo import words
+from demo.page import texts
 from demo.settings import Settings
 
 OWN = r"/(?:api/v1/.*|health|metrics|docs|openapi\.json|pictures(?:/.*)?|live/.*|examples/.*|own/.*)"
@@ -88,7 +88,7 @@ class Guard:
         if length.isdecimal() and int(length) > self._limit(path):
             return refused(413, f"Too large: at most {self._settings.max_mb} MB are accepted.")
         if brings_much(scope, path) and self._bodies >= self._most_bodies:
-            return refused(503, " ".join(words.BUSY), {"retry-after": "2"})
+            return refused(503, " ".join(texts.BUSY), {"retry-after": "2"})
         if not self._within_rate((scope.get("client") or ("",))[0], path):
             return refused(429, "Too many requests from your address; wait a minute.", {"retry-after": "60"})
         return None

@@ -8,9 +8,9 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from demo import drawing, timeline, words
-from demo.pictures import Pictures
-from demo.service import BusyError, Judged, NotReadyError, Service
+from demo.page import results, texts, timeline
+from demo.server.service import BusyError, Judged, NotReadyError, Service
+from demo.server.uploads import Pictures
 from demo.settings import Settings
 from demo.video import is_clip, judge_clip
 from facecheck.errors import FacecheckError, ImageError
@@ -18,7 +18,7 @@ from facecheck.result import Prediction
 
 log = logging.getLogger(__name__)
 Words = tuple[str, str]
-UNSENT = {"!nothing": words.NOTHING_CHOSEN, "!unsent": words.UNSENT, "!busy": words.BUSY}
+UNSENT = {"!nothing": texts.NOTHING_CHOSEN, "!unsent": texts.UNSENT, "!busy": texts.BUSY}
 
 
 class Desk:
@@ -30,15 +30,15 @@ class Desk:
     async def check(self, ticket: str) -> AsyncIterator[tuple[str, bool]]:
         """HTML for a ticket, and whether it is a verdict; first a word of patience if the model still loads."""
         if ticket.startswith("!"):
-            yield drawing.message(*self._unsent(ticket)), False
+            yield results.message(*self._unsent(ticket)), False
             return
         kept = self.pictures.get(ticket)
         if kept is None:
             # The page reads the mark, and sends the picture again when the button is pressed again.
-            yield f'<div data-gone="{escape(ticket)}">{drawing.message(*words.GONE)}</div>', False
+            yield f'<div data-gone="{escape(ticket)}">{results.message(*texts.GONE)}</div>', False
             return
         if self.service.state == "loading":
-            yield drawing.message(*words.LOADING, kind="loading"), False
+            yield results.message(*texts.LOADING, kind="loading"), False
         html, judged = await self._drawn(kept.data)
         if judged is not None:
             kept.prediction, kept.turned = judged.prediction, judged.turned
@@ -48,23 +48,23 @@ class Desk:
         try:
             return await self.service.run(lambda: self._draw(data))
         except BusyError:
-            return drawing.message(*words.BUSY, kind="busy"), None
+            return results.message(*texts.BUSY, kind="busy"), None
         except NotReadyError:
-            return drawing.message(*words.BROKEN, kind="error"), None
+            return results.message(*texts.BROKEN, kind="error"), None
         except ImageError as error:
-            return drawing.message(*words.unreadable(error), kind="unreadable"), None
+            return results.message(*texts.unreadable(error), kind="unreadable"), None
         except Exception:
             log.exception("a picture could not be judged")
-            return drawing.message(*words.BROKEN, kind="error"), None
+            return results.message(*texts.BROKEN, kind="error"), None
 
     def _draw(self, data: bytes) -> tuple[str, Judged | None]:
         if is_clip(data):
             return timeline.answer(judge_clip(data, self.service.checker), self.service.checker.decision), None
         judged = self.service.judge(data)
-        return drawing.answer(judged, self.service.checker.decision), judged
+        return results.answer(judged, self.service.checker.decision), judged
 
     def _unsent(self, code: str) -> Words:
-        return words.too_large(self.settings.max_mb) if code == "!too_large" else UNSENT.get(code, words.UNSENT)
+        return texts.too_large(self.settings.max_mb) if code == "!too_large" else UNSENT.get(code, texts.UNSENT)
 
     async def check_picture(self, picture: str) -> dict[str, Any]:
         """Judge one picture: is a face in it a photograph, or was it generated?
@@ -81,7 +81,7 @@ class Desk:
         except binascii.Error:
             return replace(EMPTY, error="not a data: URL with base64").to_dict()
         except BusyError:
-            return replace(EMPTY, error=" ".join(words.BUSY)).to_dict()
+            return replace(EMPTY, error=" ".join(texts.BUSY)).to_dict()
         except (FacecheckError, NotReadyError) as error:
             return replace(EMPTY, error=str(error)).to_dict()
         return judged.prediction.to_dict()

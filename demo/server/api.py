@@ -12,9 +12,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
-from demo import words
-from demo.metrics import Metrics
-from demo.service import BusyError, NotReadyError, Service
+from demo.page import texts
+from demo.server.metrics import Metrics
+from demo.server.service import BusyError, NotReadyError, Service
 from facecheck.errors import ModelError
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Timing
 
@@ -146,9 +146,9 @@ async def _judge(service: Service, metrics: Metrics, pictures: list[Named], max_
         answers = await service.run(lambda: service.checker.predict([data for _, data in pictures], max_fpr))
     except BusyError as error:
         metrics.answers.labels("busy").inc(len(pictures))
-        raise HTTPException(503, " ".join(words.BUSY), {"Retry-After": "2"}) from error
+        raise HTTPException(503, " ".join(texts.BUSY), {"Retry-After": "2"}) from error
     except NotReadyError as error:
-        raise HTTPException(503, " ".join(words.LOADING), {"Retry-After": "5"}) from error
+        raise HTTPException(503, " ".join(texts.LOADING), {"Retry-After": "5"}) from error
     except ModelError as error:
         raise HTTPException(422, str(error)) from error
     return [_renamed(answer, name) for (name, _), answer in zip(pictures, answers, strict=True)]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from demo.drawing import CARD_SIDE
-from demo.pictures import Kept
-from demo.service import upright
+from demo.page.results import CARD_SIDE
+from demo.server.service import upright
+from demo.server.uploads import Kept
 from facecheck import crop
 from facecheck.checker import FaceChecker
 from facecheck.evidence.heatmaps import GRAD_CAM, heat_maps, region

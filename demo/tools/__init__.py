@@ -1,0 +1,1 @@
+"""Commands around the page: its screenshots, and the files of a Space."""
