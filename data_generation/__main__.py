@@ -2,7 +2,7 @@
 
 import click
 
-from data_generation.commands import handover, prompts, synthesis
+from data_generation.commands import detector, images, prompts
 from data_generation.errors import GenerationError
 
 
@@ -22,8 +22,8 @@ def main() -> None:
 
 
 for command in (
-    prompts.plan, prompts.prompts, synthesis.generate, synthesis.gate, handover.export, handover.challenge,
-    synthesis.train_tiny,
+    prompts.plan, prompts.prompts, images.generate, images.gate, detector.export, detector.challenge,
+    images.train_tiny,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -20,7 +20,7 @@ Pixels = npt.NDArray[np.uint8]
 AS_MADE, WEB = "as made", "web"
 WEB_SIDE, WEB_QUALITY = 768, 60
 FEWEST = 5
-"""Images that a value of an attribute must have before its rate is told."""
+"""Images that a value of an attribute must have before its rate is reported."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def score(rows: Sequence[Row], folder: Path, model: str = "") -> tuple[FaceCheck
 
 def _web(path: Path) -> bytes:
     """The tier *web*: long side at most 768 pixels, JPEG q60."""
-    with Image.open(path, formats=("PNG",)) as master:
-        picture = master.convert("RGB")
+    with Image.open(path, formats=("PNG",)) as opened:
+        picture = opened.convert("RGB")
     picture.thumbnail((WEB_SIDE, WEB_SIDE), Image.Resampling.BICUBIC)
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=WEB_QUALITY)
@@ -123,9 +123,9 @@ def contact_sheet(scored: Sequence[Scored], folder: Path, columns: int = 8, side
     lines = max(-(-len(scored) // columns), 1)
     sheet = Image.new("RGB", (columns * side, lines * side), "white")
     for number, each in enumerate(scored):
-        with Image.open(folder / each.row.file, formats=("PNG",)) as master:
+        with Image.open(folder / each.row.file, formats=("PNG",)) as opened:
             sheet.paste(
-                master.convert("RGB").resize((side, side), Image.Resampling.BICUBIC),
+                opened.convert("RGB").resize((side, side), Image.Resampling.BICUBIC),
                 (number % columns * side, number // columns * side),
             )
     return np.asarray(sheet)

@@ -43,7 +43,7 @@ def write_report(
     return out / "challenge.html"
 
 
-def _said(found: Rate) -> dict[str, Any]:
+def _rate_values(found: Rate) -> dict[str, Any]:
     return {**dataclasses.asdict(found), "caught": found.caught, "interval": found.interval}
 
 
@@ -55,8 +55,8 @@ def _json(
         "generator": scored[0].row.recipe.model, "revision": scored[0].row.recipe.revision,
         "detector": {"name": judge.name, "version": judge.version, "sha256": judge.sha256},
         "attempted": attempted, "accepted": len(scored),
-        "deliveries": {name: _said(found) for name, found in rates.items()},
-        "attributes": [_said(found) for found in groups],
+        "deliveries": {name: _rate_values(found) for name, found in rates.items()},
+        "attributes": [_rate_values(found) for found in groups],
         "missed": [{"id": each.row.id, "p_fake": each.p_fake(), "prompt": each.row.recipe.prompt} for each in slipped],
         "scores": {each.row.id: each.p_fake() for each in scored},
     }  # fmt: skip

@@ -84,12 +84,12 @@ def split_of(group: str) -> str:
 
 def _fake(folder: Path, row: Row, out: Path) -> Entry:
     recipe, group = row.recipe, group_of(row)
-    said = {
+    values = {
         "label": "fake", "source": slug(recipe.model), "model": recipe.model, "licence": row.licence, "accepted": True,
         "group": group, "split": split_of(group), "prompt_id": recipe.prompt_id, "prompt": recipe.prompt,
         "cell": recipe.cell, "id": row.id, "mode": recipe.mode, "sha256": row.sha256,
     }  # fmt: skip
-    return _placed(folder / row.file, out, said)
+    return _placed(folder / row.file, out, values)
 
 
 def _real_entry(digest: str, source: str) -> Entry:

@@ -51,7 +51,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Measurements:
     """What was measured on one image; see `data_generation.record.Row`."""
 
     faces: tuple[dict[str, Any], ...]
@@ -66,10 +66,10 @@ class Gate:
     def __init__(self) -> None:
         self.detector = FaceDetector(first_px=0)  # All faces: one in the background counts too.
 
-    def measure(self, images: Sequence[Pixels]) -> list[Facts]:
-        """Facts of (H, W, 3) uint8 RGB images."""
+    def measure(self, images: Sequence[Pixels]) -> list[Measurements]:
+        """Measurements of (H, W, 3) uint8 RGB images."""
         return [
-            Facts(_faces(found.boxes, found.confidence), perceptual_hash(image), *_light(image))
+            Measurements(_faces(found.boxes, found.confidence), perceptual_hash(image), *_light(image))
             for image, found in zip(images, self.detector.detect(images), strict=True)
         ]
 
@@ -95,7 +95,11 @@ def perceptual_hash(image: Pixels) -> str:
 
 
 def reasons(
-    facts: Facts | Row, size: tuple[int, int], flagged: bool | None = None, limits: Limits | None = None, age: str = ""
+    measured: Measurements | Row,
+    size: tuple[int, int],
+    flagged: bool | None = None,
+    limits: Limits | None = None,
+    age: str = "",
 ) -> tuple[str, ...]:
     """Why an image of `size` (width, height) is rejected, looking at it alone; empty if it is accepted.
 
@@ -103,15 +107,15 @@ def reasons(
         flagged, age: as in `data_generation.record.Row`. An image of a minor passes only if a safety checker saw it.
     """
     limits = limits or Limits()
-    sure = [face for face in facts.faces if face["confidence"] >= limits.confidence]
+    sure = [face for face in measured.faces if face["confidence"] >= limits.confidence]
     failed = {
-        NO_FACE: not facts.faces,
-        UNSURE: bool(facts.faces) and not sure,
+        NO_FACE: not measured.faces,
+        UNSURE: bool(measured.faces) and not sure,
         SEVERAL: len(sure) > 1,
         SMALL: len(sure) == 1 and _side(sure[0]["box"]) < limits.face_px,
         CUT: len(sure) == 1 and _outside(sure[0]["box"], size) > limits.outside,
-        BLANK: facts.contrast < limits.contrast,
-        SATURATED: facts.clipped > limits.clipped,
+        BLANK: measured.contrast < limits.contrast,
+        SATURATED: measured.clipped > limits.clipped,
         FLAGGED: bool(flagged),
         UNCHECKED: flagged is None and is_minor(age),
     }
@@ -187,12 +191,12 @@ def counts(judged: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
 
 def write_judgement(folder: Path, judged: Mapping[str, tuple[str, ...]], limits: Limits) -> Path:
     """Write gate.json beside the record: the limits, the counts, and every rejected image with its reasons."""
-    said = {
+    content = {
         "limits": asdict(limits),
         "counts": counts(judged),
         "rejected": {id: list(found) for id, found in sorted(judged.items()) if found},
     }
-    write_atomically(folder / JUDGEMENT, (json.dumps(said, indent=1) + "\n").encode())
+    write_atomically(folder / JUDGEMENT, (json.dumps(content, indent=1) + "\n").encode())
     return folder / JUDGEMENT
 
 

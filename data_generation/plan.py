@@ -1,22 +1,27 @@
-"""The attribute plan: which people, seen how, shall be in the data, and how many of each. A JSON file to be edited."""
+"""The attribute plan: which people, seen how, shall be in the data, how many of each, and how many came out.
+
+A JSON file to be edited.
+"""
 
 import hashlib
 import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data_generation.attributes import DEFAULTS, STRATA, Weights
-from data_generation.drawing import Attributes, DrawingError, draw
 from data_generation.errors import PlanError
+from data_generation.sampling import Attributes, SamplingError, draw
 
 FORMAT = 1
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 LARGEST_COUNT = 1_000_000
+UNPLANNED = "cell"
+"""The attribute under which pictures of cells that the plan does not have are counted."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ def make_plan(cells: int, seed: int = 0, count: int = 1, weights: Weights = DEFA
     _check_weights(weights)
     try:
         drawn = draw(weights, cells, seed)
-    except DrawingError as error:
+    except SamplingError as error:
         raise PlanError(str(error)) from error
     same: Counter[str] = Counter()
     made = []
@@ -120,6 +125,45 @@ def reweighted(weights: Weights, changes: Mapping[tuple[str, str], float]) -> We
             raise PlanError(f"{name} has no value {value!r}: choose one of {', '.join(copy[name])}")
         copy[name][value] = weight
     return copy
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """One attribute value: pictures planned, and pictures that came out."""
+
+    attribute: str
+    value: str
+    planned: int
+    achieved: int
+
+
+def coverage(plan: Plan, accepted_cell_ids: Iterable[str]) -> list[Coverage]:
+    """One row for each value that is planned or has come out, in the order of the plan.
+
+    Args:
+        plan: what was asked for.
+        accepted_cell_ids: the cell of every accepted picture, so an id comes once for each picture. Pictures of cells
+            that the plan does not have (any more) are counted in a last row of their own.
+    """
+    known = {cell.id: cell.attributes for cell in plan.cells}
+    pictures = Counter(accepted_cell_ids)
+    achieved: Counter[tuple[str, str]] = Counter()
+    for cell, count in pictures.items():
+        for pair in known.get(cell, {}).items():
+            achieved[pair] += count
+    planned = plan.planned()
+    rows = [Coverage(*pair, planned[pair], achieved[pair]) for pair in planned if planned[pair] or achieved[pair]]
+    strangers = sum(count for cell, count in pictures.items() if cell not in known)
+    return rows + ([Coverage(UNPLANNED, "not in the plan", 0, strangers)] if strangers else [])
+
+
+def markdown(rows: Sequence[Coverage]) -> str:
+    """A table with the share of what was planned."""
+    lines = ["| attribute | value | planned | achieved | share |", "|---|---|---:|---:|---:|"]
+    for row in rows:
+        share = f"{row.achieved / row.planned:.0%}" if row.planned else ""
+        lines.append(f"| {row.attribute} | {row.value} | {row.planned} | {row.achieved} | {share} |")
+    return "\n".join(lines)
 
 
 def _identifier(attributes: Attributes, text: str) -> str:

@@ -67,7 +67,7 @@ class Row:
     """One attempted image.
 
     Attributes:
-        file: the master, relative to the folder of the ledger; sha256: of its bytes.
+        file: the PNG, relative to the folder of the ledger; sha256: of its bytes.
         pair: the photograph as the model saw it (same size and framing), relative; empty for txt2img.
         phash: perceptual hash, hexadecimal.
         faces: what the detector found, largest first: box (xyxy pixels), confidence.

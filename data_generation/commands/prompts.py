@@ -10,9 +10,9 @@ import click
 from data_generation.attributes import DEFAULTS
 from data_generation.commands import FILE, NEW_FILE
 from data_generation.plan import Plan, make_plan, reweighted
+from data_generation.prompts.api_client import Backoff, RateLimit
 from data_generation.prompts.rules import NEGATIVE, Rules
 from data_generation.prompts.template import TemplateWriter
-from data_generation.prompts.waiting import Backoff, Pace
 from data_generation.prompts.writing import Writer, write_prompts
 
 TEMPLATE, OPENAI, AUTO = "template", "openai", "auto"
@@ -119,13 +119,13 @@ def _write_with_model(
     retries: int, backoff: float, timeout: float, per_minute: float, price_in: float | None, price_out: float | None,
 ) -> None:  # fmt: skip
     try:
+        from data_generation.prompts.api_client import Usage
         from data_generation.prompts.openai_writer import OpenAIWriter
-        from data_generation.prompts.usage import Usage
     except ImportError as error:
         raise click.ClickException(f"{error}: pip install 'facecheck[generation]'") from error
     usage = Usage(price_in, price_out)
     writer = OpenAIWriter(
-        model, key, base_url, rules, batch, attempts, timeout, Backoff(retries, backoff), Pace(per_minute), usage
+        model, key, base_url, rules, batch, attempts, timeout, Backoff(retries, backoff), RateLimit(per_minute), usage
     )
     with contextlib.closing(writer):
         try:
@@ -136,6 +136,6 @@ def _write_with_model(
 
 def _write(plan: Plan, out: Path, writer: Writer, rules: Rules) -> None:
     with click.progressbar(length=plan.total, label=f"{writer.name} ({writer.model})", show_pos=True) as bar:
-        tally = write_prompts(plan, out, writer, rules, bar.update)
-    more = f", {tally.surplus} more that the plan does not ask for" if tally.surplus else ""
-    click.echo(f"{out}: {tally.wanted} prompts, {tally.written} new, {tally.rejected} asked for again{more}")
+        stats = write_prompts(plan, out, writer, rules, bar.update)
+    more = f", {stats.surplus} more that the plan does not ask for" if stats.surplus else ""
+    click.echo(f"{out}: {stats.wanted} prompts, {stats.written} new, {stats.rejected} asked for again{more}")

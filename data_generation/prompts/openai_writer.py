@@ -7,13 +7,10 @@ from typing import Any
 import openai
 
 from data_generation.errors import PromptError
-from data_generation.prompts.dialects import DIALECTS, Items, Malformed, Question
-from data_generation.prompts.questions import instructions, request
+from data_generation.prompts.api_client import LONGEST_PAUSE, ApiKey, Backoff, RateLimit, Usage
 from data_generation.prompts.rules import Rules
-from data_generation.prompts.secret import Secret
-from data_generation.prompts.usage import Usage
-from data_generation.prompts.waiting import LONGEST, Backoff, Pace
-from data_generation.prompts.writing import Unusable, Wish
+from data_generation.prompts.structured_output import DIALECTS, Items, Malformed, Query, instructions, request
+from data_generation.prompts.writing import PromptTask, UnusableAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +29,12 @@ class OpenAIWriter:
         model: name of the language model.
         key: API key, "" where the server needs none.
         base_url: of another server than OpenAI's, usually ending in /v1.
-        rules: what is accepted; the model is told.
+        rules: what is accepted; the model is given them.
         batch: prompts asked for in one request.
         attempts: how often a prompt is asked for.
         timeout: seconds that a request may take.
         backoff: what to do when it fails.
-        pace: how fast to ask.
+        rate_limit: how fast to ask.
         usage: counts requests and tokens.
 
     Raises:
@@ -45,20 +42,20 @@ class OpenAIWriter:
     """
 
     name = "openai"
-    hopeless = 10
+    max_useless = 10
 
     def __init__(
         self, model: str, key: str = "", base_url: str | None = None, rules: Rules | None = None, batch: int = 8,
-        attempts: int = 8, timeout: float = 120.0, backoff: Backoff | None = None, pace: Pace | None = None,
+        attempts: int = 8, timeout: float = 120.0, backoff: Backoff | None = None, rate_limit: RateLimit | None = None,
         usage: Usage | None = None,
     ) -> None:  # fmt: skip
         if base_url and not base_url.startswith(("http://", "https://")):
             raise PromptError(f"--base-url must begin with http:// or https://, got {base_url!r}")
         self.model, self.batch, self.attempts, self.rules = model, batch, attempts, rules or Rules()
-        self.usage, self.backoff, self.pace = usage or Usage(), backoff or Backoff(), pace or Pace()
-        self._secret = Secret(key.strip())
+        self.usage, self.backoff, self.rate_limit = usage or Usage(), backoff or Backoff(), rate_limit or RateLimit()
+        self._key = ApiKey(key.strip())
         self._client = openai.OpenAI(
-            api_key=self._secret.value or PLACEHOLDER, base_url=base_url, max_retries=0, timeout=timeout
+            api_key=self._key.value or PLACEHOLDER, base_url=base_url, max_retries=0, timeout=timeout
         )
         self._dialects = list(DIALECTS)
         self._proven = False
@@ -68,62 +65,62 @@ class OpenAIWriter:
         """Close the connections."""
         self._client.close()
 
-    def write(self, wishes: Sequence[Wish]) -> list[str]:
-        """One text for each wish, "" where the model left it out.
+    def write(self, tasks: Sequence[PromptTask]) -> list[str]:
+        """One text for each task, "" where the model left it out.
 
         Raises:
-            Unusable: a refusal, an answer cut short, or not the JSON that was asked for.
+            UnusableAnswer: a refusal, an answer cut short, or not the JSON that was asked for.
             PromptError: the server cannot be reached, refuses the key, does not know the model, or has enough.
         """
-        question = Question(self._client, self.model, instructions(self.rules), request(wishes), self.usage)
+        query = Query(self._client, self.model, instructions(self.rules), request(tasks), self.usage)
         try:
-            items = self._spoken(question)
-        except Unusable as error:
-            reason = self._secret.line(str(error))
+            items = self._spoken(query)
+        except UnusableAnswer as error:
+            reason = self._key.line(str(error))
             if isinstance(error, Malformed):
                 self._consider_dialect(reason)
-            raise Unusable(reason) from None
+            raise UnusableAnswer(reason) from None
         self._proven = True
-        answers = [(answer.item, answer.prompt) for answer in items.prompts if not self._secret.is_in(answer.prompt)]
+        answers = [(answer.item, answer.prompt) for answer in items.prompts if not self._key.is_in(answer.prompt)]
         texts = dict(reversed(answers))
-        return [texts.get(number, "") for number in range(1, len(wishes) + 1)]
+        return [texts.get(number, "") for number in range(1, len(tasks) + 1)]
 
-    def _spoken(self, question: Question) -> Items:
+    def _spoken(self, query: Query) -> Items:
         """The answer, in the first dialect that the server knows."""
         while True:
             try:
-                return self._asked(question)
+                return self._asked(query)
             except openai.APIStatusError as error:
-                hopeless = error.status_code not in UNSUPPORTED or _is_unknown_model(error)
-                if hopeless or (len(self._dialects) == 1 and not self._proven):
+                is_final = error.status_code not in UNSUPPORTED or _is_unknown_model(error)
+                if is_final or (len(self._dialects) == 1 and not self._proven):
                     raise PromptError(self._advice(error)) from None
                 if self._proven:
-                    raise Unusable(self._said(error)) from None
-                self._next_dialect(self._said(error))
+                    raise UnusableAnswer(self._message(error)) from None
+                self._next_dialect(self._message(error))
 
-    def _asked(self, question: Question) -> Items:
+    def _asked(self, query: Query) -> Items:
         """The answer, if need be after several requests."""
         failures = 0
         while True:
-            self.pace.wait()
+            self.rate_limit.wait()
             self.usage.requests += 1
             headers: Mapping[str, str] = {}
             try:
-                return self._dialects[0](question)
+                return self._dialects[0](query)
             except openai.APIStatusError as error:
                 if not _is_passing(error):
                     self.usage.failures += 1
                     raise
-                reason, headers = self._said(error), error.response.headers
+                reason, headers = self._message(error), error.response.headers
             except openai.APIConnectionError as error:
-                reason = self._secret.line(f"{error.message} {error.__cause__ or ''}")
+                reason = self._key.line(f"{error.message} {error.__cause__ or ''}")
             failures += 1
             self.usage.failures += 1
             self._wait(failures, reason, headers)
 
     def _wait(self, failures: int, reason: str, headers: Mapping[str, str]) -> None:
         seconds = self.backoff.seconds(failures, headers)
-        if seconds > LONGEST:
+        if seconds > LONGEST_PAUSE:
             raise PromptError(f"the server asks to wait {seconds:.0f} s ({reason}): run again later to go on")
         if failures > self.backoff.retries:
             raise PromptError(
@@ -146,26 +143,26 @@ class OpenAIWriter:
 
     def _advice(self, error: openai.APIStatusError) -> str:
         """One line on an error that repeating does not mend."""
-        said = f"{self._address()} answers {self._said(error)}"
+        answer = f"{self._address()} answers {self._message(error)}"
         if error.status_code in {401, 403}:
-            return f"{said}: set another key, or use `--writer template`"
+            return f"{answer}: set another key, or use `--writer template`"
         if error.status_code in {402, 429}:
-            return f"{said}: the account is used up; top it up and run again to go on"
+            return f"{answer}: the account is used up; top it up and run again to go on"
         if _is_unknown_model(error):
-            return f"{said}: name a model that it has with --model, {self.model!r} is not one"
+            return f"{answer}: name a model that it has with --model, {self.model!r} is not one"
         return (
-            f"{said}: it must speak OpenAI's Responses or chat-completions format; "
+            f"{answer}: it must speak OpenAI's Responses or chat-completions format; "
             "check --base-url (it often ends in /v1) and --model"
         )
 
-    def _said(self, error: openai.APIStatusError) -> str:
+    def _message(self, error: openai.APIStatusError) -> str:
         body: Any = error.body
         message = body.get("message") if isinstance(body, dict) else None
-        return self._secret.line(f"{error.status_code}: {message or error.message}")
+        return self._key.line(f"{error.status_code}: {message or error.message}")
 
     def _address(self) -> str:
         url = self._client.base_url
-        return self._secret.line(f"{url.scheme}://{url.netloc.decode()}{url.path}")
+        return self._key.line(f"{url.scheme}://{url.netloc.decode()}{url.path}")
 
 
 def _is_passing(error: openai.APIStatusError) -> bool:

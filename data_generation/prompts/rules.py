@@ -75,6 +75,6 @@ def tidy(text: str) -> str:
     return " ".join(text.split()).strip("\"'“”")
 
 
-def likeness(text: str) -> str:
+def dedup_key(text: str) -> str:
     """Equal for prompts that differ only in case, punctuation, filler words or order."""
     return " ".join(sorted(set(re.findall(r"\w+", text.casefold())) - FILLERS))

@@ -9,15 +9,15 @@ from typing import Protocol
 from data_generation.errors import PromptError
 from data_generation.plan import Cell, Plan
 from data_generation.prompts.record import Prompt, PromptFile, identifier
-from data_generation.prompts.rules import Rules, likeness, name_complaint, tidy
+from data_generation.prompts.rules import Rules, dedup_key, name_complaint, tidy
 
 
-class Unusable(Exception):  # noqa: N818 - not an error: the same wishes are asked again
+class UnusableAnswer(Exception):  # noqa: N818 - not an error: the same tasks are asked again
     """The answer to a request cannot be used, for the reason in the message."""
 
 
 @dataclass(frozen=True)
-class Wish:
+class PromptTask:
     """One prompt to be written.
 
     Attributes:
@@ -34,7 +34,7 @@ class Wish:
 
 
 class Writer(Protocol):
-    """Something that turns wishes into text."""
+    """Something that turns tasks into text."""
 
     @property
     def name(self) -> str:
@@ -53,20 +53,20 @@ class Writer(Protocol):
         """How often a prompt is asked for before the run gives up on it."""
 
     @property
-    def hopeless(self) -> int:
+    def max_useless(self) -> int:
         """The run ends after so many answers if no prompt has come of them."""
 
-    def write(self, wishes: Sequence[Wish]) -> list[str]:
-        """One text for each wish, "" where there is none.
+    def write(self, tasks: Sequence[PromptTask]) -> list[str]:
+        """One text for each task, "" where there is none.
 
         Raises:
-            Unusable: no part of the answer is of use; the wishes are asked again, fewer at a time.
+            UnusableAnswer: no part of the answer is of use; the tasks are asked again, fewer at a time.
             PromptError: it makes no sense to go on.
         """
 
 
 @dataclass
-class Tally:
+class WritingStats:
     """What a run did.
 
     Attributes:
@@ -84,7 +84,7 @@ class Tally:
     surplus: int = 0
 
 
-def missing(plan: Plan, prompts: Sequence[Prompt]) -> list[Wish]:
+def missing(plan: Plan, prompts: Sequence[Prompt]) -> list[PromptTask]:
     """What the plan asks for and `prompts` lacks.
 
     Raises:
@@ -98,13 +98,13 @@ def missing(plan: Plan, prompts: Sequence[Prompt]) -> list[Wish]:
                 "give it a new id, or write to a new file"
             )
     present = {(prompt.cell, prompt.ordinal) for prompt in prompts}
-    wishes = (Wish(cell, ordinal) for cell in plan.cells for ordinal in range(cell.count))
-    return [wish for wish in wishes if (wish.cell.id, wish.ordinal) not in present]
+    tasks = (PromptTask(cell, ordinal) for cell in plan.cells for ordinal in range(cell.count))
+    return [task for task in tasks if (task.cell.id, task.ordinal) not in present]
 
 
 def write_prompts(
     plan: Plan, path: Path, writer: Writer, rules: Rules, advance: Callable[[int], object] = lambda count: None
-) -> Tally:
+) -> WritingStats:
     """Complete the file `path`; a second run asks only for what is missing.
 
     Args:
@@ -119,20 +119,20 @@ def write_prompts(
     """
     with PromptFile(path) as file:
         run = _Run(file, writer, rules, advance)
-        wishes = missing(plan, file.prompts)
-        run.tally.wanted, run.tally.found = plan.total, plan.total - len(wishes)
-        run.tally.surplus = len(file.prompts) - run.tally.found
-        advance(run.tally.found)
+        tasks = missing(plan, file.prompts)
+        run.stats.wanted, run.stats.found = plan.total, plan.total - len(tasks)
+        run.stats.surplus = len(file.prompts) - run.stats.found
+        advance(run.stats.found)
         for attempt in range(writer.attempts):
             size = max(1, writer.batch >> attempt)
-            wishes = [again for batch in _batches(wishes, size) for again in run.ask(batch)]
-        if wishes:
+            tasks = [again for batch in _batches(tasks, size) for again in run.ask(batch)]
+        if tasks:
             raise PromptError(
-                f"{len(wishes)} of {plan.total} prompts could not be written, first that of cell {wishes[0].cell.id} "
-                f"({wishes[0].complaint}); the others are in {path}: run again to ask for these alone, "
+                f"{len(tasks)} of {plan.total} prompts could not be written, first that of cell {tasks[0].cell.id} "
+                f"({tasks[0].complaint}); the others are in {path}: run again to ask for these alone, "
                 "reword the cell in the plan, or let `--writer template` write them"
             )
-        return run.tally
+        return run.stats
 
 
 class _Run:
@@ -140,50 +140,50 @@ class _Run:
 
     def __init__(self, file: PromptFile, writer: Writer, rules: Rules, advance: Callable[[int], object]) -> None:
         self.file, self.writer, self.rules, self.advance = file, writer, rules, advance
-        self.seen = {likeness(prompt.prompt) for prompt in file.prompts}
-        self.tally = Tally()
+        self.seen = {dedup_key(prompt.prompt) for prompt in file.prompts}
+        self.stats = WritingStats()
         self.useless = 0
 
-    def ask(self, wishes: Sequence[Wish]) -> list[Wish]:
-        """Write what can be written; the wishes that remain, with what was wrong."""
+    def ask(self, tasks: Sequence[PromptTask]) -> list[PromptTask]:
+        """Write what can be written; the tasks that remain, with what was wrong."""
         try:
-            texts = [tidy(text) for text in self.writer.write(wishes)]
-            complaints = [self._complaint(wish, text) for wish, text in zip(wishes, texts, strict=True)]
-        except Unusable as error:
-            texts, complaints = [""] * len(wishes), [str(error)] * len(wishes)
-        answers = list(zip(wishes, texts, complaints, strict=True))
-        good = [self._prompt(wish, text) for wish, text, complaint in answers if not complaint]
+            texts = [tidy(text) for text in self.writer.write(tasks)]
+            complaints = [self._complaint(task, text) for task, text in zip(tasks, texts, strict=True)]
+        except UnusableAnswer as error:
+            texts, complaints = [""] * len(tasks), [str(error)] * len(tasks)
+        answers = list(zip(tasks, texts, complaints, strict=True))
+        good = [self._prompt(task, text) for task, text, complaint in answers if not complaint]
         self.file.append(good)
-        self.tally.written += len(good)
-        self.tally.rejected += len(wishes) - len(good)
+        self.stats.written += len(good)
+        self.stats.rejected += len(tasks) - len(good)
         self.advance(len(good))
         self._consider_giving_up(complaints)
-        again = ((wish, complaint) for wish, _, complaint in answers if complaint)
-        return [replace(wish, attempt=wish.attempt + 1, complaint=complaint) for wish, complaint in again]
+        again = ((task, complaint) for task, _, complaint in answers if complaint)
+        return [replace(task, attempt=task.attempt + 1, complaint=complaint) for task, complaint in again]
 
-    def _complaint(self, wish: Wish, text: str) -> str:
+    def _complaint(self, task: PromptTask, text: str) -> str:
         """What is wrong with `text`; if nothing, it counts as used from now on."""
-        if complaint := self.rules.complaint(text) or name_complaint(text, wish.cell.attributes.values()):
+        if complaint := self.rules.complaint(text) or name_complaint(text, task.cell.attributes.values()):
             return complaint
-        if likeness(text) in self.seen:
+        if dedup_key(text) in self.seen:
             return f"there is one like it already: {text}"
-        self.seen.add(likeness(text))
+        self.seen.add(dedup_key(text))
         return ""
 
-    def _prompt(self, wish: Wish, text: str) -> Prompt:
-        key = identifier(wish.cell.id, wish.ordinal, text)
-        attributes, negative = wish.cell.attributes, self.rules.negative
-        return Prompt(key, wish.cell.id, wish.ordinal, text, negative, attributes, self.writer.name, self.writer.model)
+    def _prompt(self, task: PromptTask, text: str) -> Prompt:
+        key = identifier(task.cell.id, task.ordinal, text)
+        attributes, negative = task.cell.attributes, self.rules.negative
+        return Prompt(key, task.cell.id, task.ordinal, text, negative, attributes, self.writer.name, self.writer.model)
 
     def _consider_giving_up(self, complaints: Sequence[str]) -> None:
         self.useless += all(complaints)
-        if self.tally.written == 0 and self.useless >= self.writer.hopeless:
+        if self.stats.written == 0 and self.useless >= self.writer.max_useless:
             raise PromptError(
                 f"none of {self.useless} answers could be used (the last: {complaints[-1]}): "
                 "try another --model, fewer prompts a request with --batch, or `--writer template`"
             )
 
 
-def _batches(wishes: Sequence[Wish], size: int) -> Iterator[tuple[Wish, ...]]:
-    iterator = iter(wishes)
+def _batches(tasks: Sequence[PromptTask], size: int) -> Iterator[tuple[PromptTask, ...]]:
+    iterator = iter(tasks)
     return iter(lambda: tuple(itertools.islice(iterator, size)), ())

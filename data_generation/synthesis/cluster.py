@@ -1,6 +1,6 @@
 """The same work on a Ray cluster: one pipeline for each actor, a GPU for each where the cluster has some.
 
-Only pixels travel; record and masters are written by the process that started the run, so a worker that dies loses
+Only pixels travel; record and PNGs are written by the process that started the run, so a worker that dies loses
 nothing but the images it was making, and Ray starts it anew and asks again.
 """
 

@@ -1,4 +1,4 @@
-"""Make what is missing: images, masters, rows; killed at any moment, a second run goes on."""
+"""Make what is missing: images, PNGs, rows; killed at any moment, a second run goes on."""
 
 import itertools
 import time
@@ -11,16 +11,86 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from data_generation import gate, master
+from data_generation import gate, png
+from data_generation.errors import GenerationError
 from data_generation.gate import Gate, Limits
+from data_generation.prompts.record import Prompt
 from data_generation.record import Ledger, Recipe, Row
 from data_generation.synthesis.photos import Photo, prepared
 from data_generation.synthesis.pipelines import Pipeline, Rendered
-from data_generation.synthesis.tasks import Shard, Task
+from facecheck.files import sha256_of
 
 IMAGES, PHOTOS = "images", "photos"
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
 Work = tuple[list[Recipe], list[Photo | None]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image to be made, the photograph it is made from, if it is, and the age that its prompt asks for."""
+
+    recipe: Recipe
+    photo: Path | None = None
+    age: str = ""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `index` (from 1) of `count`; which images belong to it depends on their ids only."""
+
+    index: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """`i/n`.
+
+        Raises:
+            GenerationError: it is anything else.
+        """
+        index, _, count = text.partition("/")
+        if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+            raise GenerationError(f"--shard {text}: expected i/n with 1 <= i <= n, such as 2/8")
+        return cls(int(index), int(count))
+
+    def holds(self, recipe: Recipe) -> bool:
+        """Whether an image is made here."""
+        return int(recipe.id, 16) % self.count == self.index - 1
+
+    @property
+    def suffix(self) -> str:
+        """For file names; empty for the whole."""
+        return "" if self.count == 1 else f"-{self.index}of{self.count}"
+
+
+def tasks(pipeline: Pipeline, prompts: Sequence[Prompt], photos: Sequence[Path], each: int) -> Iterator[Task]:
+    """All tasks of a run: `each` images of every photograph where there are some, else of every prompt.
+
+    Photographs take the prompts in turn. A model that reads no text is given none, and the record says none.
+    """
+    if photos:
+        for number, photo in enumerate(photos):
+            digest = sha256_of(photo)
+            prompt = prompts[number % len(prompts)] if prompts else None
+            values, age = (_prompt_fields(pipeline, prompt), _age(pipeline, prompt)) if prompt else ({}, "")
+            for index in range(each):
+                yield Task(pipeline.recipe(digest, index, photo=digest, **values), photo, age)
+        return
+    for prompt in prompts:
+        for index in range(each):
+            recipe = pipeline.recipe(prompt.id, index, **_prompt_fields(pipeline, prompt))
+            yield Task(recipe, age=_age(pipeline, prompt))
+
+
+def _prompt_fields(pipeline: Pipeline, prompt: Prompt) -> dict[str, str]:
+    if not pipeline.takes_prompt:
+        return {"prompt_id": prompt.id}
+    negative = prompt.negative if "negative_prompt" in pipeline.takes else ""
+    return {"prompt_id": prompt.id, "cell": prompt.cell, "prompt": prompt.prompt, "negative": negative}
+
+
+def _age(pipeline: Pipeline, prompt: Prompt) -> str:
+    return prompt.attributes.get("age", "") if pipeline.takes_prompt else ""
 
 
 class Renderer(Protocol):
@@ -55,7 +125,7 @@ class Run:
     """One folder of images under one record.
 
     Args:
-        folder: masters go to `folder`/images, photographs as the model saw them to `folder`/photos.
+        folder: PNGs go to `folder`/images, photographs as the model saw them to `folder`/photos.
         limits: of the gate.
     """
 
@@ -72,8 +142,8 @@ class Run:
         Raises:
             GenerationError: another run writes here; memory is too short; the record is damaged.
         """
-        master.sweep(self._images)
-        master.sweep(self._photos)
+        png.remove_partials(self._images)
+        png.remove_partials(self._photos)
         with Ledger(self.folder / f"manifest{self.shard.suffix}.jsonl") as ledger:
             own = [task for task in wanted if self.shard.holds(task.recipe)]
             missing = [task for task in own if task.recipe.id not in ledger.ids]
@@ -114,17 +184,17 @@ class Run:
     def _rows(
         self, pairs: Sequence[tuple[Task, Photo | None]], images: Sequence[Rendered], seconds: float
     ) -> Iterator[Row]:
-        facts = self.gate.measure([each.image for each in images])
-        for (task, photo), rendered, fact in zip(pairs, images, facts, strict=True):
+        measured = self.gate.measure([each.image for each in images])
+        for (task, photo), rendered, found in zip(pairs, images, measured, strict=True):
             recipe = task.recipe
             path = self._images / f"{recipe.id}.png"
-            content = master.to_png(rendered.image, recipe, self.versions, self.pipeline.licence)
-            sha256 = master.store(content, path)
+            content = png.encode(rendered.image, recipe, self.versions, self.pipeline.licence)
+            sha256 = png.store(content, path)
             pair = self._pair(recipe, photo)
             height, width = rendered.image.shape[:2]
             yield Row(
-                recipe, self._relative(path), sha256, fact.phash, fact.faces, fact.contrast, fact.clipped,
-                rendered.flagged, gate.reasons(fact, (width, height), rendered.flagged, self.limits, task.age),
+                recipe, self._relative(path), sha256, found.phash, found.faces, found.contrast, found.clipped,
+                rendered.flagged, gate.reasons(found, (width, height), rendered.flagged, self.limits, task.age),
                 self.pipeline.licence, self.versions, pair, round(seconds, 3),
                 datetime.now(UTC).isoformat(timespec="seconds"), task.age,
             )  # fmt: skip
@@ -134,7 +204,7 @@ class Run:
             return ""
         path = self._photos / f"{recipe.photo[:20]}-{recipe.width}.png"
         if not path.exists():
-            master.store(master.plain_png(photo.pixels), path)
+            png.store(png.encode_plain(photo.pixels), path)
         return self._relative(path)
 
     def _relative(self, path: Path) -> str:

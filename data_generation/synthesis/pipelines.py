@@ -58,7 +58,7 @@ class Pipeline:
         self.name = place.resolve().name if is_own else settings.model
         folder = place if place.is_dir() else _snapshot(settings)
         self.revision = _revision(folder) if place.is_dir() else folder.name
-        self.licence = settings.licence or LICENCES.get(settings.model, "") or _said_licence(folder)
+        self.licence = settings.licence or LICENCES.get(settings.model, "") or _readme_licence(folder)
         self._prepare()
 
     def _prepare(self) -> None:
@@ -84,7 +84,7 @@ class Pipeline:
         own = _own_side(self.pipe)
         return self.settings.width or own, self.settings.height or own
 
-    def recipe(self, name: str, index: int, **said: Any) -> Recipe:
+    def recipe(self, name: str, index: int, **values: Any) -> Recipe:
         """The recipe of image `index` of a prompt or photograph."""
         settings, (width, height) = self.settings, self.size
         scheduler = type(self.pipe.scheduler).__name__ if hasattr(self.pipe, "scheduler") else ""
@@ -93,7 +93,7 @@ class Pipeline:
             scheduler=scheduler, steps=int(self._number("num_inference_steps", settings.steps or None)),
             guidance=self._number("guidance_scale", settings.guidance),
             strength=settings.strength if settings.mode in (IMG2IMG, INPAINT) else 0.0,
-            width=width, height=height, dtype=self.dtype, **said,
+            width=width, height=height, dtype=self.dtype, **values,
         )  # fmt: skip
 
     def _number(self, parameter: str, asked: float | None) -> float:
@@ -206,11 +206,11 @@ def looks_like_folder(model: str) -> bool:
 
 
 def _unreachable(settings: Settings, error: Exception) -> str:
-    said = re.sub(r"\s+", " ", str(error))[:200]
+    reason = re.sub(r"\s+", " ", str(error))[:200]
     if Path(located(settings.model)).is_dir():
-        return f"{settings.model} cannot be used for {settings.mode}: {said}"
+        return f"{settings.model} cannot be used for {settings.mode}: {reason}"
     return (
-        f"cannot load {settings.model}: it is neither on this disk nor reachable on the hub ({said}). Download it "
+        f"cannot load {settings.model}: it is neither on this disk nor reachable on the hub ({reason}). Download it "
         f"where there is a network (`hf download {settings.model} --local-dir FOLDER`) and pass --model FOLDER, or use "
         f"--model {EMBEDDED_MODEL}, which ships with facecheck"
     )
@@ -252,7 +252,7 @@ def _revision(folder: Path) -> str:
     return f"sha256:{total.hexdigest()[:40]}"
 
 
-def _said_licence(folder: Path) -> str:
+def _readme_licence(folder: Path) -> str:
     readme = folder / "README.md"
-    said = re.search(r"^licen[cs]e:\s*(\S+)", readme.read_text(encoding="utf-8"), re.M) if readme.is_file() else None
-    return said[1] if said else "unknown"
+    found = re.search(r"^licen[cs]e:\s*(\S+)", readme.read_text(encoding="utf-8"), re.M) if readme.is_file() else None
+    return found[1] if found else "unknown"

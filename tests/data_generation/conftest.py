@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_generation import master
+from data_generation import png
 from data_generation.gate import Gate, reasons
 from data_generation.record import TXT2IMG, Ledger, Recipe, Row
 
@@ -157,7 +157,7 @@ def recorded(tmp_path, grace, astronaut):
                 "owner/Model XL", "abc", TXT2IMG, number, prompt_id=f"p{number}", cell=f"c{number}",
                 prompt=f"person {number}", width=width, height=height,
             )  # fmt: skip
-            sha256 = master.store(master.to_png(picture, recipe, {}, "mit"), folder / "images" / f"{recipe.id}.png")
+            sha256 = png.store(png.encode(picture, recipe, {}, "mit"), folder / "images" / f"{recipe.id}.png")
             rows.append(
                 Row(
                     recipe, f"images/{recipe.id}.png", sha256, facts.phash, facts.faces, facts.contrast, facts.clipped,

@@ -9,14 +9,16 @@ import pytest
 from PIL import Image
 
 from data_generation import gate
-from data_generation.gate import Facts, Gate, Limits, judge, reasons
+from data_generation.gate import Gate, Limits, Measurements, judge, reasons
 from data_generation.record import TXT2IMG, Recipe, Row
 
 SIZE = (200, 100)
 
 
 def facts(*faces, contrast=50.0, clipped=0.0):
-    return Facts(tuple({"box": list(box), "confidence": sure} for box, sure in faces), "0" * 32, contrast, clipped)
+    return Measurements(
+        tuple({"box": list(box), "confidence": sure} for box, sure in faces), "0" * 32, contrast, clipped
+    )
 
 
 FACE = ((10, 10, 60, 70), 0.99)

@@ -7,9 +7,8 @@ from click.testing import CliRunner
 
 from data_generation.__main__ import main
 from data_generation.attributes import DEFAULTS, EXCLUSIONS, STRATA, implausible
-from data_generation.coverage import coverage, markdown
 from data_generation.errors import PlanError
-from data_generation.plan import Plan, make_plan, reweighted
+from data_generation.plan import Plan, coverage, make_plan, markdown, reweighted
 
 
 @pytest.fixture(scope="module")

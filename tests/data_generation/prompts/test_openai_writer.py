@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from data_generation.errors import PromptError
+from data_generation.prompts.api_client import Backoff, RateLimit
 from data_generation.prompts.openai_writer import OpenAIWriter
-from data_generation.prompts.questions import request
 from data_generation.prompts.record import read_prompts
-from data_generation.prompts.rules import Rules, likeness
+from data_generation.prompts.rules import Rules, dedup_key
+from data_generation.prompts.structured_output import request
 from data_generation.prompts.template import TemplateWriter
-from data_generation.prompts.waiting import Backoff, Pace
 from data_generation.prompts.writing import missing, write_prompts
 
 KEY = "sk-verysecret-0123456789abcdef"
@@ -31,13 +31,13 @@ def run(server, small_plan, tmp_path, caplog):
         writer = OpenAIWriter("m", key, server.url, **settings)
         with contextlib.closing(writer):
             try:
-                tally = write_prompts(plan, out, writer, Rules())
+                stats = write_prompts(plan, out, writer, Rules())
             except PromptError as error:
                 assert "\n" not in str(error)
                 assert KEY not in str(error)
                 assert error.__cause__ is None
                 raise
-        return tally, writer
+        return stats, writer
 
     write.out, write.slept = out, slept
     yield write
@@ -50,18 +50,18 @@ def _check(out, plan, count=None):
     prompts = read_prompts(out)
     assert len(prompts) == (plan.total if count is None else count)
     assert len({(prompt.cell, prompt.ordinal) for prompt in prompts}) == len(prompts)
-    assert len({likeness(prompt.prompt) for prompt in prompts}) == len(prompts)
+    assert len({dedup_key(prompt.prompt) for prompt in prompts}) == len(prompts)
     assert len({prompt.id for prompt in prompts}) == len(prompts)
     assert all(not Rules().complaint(prompt.prompt) for prompt in prompts)
     return prompts
 
 
 def test_a_server_that_behaves_is_asked_once_for_each_batch(run, server, small_plan):
-    tally, writer = run()
+    stats, writer = run()
     prompts = _check(run.out, small_plan)
     assert Counter(prompt.cell for prompt in prompts) == {cell.id: 2 for cell in small_plan.cells}
     assert {(prompt.writer, prompt.model) for prompt in prompts} == {("openai", "m")}
-    assert (tally.written, tally.rejected) == (20, 0)
+    assert (stats.written, stats.rejected) == (20, 0)
     assert server.asked() == [4] * 5
     assert {path for path, _ in server.requests} == {RESPONSES}
     assert server.requests[0][1]["text"]["format"]["type"] == "json_schema"
@@ -96,19 +96,19 @@ def test_an_answer_of_no_use_is_asked_for_again_in_smaller_batches(run, server, 
         server.formats = {"json_object"}
     searching = {"responses": 0, "chat": 1, "json": 2}[dialect]
     server.script = [""] * (searching + 1) + [move, move]
-    tally, _ = run()
+    stats, _ = run()
     _check(run.out, small_plan)
     lost = 2 if move == "fewer" else 8
-    assert tally.rejected == lost
+    assert stats.rejected == lost
     assert server.asked()[searching:][:5] == [4] * 5
     assert server.asked()[searching + 5 :] == [2] * (lost // 2)
 
 
 def test_what_is_too_much_is_left_out_and_what_is_there_twice_is_asked_for_again(run, server, small_plan):
     server.script = ["more", "same"]
-    tally, _ = run()
+    stats, _ = run()
     prompts = _check(run.out, small_plan)
-    assert tally.rejected == 3
+    assert stats.rejected == 3
     assert sum(prompt.prompt.startswith("The same") for prompt in prompts) == 1
     assert "of no use: there is one like it already: The same photo" in server.requests[-1][1]["input"]
 
@@ -177,9 +177,9 @@ def test_what_was_written_before_the_end_stays_and_is_not_asked_for_again(run, s
     before = _check(run.out, small_plan, 8)
     server.requests.clear()
     server.always = ""
-    tally, _ = run()
+    stats, _ = run()
     assert _check(run.out, small_plan)[:8] == before
-    assert (tally.found, tally.written) == (8, 12)
+    assert (stats.found, stats.written) == (8, 12)
     assert server.asked() == [4, 4, 4]
     server.requests.clear()
     assert run()[0].written == 0
@@ -205,7 +205,7 @@ def test_an_edited_cell_with_prompts_is_refused(run, small_plan):
 
 def test_requests_keep_to_the_pace(run, small_plan):
     paused = []
-    run(pace=Pace(30, paused.append, clock=lambda: 100.0))
+    run(rate_limit=RateLimit(30, paused.append, clock=lambda: 100.0))
     assert paused == [2, 4, 6, 8]
     _check(run.out, small_plan)
 

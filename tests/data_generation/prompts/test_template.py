@@ -6,11 +6,10 @@ import pytest
 from data_generation.attributes import DEFAULTS, NONE, SKIN_TONES
 from data_generation.errors import PromptError
 from data_generation.plan import Cell, make_plan
-from data_generation.prompts.phrases import PEOPLE, PHRASES
 from data_generation.prompts.record import read_prompts
-from data_generation.prompts.rules import NEGATIVE, Rules, likeness, name_complaint
-from data_generation.prompts.template import TemplateWriter
-from data_generation.prompts.writing import Wish, write_prompts
+from data_generation.prompts.rules import NEGATIVE, Rules, dedup_key, name_complaint
+from data_generation.prompts.template import PEOPLE, PHRASES, TemplateWriter
+from data_generation.prompts.writing import PromptTask, write_prompts
 
 MAN = {
     "age": "elderly", "gender": "masculine", "skin_tone": "monk-9", "hair": "short curly", "hair_colour": "grey",
@@ -20,7 +19,7 @@ MAN = {
 
 
 def _text(attributes, ordinal=0, seed=0):
-    return TemplateWriter(seed).write([Wish(Cell("c", attributes, 1), ordinal)])[0]
+    return TemplateWriter(seed).write([PromptTask(Cell("c", attributes, 1), ordinal)])[0]
 
 
 def test_every_default_value_has_phrases():
@@ -48,8 +47,8 @@ def test_everybody_is_clothed_and_the_record_says_since_when():
 
 
 def test_no_template_seems_to_name_somebody():
-    wishes = [Wish(cell, ordinal) for cell in make_plan(300, seed=3).cells for ordinal in range(3)]
-    assert not any(map(name_complaint, TemplateWriter(0).write(wishes)))
+    tasks = [PromptTask(cell, ordinal) for cell in make_plan(300, seed=3).cells for ordinal in range(3)]
+    assert not any(map(name_complaint, TemplateWriter(0).write(tasks)))
 
 
 @pytest.mark.parametrize(
@@ -86,11 +85,11 @@ def test_values_that_a_person_added_speak_for_themselves():
 def test_prompts_are_short_varied_and_the_same_every_time(tmp_path):
     plan = make_plan(150, seed=5, count=2)
     for name in ("one", "two"):
-        tally = write_prompts(plan, tmp_path / name, TemplateWriter(5), Rules())
-        assert (tally.wanted, tally.written) == (300, 300)
+        stats = write_prompts(plan, tmp_path / name, TemplateWriter(5), Rules())
+        assert (stats.wanted, stats.written) == (300, 300)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     prompts = read_prompts(tmp_path / "one")
-    assert len({likeness(prompt.prompt) for prompt in prompts}) == 300
+    assert len({dedup_key(prompt.prompt) for prompt in prompts}) == 300
     assert max(len(prompt.prompt.split()) for prompt in prompts) <= 45
     assert Counter(prompt.cell for prompt in prompts) == {cell.id: 2 for cell in plan.cells}
     assert all(prompt.writer == "template" and prompt.negative.count(",") > 5 for prompt in prompts)
@@ -109,7 +108,7 @@ def test_a_run_that_stops_anywhere_ends_with_the_same_file(tmp_path, small_plan)
 def test_one_cell_can_have_many_prompts(tmp_path):
     plan = replace(make_plan(1), cells=(Cell("c", MAN, 150),))
     write_prompts(plan, tmp_path / "p", TemplateWriter(0), Rules())
-    assert len({likeness(prompt.prompt) for prompt in read_prompts(tmp_path / "p")}) == 150
+    assert len({dedup_key(prompt.prompt) for prompt in read_prompts(tmp_path / "p")}) == 150
 
 
 def test_a_limit_that_no_template_keeps_is_an_error(tmp_path, small_plan):

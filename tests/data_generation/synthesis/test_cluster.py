@@ -9,10 +9,9 @@ from data_generation.errors import GenerationError
 from data_generation.prompts.record import read_prompts
 from data_generation.record import read_folder
 from data_generation.synthesis.cluster import Cluster
-from data_generation.synthesis.generate import Local, Run
+from data_generation.synthesis.generate import Local, Run, Shard, tasks
 from data_generation.synthesis.pipelines import Pipeline
 from data_generation.synthesis.settings import Settings
-from data_generation.synthesis.tasks import Shard, tasks
 
 pytestmark = pytest.mark.usefixtures("lenient")
 

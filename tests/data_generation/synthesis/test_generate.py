@@ -13,10 +13,9 @@ import pytest
 
 from data_generation.prompts.record import read_prompts
 from data_generation.record import read_folder
-from data_generation.synthesis.generate import Local, Run
+from data_generation.synthesis.generate import Local, Run, Shard, tasks
 from data_generation.synthesis.pipelines import Pipeline
 from data_generation.synthesis.settings import Settings
-from data_generation.synthesis.tasks import Shard, tasks
 
 pytestmark = pytest.mark.usefixtures("lenient")
 IMAGES, KILLS = 200, 20

@@ -8,10 +8,10 @@ from PIL import Image
 
 from data_generation.errors import GenerationError
 from data_generation.prompts.record import read_prompts
+from data_generation.synthesis.generate import Shard, tasks
 from data_generation.synthesis.photos import prepared
 from data_generation.synthesis.pipelines import Pipeline
 from data_generation.synthesis.settings import EMBEDDED_MODEL, Settings
-from data_generation.synthesis.tasks import Shard, tasks
 from facecheck.detection import FaceDetector
 
 pytestmark = pytest.mark.usefixtures("lenient")

@@ -39,9 +39,9 @@ def model_options(command: Command) -> Command:
     return command
 
 
-def settings_of(model: str, mode: str, size: tuple[int, int], dtype: str | None, **said: Any) -> Settings:
+def settings_of(model: str, mode: str, size: tuple[int, int], dtype: str | None, **options: Any) -> Settings:
     """Options -> Settings."""
-    return Settings(model, mode=mode, width=size[0], height=size[1], dtype=dtype or "", **said)
+    return Settings(model, mode=mode, width=size[0], height=size[1], dtype=dtype or "", **options)
 
 
 @click.command(context_settings={"show_default": True})
@@ -57,7 +57,7 @@ def settings_of(model: str, mode: str, size: tuple[int, int], dtype: str | None,
 @model_options
 def generate(
     out: Path, prompts: Path | None, photos: Path | None, model: str, mode: str, each: int, shard: str,
-    address: str | None, actors: int, **said: Any,
+    address: str | None, actors: int, **options: Any,
 ) -> None:  # fmt: skip
     """Make images with a diffusers model and write every one into OUT/manifest.jsonl.
 
@@ -74,12 +74,11 @@ def generate(
     The same command again makes only what is missing, whatever stopped it. Every image has its own seed and can be made
     again alone: on a processor the same recipe gives the same pixels.
     """  # noqa: D301 - \b is click's
-    from data_generation.synthesis.generate import Local, Run
+    from data_generation.synthesis.generate import Local, Run, Shard, tasks
     from data_generation.synthesis.photos import listed
     from data_generation.synthesis.pipelines import Pipeline
-    from data_generation.synthesis.tasks import Shard, tasks
 
-    settings, part = settings_of(model, mode, **said), Shard.parse(shard)
+    settings, part = settings_of(model, mode, **options), Shard.parse(shard)
     _check_inputs(settings, prompts, photos)
     written = read_prompts(prompts) if prompts else []
     pipeline = Pipeline(settings)
@@ -151,8 +150,7 @@ def gate(images: Path, plan_file: Path | None, **limits: Any) -> None:
 
 def coverage_of(plan_file: Path, cells: Sequence[str]) -> str:
     """Planned against achieved, as a table."""
-    from data_generation.coverage import coverage, markdown
-    from data_generation.plan import Plan
+    from data_generation.plan import Plan, coverage, markdown
 
     if not any(cells):
         return "no image is known to follow the plan: the model reads no text"

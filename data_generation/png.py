@@ -1,4 +1,4 @@
-"""Lossless PNG masters that say what they are: the recipe in a text chunk, the IPTC source type in an XMP packet.
+"""Lossless PNG files that say what they are: the recipe in a text chunk, the IPTC source type in an XMP packet.
 
 The bytes depend on pixels and recipe only, so the same recipe gives the same file.
 """
@@ -32,26 +32,26 @@ XMP = (
 PARTIAL = ".partial"
 
 
-def to_png(pixels: Pixels, recipe: Recipe, versions: dict[str, str], licence: str) -> bytes:
-    """(H, W, 3) uint8 RGB -> the bytes of its master."""
-    said = {"id": recipe.id, **dataclasses.asdict(recipe), "versions": versions, "licence": licence}
+def encode(pixels: Pixels, recipe: Recipe, versions: dict[str, str], licence: str) -> bytes:
+    """(H, W, 3) uint8 RGB -> the bytes of its PNG."""
+    content = {"id": recipe.id, **dataclasses.asdict(recipe), "versions": versions, "licence": licence}
     info = PngInfo()
-    info.add_itxt(CHUNK, json.dumps(said, ensure_ascii=False, sort_keys=True))
+    info.add_itxt(CHUNK, json.dumps(content, ensure_ascii=False, sort_keys=True))
     info.add_itxt(XMP_CHUNK, XMP)
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG", pnginfo=info, compress_level=6)
     return stream.getvalue()
 
 
-def plain_png(pixels: Pixels) -> bytes:
+def encode_plain(pixels: Pixels) -> bytes:
     """(H, W, 3) uint8 RGB of a photograph -> PNG bytes that say nothing."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG", compress_level=6)
     return stream.getvalue()
 
 
-def said_by(path: Path) -> dict[str, Any]:
-    """What the text chunk of a master says; empty for other pictures."""
+def embedded_recipe(path: Path) -> dict[str, Any]:
+    """What the text chunk of a generated PNG says; empty for other pictures."""
     with Image.open(path, formats=("PNG",)) as picture:
         picture.load()
         text = getattr(picture, "text", {}).get(CHUNK)
@@ -65,7 +65,7 @@ def store(content: bytes, path: Path) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def sweep(folder: Path) -> None:
+def remove_partials(folder: Path) -> None:
     """Remove what a killed run left half written in its own folder of images."""
     for path in folder.glob(f".*{PARTIAL}"):
         path.unlink()

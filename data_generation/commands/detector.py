@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from data_generation.commands import FILE, FOLDER, NEW_FOLDER
-from data_generation.commands.synthesis import GROUP, model_options, settings_of
+from data_generation.commands.images import GROUP, model_options, settings_of
 from data_generation.errors import GenerationError
 from data_generation.gate import read_judgement
 from data_generation.prompts.record import read_prompts
@@ -49,7 +49,7 @@ def export(images: Path, out: Path, real: Path | None, source: str) -> None:
 @click.option("--each", default=1, help="Images of every prompt.")
 @click.option("--detector", default="", show_default="the one that ships", help="Name or path of a facecheck model.")
 @model_options
-def challenge(out: Path, model: str, prompts: Path, each: int, detector: str, **said: Any) -> None:
+def challenge(out: Path, model: str, prompts: Path, each: int, detector: str, **options: Any) -> None:
     """Make images of a generator, let facecheck judge them, and write OUT/challenge.html.
 
     \b
@@ -61,11 +61,10 @@ def challenge(out: Path, model: str, prompts: Path, each: int, detector: str, **
     """  # noqa: D301 - \b is click's
     from data_generation.challenge import AS_MADE, rate, score
     from data_generation.challenge_report import headline, write_report
-    from data_generation.synthesis.generate import Local, Run
+    from data_generation.synthesis.generate import Local, Run, Shard, tasks
     from data_generation.synthesis.pipelines import Pipeline
-    from data_generation.synthesis.tasks import Shard, tasks
 
-    pipeline = Pipeline(settings_of(model, "txt2img", **said))
+    pipeline = Pipeline(settings_of(model, "txt2img", **options))
     group = pipeline.settings.batch if pipeline.device == "cuda" else GROUP
     written = read_prompts(prompts)
     wanted = list(tasks(pipeline, written, [], each))

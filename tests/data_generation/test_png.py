@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
-from data_generation.master import said_by, store, sweep, to_png
+from data_generation.png import embedded_recipe, encode, remove_partials, store
 from data_generation.record import TXT2IMG, Recipe
 
 RECIPE = Recipe("owner/model", "abc", TXT2IMG, 7, prompt="a face, “quoted”", width=8, height=8)
@@ -28,16 +28,16 @@ def chunks(content: bytes) -> dict[str, bytes]:
 
 def test_pixels_are_lossless_and_the_recipe_travels_with_them(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    store(to_png(pixels, RECIPE, {"torch": "2"}, "mit"), tmp_path / "a.png")
+    store(encode(pixels, RECIPE, {"torch": "2"}, "mit"), tmp_path / "a.png")
     assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels)
-    said = said_by(tmp_path / "a.png")
+    said = embedded_recipe(tmp_path / "a.png")
     assert said["id"] == RECIPE.id
     assert Recipe.from_row(said) == RECIPE
     assert (said["versions"], said["licence"]) == ({"torch": "2"}, "mit")
 
 
 def test_the_xmp_packet_names_the_iptc_source_type():
-    packet = chunks(to_png(np.zeros((8, 8, 3), np.uint8), RECIPE, {}, "mit"))["XML:com.adobe.xmp"].decode()
+    packet = chunks(encode(np.zeros((8, 8, 3), np.uint8), RECIPE, {}, "mit"))["XML:com.adobe.xmp"].decode()
     name = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
     values = [element.get(name) for element in ElementTree.fromstring(packet).iter() if element.get(name)]
     assert values == ["http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"]
@@ -45,12 +45,12 @@ def test_the_xmp_packet_names_the_iptc_source_type():
 
 def test_the_same_recipe_gives_the_same_bytes():
     pixels = np.zeros((8, 8, 3), np.uint8)
-    assert to_png(pixels, RECIPE, {"a": "1"}, "mit") == to_png(pixels, RECIPE, {"a": "1"}, "mit")
+    assert encode(pixels, RECIPE, {"a": "1"}, "mit") == encode(pixels, RECIPE, {"a": "1"}, "mit")
 
 
 def test_what_a_kill_leaves_is_swept_away(tmp_path):
     store(b"whole", tmp_path / "a.png")
     (tmp_path / ".b.png.123.partial").write_bytes(b"half")
-    sweep(tmp_path)
+    remove_partials(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
-    sweep(tmp_path / "missing")
+    remove_partials(tmp_path / "missing")

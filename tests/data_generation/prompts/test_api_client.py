@@ -4,8 +4,7 @@ import time
 import httpx2
 import pytest
 
-from data_generation.prompts.usage import Usage
-from data_generation.prompts.waiting import Backoff, Pace, retry_after
+from data_generation.prompts.api_client import Backoff, RateLimit, Usage, retry_after
 
 
 def test_pauses_double_and_stay_below_the_cap():
@@ -31,14 +30,14 @@ def test_requests_are_spaced():
         slept.append(seconds)
         now[0] += seconds
 
-    pace = Pace(30, sleep, lambda: now[0])
+    rate_limit = RateLimit(30, sleep, lambda: now[0])
     for _ in range(3):
-        pace.wait()
+        rate_limit.wait()
     assert slept == [2.0, 2.0]
     now[0] += 60
-    pace.wait()
+    rate_limit.wait()
     assert slept == [2.0, 2.0]
-    Pace(0, sleep).wait()
+    RateLimit(0, sleep).wait()
     assert slept == [2.0, 2.0]
 
 

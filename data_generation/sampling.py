@@ -19,7 +19,7 @@ TRIES = 20
 """A small plan may draw values that have no place beside each other; it then draws again."""
 
 
-class DrawingError(ValueError):
+class SamplingError(ValueError):
     """The weights ask for more implausible combinations than can be avoided."""
 
 
@@ -27,10 +27,10 @@ def draw(weights: Weights, cells: int, seed: int) -> list[Attributes]:
     """`cells` plausible combinations of the values in `weights`, ordered by stratum.
 
     Raises:
-        DrawingError: an attribute has no plausible place for one of its values.
+        SamplingError: an attribute has no plausible place for one of its values.
     """
     for attempt in range(1, TRIES):
-        with contextlib.suppress(DrawingError):
+        with contextlib.suppress(SamplingError):
             return _drawn(weights, cells, random.Random(f"{seed}/{attempt}"))
     return _drawn(weights, cells, random.Random(f"{seed}/{TRIES}"))
 
@@ -95,7 +95,7 @@ def _spread(attribute: str, weights: Mapping[str, float], cells: list[Attributes
         others = rng.sample(range(len(cells)), len(cells))
         swap = next((other for other in others if fits(cell, values[other]) and fits(other, values[cell])), None)
         if swap is None:
-            raise DrawingError(
+            raise SamplingError(
                 f"no plausible place for so many cells with {attribute} {values[cell]!r}: lower its weight"
             )
         values[cell], values[swap] = values[swap], values[cell]

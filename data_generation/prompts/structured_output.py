@@ -3,15 +3,17 @@
 OpenAI speaks all of them; Ollama, vLLM and llama.cpp speak the second or third, depending on version and model.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import openai
 import pydantic
 
-from data_generation.prompts.usage import Usage
-from data_generation.prompts.writing import Unusable
+from data_generation.attributes import NONE, SKIN_TONES
+from data_generation.prompts.api_client import Usage
+from data_generation.prompts.rules import Rules
+from data_generation.prompts.writing import PromptTask, UnusableAnswer
 
 
 class Item(pydantic.BaseModel):
@@ -27,12 +29,12 @@ class Items(pydantic.BaseModel):
     prompts: list[Item]
 
 
-class Malformed(Unusable):
+class Malformed(UnusableAnswer):
     """Not what was asked for: perhaps the server does not know this dialect."""
 
 
 @dataclass(frozen=True)
-class Question:
+class Query:
     """What every dialect needs to know."""
 
     client: openai.OpenAI
@@ -46,59 +48,59 @@ class Question:
         return [{"role": "system", "content": self.instructions}, {"role": "user", "content": self.request}]
 
 
-Dialect = Callable[[Question], Items]
+Dialect = Callable[[Query], Items]
 
 JSON_FORM = 'Answer with JSON only, in this form: {"prompts": [{"item": 1, "prompt": "..."}]}'
 
 
-def responses(question: Question) -> Items:
+def responses(query: Query) -> Items:
     """`responses.parse`, the current format of OpenAI.
 
     Raises:
-        Unusable: a refusal, an incomplete or a malformed answer.
+        UnusableAnswer: a refusal, an incomplete or a malformed answer.
         openai.OpenAIError: of the transport.
     """
-    raw = question.client.responses.with_raw_response.parse(
-        model=question.model, instructions=question.instructions, input=question.request, text_format=Items
+    raw = query.client.responses.with_raw_response.parse(
+        model=query.model, instructions=query.instructions, input=query.request, text_format=Items
     )
-    body = _body(raw.http_response, "output", question.usage)
+    body = _body(raw.http_response, "output", query.usage)
     if body.get("status") == "incomplete":
-        raise Unusable(f"incomplete: {(body.get('incomplete_details') or {}).get('reason', 'no reason given')}")
+        raise UnusableAnswer(f"incomplete: {(body.get('incomplete_details') or {}).get('reason', 'no reason given')}")
     parsed = _parsed(raw)
     for output in parsed.output:
         for content in getattr(output, "content", None) or []:
             if content.type == "refusal":
-                raise Unusable(f"refused: {content.refusal}")
+                raise UnusableAnswer(f"refused: {content.refusal}")
     return _given(parsed.output_parsed)
 
 
-def chat(question: Question) -> Items:
+def chat(query: Query) -> Items:
     """`chat.completions.parse`: structured output in the older format.
 
     Raises:
-        Unusable: a refusal, a truncated or a malformed answer.
+        UnusableAnswer: a refusal, a truncated or a malformed answer.
         openai.OpenAIError: of the transport.
     """
-    raw = question.client.chat.completions.with_raw_response.parse(
-        model=question.model, messages=question.messages, response_format=Items
+    raw = query.client.chat.completions.with_raw_response.parse(
+        model=query.model, messages=query.messages, response_format=Items
     )
-    _check_finish(_body(raw.http_response, "choices", question.usage))
+    _check_finish(_body(raw.http_response, "choices", query.usage))
     return _given(_parsed(raw).choices[0].message.parsed)
 
 
-def json_mode(question: Question) -> Items:
+def json_mode(query: Query) -> Items:
     """`chat.completions.create` with a JSON object as answer, its form only described in words.
 
     Raises:
-        Unusable: a refusal, a truncated or a malformed answer.
+        UnusableAnswer: a refusal, a truncated or a malformed answer.
         openai.OpenAIError: of the transport.
     """
-    system, user = question.messages
+    system, user = query.messages
     system["content"] += f" {JSON_FORM}"
-    raw = question.client.chat.completions.with_raw_response.create(
-        model=question.model, messages=[system, user], response_format={"type": "json_object"}
+    raw = query.client.chat.completions.with_raw_response.create(
+        model=query.model, messages=[system, user], response_format={"type": "json_object"}
     )
-    body = _body(raw.http_response, "choices", question.usage)
+    body = _body(raw.http_response, "choices", query.usage)
     _check_finish(body)
     text = str(body["choices"][0]["message"].get("content") or "")
     # Small models put a fence or their thoughts around it.
@@ -109,6 +111,31 @@ def json_mode(question: Question) -> Items:
 
 
 DIALECTS: tuple[Dialect, ...] = (responses, chat, json_mode)
+
+
+def instructions(rules: Rules) -> str:
+    """The same for every request."""
+    return (
+        "You write prompts for a text-to-image model that makes photographs of faces. For each numbered person write "
+        f"one plain English phrase of at most {max(rules.max_words - 10, 8)} words that names every attribute listed "
+        "and shows exactly one clothed person, head and shoulders. Vary wording and order. No names of real people, no "
+        "artists, no quality words such as masterpiece or 8k, nothing about what must not be seen. "
+        'Give each prompt the number of its person as "item", and exactly one prompt for each person.'
+    )
+
+
+def request(tasks: Sequence[PromptTask]) -> str:
+    """The persons to be described, numbered from 1, with what was wrong with the last prompt for each."""
+    lines = []
+    for number, task in enumerate(tasks, 1):
+        attributes = "; ".join(_described(name, value) for name, value in task.cell.attributes.items() if value != NONE)
+        again = f" (your last prompt was of no use: {task.complaint})" if task.complaint else ""
+        lines.append(f"{number}. {attributes}{again}")
+    return "\n".join(lines)
+
+
+def _described(name: str, value: str) -> str:
+    return f"{name.replace('_', ' ')}: {SKIN_TONES.get(value, value)}"
 
 
 def _body(response: Any, field: str, usage: Usage) -> dict[str, Any]:
@@ -130,9 +157,9 @@ def _check_finish(body: dict[str, Any]) -> None:
     if not isinstance(message, dict):
         raise Malformed("the answer has no message")
     if message.get("refusal"):
-        raise Unusable(f"refused: {message['refusal']}")
+        raise UnusableAnswer(f"refused: {message['refusal']}")
     if choice.get("finish_reason") in {"length", "content_filter"}:
-        raise Unusable(f"incomplete: {choice['finish_reason']}")
+        raise UnusableAnswer(f"incomplete: {choice['finish_reason']}")
 
 
 def _parsed(raw: Any) -> Any:
