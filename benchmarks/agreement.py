@@ -9,7 +9,7 @@ from torchvision.ops import box_iou
 
 from benchmarks.report import Bar
 from facecheck import calibration
-from facecheck.calibration import Decision
+from facecheck.model.config import Decision
 from facecheck.result import Face, Prediction
 
 SAME_FACE_IOU = 0.5

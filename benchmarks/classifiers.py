@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from benchmarks.timing import seconds
 from facecheck import crop, image
-from facecheck.backends import BF16, F16, INT8, OPENVINO, Backend
-from facecheck.backends.opening import converted_network, quantised_of
-from facecheck.backends.quantised import load_quantised
-from facecheck.backends.runtime import F32, core, openvino
 from facecheck.checker import FaceChecker
-from facecheck.config import ModelConfig, Stored
-from facecheck.models import model_of
+from facecheck.engines import BF16, F16, INT8, OPENVINO, Backend
+from facecheck.engines.opening import converted_network, quantised_of
+from facecheck.engines.quantised import load_quantised
+from facecheck.engines.runtime import F32, core, openvino
+from facecheck.model.checkpoint import model_of
+from facecheck.model.config import ModelConfig
+from facecheck.model.files import Stored
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Pixels = npt.NDArray[np.uint8]

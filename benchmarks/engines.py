@@ -13,13 +13,13 @@ from benchmarks.inputs import ALL
 from benchmarks.report import Bar, Table
 from benchmarks.timing import alternating, median
 from facecheck import calibration
-from facecheck.backends import BF16, F16, F32, INT8, OPENVINO, TORCH, Backend, is_cpu
-from facecheck.backends.opening import open_backend, quantised_of
-from facecheck.backends.quantised import MAX_AUC_DROP, MIN_AGREEMENT, Loss
-from facecheck.calibration import Decision
 from facecheck.checker import FaceChecker
-from facecheck.config import read_model
+from facecheck.engines import BF16, F16, F32, INT8, OPENVINO, TORCH, Backend, is_cpu
+from facecheck.engines.opening import open_backend, quantised_of
+from facecheck.engines.quantised import MAX_AUC_DROP, MIN_AGREEMENT, Loss
 from facecheck.errors import FacecheckError
+from facecheck.model.config import Decision
+from facecheck.model.files import read_model
 from facecheck.reading import LANE_PICTURES
 
 REFERENCE = (TORCH, F32)

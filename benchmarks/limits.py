@@ -14,9 +14,9 @@ from benchmarks.inputs import ALL, PORTRAITS, PictureSet
 from benchmarks.report import Bar, Table
 from benchmarks.timing import alternating, median, seconds
 from facecheck import crop, image
-from facecheck.backends.runtime import processors
 from facecheck.checker import FaceChecker
-from facecheck.config import read_model
+from facecheck.engines.runtime import processors
+from facecheck.model.files import read_model
 from facecheck.reading import LANE_PICTURES, groups, opened
 
 BARE_BATCHES = (1, LANE_PICTURES, 16)

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from facecheck.backends import is_cpu
-from facecheck.backends.runtime import processors
+from facecheck.engines import is_cpu
+from facecheck.engines.runtime import processors
 
 PACKAGES = ("facecheck", "facenet-pytorch", "numpy", "opencv-python", "openvino", "pillow", "torch", "torchvision")
 CPU_INFO = Path("/proc/cpuinfo")

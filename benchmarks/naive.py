@@ -19,14 +19,14 @@ from PIL import Image, ImageOps
 from torchvision.transforms import functional
 
 from facecheck import calibration, crop
-from facecheck.models import load_model
+from facecheck.model.checkpoint import load_model
 from facecheck.result import Box, Face, Prediction, Timing
 
 with warnings.catch_warnings():  # facenet-pytorch changes the warning filters when it is imported.
     from facenet_pytorch import MTCNN
 
 MIN_CONFIDENCE = 0.9
-"""What `facecheck.detection.FaceDetector` reports by default."""
+"""What `facecheck.detection.detector.FaceDetector` reports by default."""
 
 
 class NaiveStack:

@@ -16,8 +16,8 @@ from benchmarks.machine import describe_machine
 from benchmarks.naive import NaiveStack
 from benchmarks.report import Part, table_of
 from benchmarks.settings import FULL, QUICK, USUAL
-from facecheck.backends import AUTO, PRECISIONS, is_cpu
 from facecheck.checker import FaceChecker
+from facecheck.engines import AUTO, PRECISIONS, is_cpu
 from facecheck.errors import DeviceError
 from facecheck.files import write_atomically
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from facecheck.evidence.error_rates import ErrorCell
+from facecheck.error_rates import ErrorCell
 from facecheck.quality import Quality
 from facecheck.result import Face, ModelInfo, Prediction, Verdict
 from facecheck.scan.ledger import Ledger

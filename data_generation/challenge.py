@@ -14,7 +14,7 @@ from PIL import Image
 import facecheck
 from data_generation.record import Row
 from facecheck import FaceChecker, Prediction
-from facecheck.files import DEFAULT_MODEL
+from facecheck.model.files import DEFAULT_MODEL
 
 Pixels = npt.NDArray[np.uint8]
 AS_MADE, WEB = "as made", "web"

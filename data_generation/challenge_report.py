@@ -12,7 +12,8 @@ from typing import Any
 from PIL import Image
 
 from data_generation.challenge import AS_MADE, WEB, Rate, Scored, by_attribute, contact_sheet, missed, rate
-from facecheck.models import ModelConfig, write_atomically
+from facecheck.files import write_atomically
+from facecheck.model.config import ModelConfig
 
 SHEET, SHOWN = 48, 24
 STYLE = """

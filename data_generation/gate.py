@@ -18,8 +18,8 @@ from PIL import Image
 
 from data_generation.attributes import is_minor
 from data_generation.record import Row
-from facecheck.detection import FaceDetector
-from facecheck.models import write_atomically
+from facecheck.detection.detector import FaceDetector
+from facecheck.files import write_atomically
 
 Pixels = npt.NDArray[np.uint8]
 NO_FACE, SEVERAL, UNSURE, SMALL, CUT = "no_face", "several_faces", "unsure_face", "small_face", "cut_face"

@@ -70,7 +70,7 @@ class Plan:
         )
 
     def save(self, path: Path) -> None:
-        from facecheck.models import write_atomically
+        from facecheck.files import write_atomically
 
         write_atomically(path, self.to_json().encode())
 

@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from data_generation.record import Recipe
-from facecheck.models import write_atomically
+from facecheck.files import write_atomically
 
 Pixels = npt.NDArray[np.uint8]
 CHUNK = "facecheck"

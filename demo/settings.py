@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from facecheck.models import DEFAULT_MODEL
+from facecheck.model.files import DEFAULT_MODEL
 
 MEBIBYTE = 1 << 20
 

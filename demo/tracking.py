@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from facecheck import calibration
-from facecheck.calibration import BORDERLINE, Decision
+from facecheck.calibration import BORDERLINE
+from facecheck.model.config import Decision
 from facecheck.result import Face, Verdict
 from facecheck.scan.tracks import joined
 

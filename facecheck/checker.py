@@ -15,19 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck import calibration, crop, image, quality
-from facecheck.backends import Backend
-from facecheck.backends.opening import open_backend
-from facecheck.calibration import Decision
-from facecheck.config import ModelConfig, read_model
-from facecheck.detection import Detections, FaceDetector
-from facecheck.evidence.stability import DELIVERIES, UNSTABLE, delivered
-from facecheck.files import DEFAULT_MODEL
+from facecheck.detection.detector import Detections, FaceDetector
+from facecheck.engines import Backend
+from facecheck.engines.opening import open_backend
 from facecheck.image import Pixels, Source
+from facecheck.model.config import Decision, ModelConfig
+from facecheck.model.files import DEFAULT_MODEL, read_model
 from facecheck.reading import LANE_PICTURES, Opened, groups, opened
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Timing, Verdict
+from facecheck.stability import DELIVERIES, UNSTABLE, delivered
 
 if TYPE_CHECKING:
-    from facecheck.models import Model
+    from facecheck.model.checkpoint import Model
 
 # A batch is closed early when its pictures are large, so that memory stays bounded.
 BATCH_PIXELS = 6_000_000

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facecheck.config import Limits
+from facecheck.model.config import Limits
 
 JPEG_BLOCK = 8
 LARGEST_WINDOW = 512
@@ -62,7 +62,7 @@ def measure(
         image: (H, W, 3) uint8 RGB, the whole picture.
         box: (4,) xyxy, pixels.
         face: (S, S, 3) uint8 RGB, the same face as `facecheck.crop.face` cut it.
-        landmarks: (5, 2) xy, pixels, as in `facecheck.detection.Detections`.
+        landmarks: (5, 2) xy, pixels, as in `facecheck.detection.detector.Detections`.
     """
     x0, y0, x1, y1 = (float(edge) for edge in np.asarray(box, dtype=np.float64))
     height, width = image.shape[:2]

@@ -14,8 +14,8 @@ from PIL import Image
 from facecheck import image
 from facecheck.errors import ImageError
 from facecheck.image import Pixels, Source
-from facecheck.origin.findings import Provenance
-from facecheck.origin.provenance import read as read_provenance
+from facecheck.provenance.findings import Provenance
+from facecheck.provenance.reader import read as read_provenance
 
 LANE_PICTURES, LANE_BYTES = 4, 500_000
 """Faces that are classified together take less time each, because the network's weights are read once for all."""

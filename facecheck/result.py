@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
-from facecheck.evidence.error_rates import ErrorCell
-from facecheck.origin.findings import Provenance
+from facecheck.error_rates import ErrorCell
+from facecheck.provenance.findings import Provenance
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]

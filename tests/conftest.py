@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from facecheck.architectures import ARCHITECTURES, Architecture
 from facecheck.checker import FaceChecker
-from facecheck.detection import FaceDetector
-from facecheck.models import Model, ModelConfig
+from facecheck.detection.detector import FaceDetector
+from facecheck.model.architectures import ARCHITECTURES, Architecture
+from facecheck.model.checkpoint import Model
+from facecheck.model.config import ModelConfig
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -90,7 +91,7 @@ def _tiny_fusion() -> nn.Module:
     from torchvision.models import ConvNeXt, SwinTransformer
     from torchvision.models.convnext import CNBlockConfig
 
-    from facecheck.networks import ConvNextSwin
+    from facecheck.model.networks import ConvNextSwin
 
     convnext = ConvNeXt([CNBlockConfig(8, 16, 1), CNBlockConfig(16, None, 1)])
     return ConvNextSwin(convnext, SwinTransformer([4, 4], 8, [2, 2], [1, 2], [7, 7]))

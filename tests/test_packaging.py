@@ -31,7 +31,7 @@ def test_the_wheel_holds_facecheck_alone(wheel):
 def test_the_wheel_holds_the_model_the_types_and_the_licence(wheel):
     names = set(wheel.namelist())
     for name in (
-        "evidence/report.css",
+        "explain/report.css",
         "py.typed",
         "weights/facecheck-resnet50.safetensors",
         "weights/facecheck-resnet50.json",

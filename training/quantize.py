@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck import crop, image
-from facecheck.backends.conversion import save_network
-from facecheck.backends.opening import converted_network
-from facecheck.backends.openvino import OpenVinoBackend
-from facecheck.backends.quantised import (
+from facecheck.checker import FaceChecker
+from facecheck.engines.conversion import save_network
+from facecheck.engines.opening import converted_network
+from facecheck.engines.openvino import OpenVinoBackend
+from facecheck.engines.quantised import (
     FEWEST_PICTURES,
     MARGIN,
     MAX_AUC_DROP,
@@ -23,10 +24,10 @@ from facecheck.backends.quantised import (
     Quantised,
     graph_beside,
 )
-from facecheck.backends.runtime import core, no_telemetry
-from facecheck.checker import FaceChecker
-from facecheck.config import ModelConfig, Stored, read_model
+from facecheck.engines.runtime import core, no_telemetry
 from facecheck.files import write_atomically
+from facecheck.model.config import ModelConfig
+from facecheck.model.files import Stored, read_model
 from training.data import FaceFile
 from training.evaluation.evaluate import delivered, score_tiers
 from training.evaluation.robustness import stratified

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from data_generation.errors import GenerationError
 from facecheck import crop, image
-from facecheck.detection import FaceDetector
+from facecheck.detection.detector import FaceDetector
 from facecheck.errors import ImageError
 
 Pixels = npt.NDArray[np.uint8]

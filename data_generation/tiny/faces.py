@@ -15,9 +15,9 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from facecheck import image
-from facecheck.detection import Detections, FaceDetector
+from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.errors import ImageError
-from facecheck.models import write_atomically
+from facecheck.files import write_atomically
 
 Faces = npt.NDArray[np.uint8]
 SIDE = 64

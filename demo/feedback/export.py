@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from demo.feedback.store import LABELS, Objection
-from facecheck.models import write_atomically
+from facecheck.files import write_atomically
 
 SOURCE = "reality-check"
 COLUMNS = ("file", "label", "source", "generator", "licence", "group", "created", "objected_to", "p_fake")

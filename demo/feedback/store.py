@@ -17,7 +17,7 @@ from typing import Any
 
 from demo.feedback.metadata import without_metadata
 from demo.feedback.receipts import fingerprint, new_receipt
-from facecheck.models import write_atomically
+from facecheck.files import write_atomically
 from facecheck.result import Prediction
 
 LABELS = ("real", "fake")

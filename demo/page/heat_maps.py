@@ -7,7 +7,7 @@ from demo.server.service import upright
 from demo.server.uploads import Kept
 from facecheck import crop
 from facecheck.checker import FaceChecker
-from facecheck.evidence.heatmaps import GRAD_CAM, heat_maps, region
+from facecheck.explain.heatmaps import GRAD_CAM, heat_maps, region
 from facecheck.image import Pixels
 
 

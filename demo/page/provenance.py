@@ -3,7 +3,7 @@
 from html import escape
 
 from demo.page import texts
-from facecheck.origin.findings import ABSENCE, CAUTION, Finding
+from facecheck.provenance.findings import ABSENCE, CAUTION, Finding
 from facecheck.result import Prediction
 
 LONGEST_DETAIL = 500

@@ -11,8 +11,8 @@ from PIL import Image
 from demo.page import provenance, texts
 from demo.server.service import Judged
 from facecheck import crop
-from facecheck.calibration import Decision
 from facecheck.image import Pixels
+from facecheck.model.config import Decision
 from facecheck.result import Face, Prediction, Verdict
 
 PREVIEW_SIDE, CARD_SIDE, CARD_MARGIN = 1280, 192, 1.3

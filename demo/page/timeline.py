@@ -6,7 +6,7 @@ from html import escape
 from demo.page import results, texts
 from demo.tracking import Track
 from demo.video import Clip
-from facecheck.calibration import Decision
+from facecheck.model.config import Decision
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 220, 56, 28
 

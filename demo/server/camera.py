@@ -19,7 +19,7 @@ from demo.server.service import BusyError, NotReadyError, Service
 from demo.tracking import Tracker
 from facecheck import image
 from facecheck.checker import FaceChecker
-from facecheck.detection import Detections, FaceDetector
+from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.errors import ImageError
 
 FRAME_BYTES, FRAME_PIXELS, FACES = 2 << 20, 1920 * 1088, 4

@@ -13,7 +13,7 @@ import numpy as np
 from facecheck import image
 from facecheck.checker import FaceChecker
 from facecheck.image import Pixels
-from facecheck.origin.provenance import provenance
+from facecheck.provenance.reader import provenance
 from facecheck.result import Prediction, Verdict
 
 Result = TypeVar("Result")

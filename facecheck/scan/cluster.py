@@ -10,8 +10,8 @@ from itertools import cycle
 from typing import Any, Self
 
 from facecheck.actors import IN_FLIGHT, RETRIES, Placed, least_busy, start_actors
+from facecheck.cli.options import Chosen
 from facecheck.errors import ScanError
-from facecheck.options import Chosen
 from facecheck.scan.judging import BATCH_PICTURES, Judge
 from facecheck.scan.rows import Candidate, Row, Settings, failed_row
 from facecheck.scan.scanner import Outcome, Scanner

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from facecheck.cli.options import Chosen
 from facecheck.errors import ImageError
 from facecheck.image import MAX_BYTES
-from facecheck.options import Chosen
 from facecheck.scan.judging import BATCH_PICTURES, Judge, Read, batches
 from facecheck.scan.parquet import table
 from facecheck.scan.rows import Candidate, Row, Settings

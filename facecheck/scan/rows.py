@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from facecheck.errors import ModelError
-from facecheck.files import DEFAULT_MODEL, model_files, sha256_of
+from facecheck.files import sha256_of
+from facecheck.model.files import DEFAULT_MODEL, model_files
 from facecheck.result import ModelInfo, Prediction
 
 Row = dict[str, Any]

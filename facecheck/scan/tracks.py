@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from facecheck.calibration import BORDERLINE, Decision, verdict
+from facecheck.calibration import BORDERLINE, verdict
+from facecheck.model.config import Decision
 from facecheck.result import Box, Face, Verdict
 from facecheck.scan.rows import Row
 

@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.agreement import agreement, by_score, matching
-from facecheck.calibration import Decision
+from facecheck.model.config import Decision
 from facecheck.result import Box, Face, Prediction, Verdict
 
 DECISION = Decision(threshold=0.6, uncertain_from=0.4, uncertain_to=0.6)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from data_generation.tiny.faces import SIDE, TEMPLATE, aligned_faces, cached_faces, photographs
 from data_generation.tiny.train import TinyConfig, TinyRun, noise_schedule, train_tiny
-from facecheck.detection import FaceDetector
+from facecheck.detection.detector import FaceDetector
 
 pytestmark = pytest.mark.usefixtures("lenient")
 FACES = np.random.default_rng(0).integers(0, 256, (8, SIDE, SIDE, 3), dtype=np.uint8)

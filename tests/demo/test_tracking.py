@@ -6,7 +6,7 @@ import weakref
 import pytest
 
 from demo.tracking import Tracker
-from facecheck.calibration import Decision
+from facecheck.model.config import Decision
 from facecheck.result import Face, Verdict
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from demo.page import results, texts, timeline
 from demo.video import MAX_FACES, is_clip, judge_clip
-from facecheck.calibration import Decision
 from facecheck.errors import ImageError
+from facecheck.model.config import Decision
 from facecheck.result import Face, Prediction, Verdict
 
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import facecheck
 from facecheck.result import Verdict
 
@@ -17,7 +19,7 @@ def names_of(kind: type) -> set[str]:
 
 
 def test_public_names_are_the_checked_in_ones():
-    for line in (Path(__file__).parent / "public_names.txt").read_text().splitlines():
+    for line in (Path(__file__).parents[1] / "public_names.txt").read_text().splitlines():
         owner, _, names = line.partition(": ")
         actual = set(facecheck.__all__) if owner == "facecheck" else names_of(getattr(facecheck, owner))
         assert actual == set(names.split(", ")), owner
@@ -28,6 +30,22 @@ def test_all_is_sorted_and_every_name_resolves():
     assert all(getattr(facecheck, name) is not None for name in facecheck.__all__)
     assert set(facecheck.__all__) <= set(dir(facecheck))
     assert not hasattr(facecheck, "no_such_name")
+
+
+@pytest.mark.parametrize("name", ["explain", "provenance"])
+@pytest.mark.parametrize(
+    "earlier", ["", "facecheck.checker", "facecheck.explain.explanation", "facecheck.provenance.reader"]
+)
+def test_a_function_named_like_its_package_is_itself_in_any_order(name, earlier):
+    before = f"import {earlier}; " if earlier else ""
+    after = f"import {earlier or 'facecheck.checker'}, facecheck.explain.explanation, facecheck.provenance.reader; "
+    code = (
+        f"import types, importlib; {before}from facecheck import {name} as first; {after}"
+        f"import facecheck; from facecheck import {name} as last; from facecheck.{name} import __doc__ as text;"
+        f"assert first is last is facecheck.{name} and isinstance(first, types.FunctionType), first;"
+        f"assert isinstance(importlib.import_module('facecheck.{name}'), types.ModuleType) and text"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_import_has_no_side_effects():
@@ -43,7 +61,7 @@ def test_import_has_no_side_effects():
 def test_loading_the_detector_leaves_the_warning_filters_alone():
     code = (
         "import torch, torchvision, cv2, warnings; before = list(warnings.filters);"
-        "from facecheck.detection import FaceDetector; FaceDetector(); assert warnings.filters == before"
+        "from facecheck.detection.detector import FaceDetector; FaceDetector(); assert warnings.filters == before"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

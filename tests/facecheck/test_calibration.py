@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from facecheck import calibration
-from facecheck.calibration import Decision, Knot
+from facecheck.model.config import Decision, Knot
 from facecheck.result import Verdict
 
 LOGITS = np.random.default_rng(0).normal(0, 4, 4000)

@@ -12,11 +12,10 @@ from PIL import Image
 
 import facecheck
 from facecheck import checker as checker_module
-from facecheck.backends.torch import TorchBackend, pick_device
-from facecheck.calibration import Decision, Knot
 from facecheck.checker import FaceChecker
+from facecheck.engines.torch import TorchBackend, pick_device
 from facecheck.errors import DeviceError, ImageError, ModelError
-from facecheck.models import Limits
+from facecheck.model.config import Decision, Knot, Limits
 from facecheck.reading import LANE_PICTURES
 from facecheck.result import Budget
 
@@ -272,7 +271,7 @@ def test_an_empty_batch_has_no_logits(tiny_model):
 
 
 def test_a_gpu_gets_work_from_all_processors(tiny_model, monkeypatch):
-    monkeypatch.setattr("facecheck.backends.torch.best_lanes", lambda: 8)
+    monkeypatch.setattr("facecheck.engines.torch.best_lanes", lambda: 8)
     lanes = {device: TorchBackend(tiny_model, torch.device(device)).lanes for device in ("cpu", "meta")}
     assert lanes == {"cpu": 2, "meta": 8}
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from facecheck import crop, image, quality
-from facecheck.models import Limits
+from facecheck.model.config import Limits
 
 BOX = np.array([180.0, 60.0, 330.0, 250.0])
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from facecheck.backends.opening import open_backend
-from facecheck.backends.quantised import Quantised
 from facecheck.checker import FaceChecker
-from facecheck.config import read_model
+from facecheck.engines.opening import open_backend
+from facecheck.engines.quantised import Quantised
 from facecheck.errors import ModelError
-from facecheck.models import save_model
+from facecheck.model.checkpoint import save_model
+from facecheck.model.files import read_model
 from training.__main__ import main
 from training.data import read_manifest
 from training.evaluation.evaluate import delivered, score_tiers

@@ -12,7 +12,7 @@ from scipy.special import expit
 from sklearn.model_selection import StratifiedGroupKFold
 
 from facecheck import calibration
-from facecheck.calibration import Decision, Knot
+from facecheck.model.config import Decision, Knot
 from training.calibration.budgets import measure_budgets
 from training.calibration.validation import Validation
 from training.evaluation.metrics import Floats, Ints

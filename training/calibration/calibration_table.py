@@ -3,7 +3,7 @@
 import numpy as np
 
 from facecheck import calibration
-from facecheck.calibration import Decision
+from facecheck.model.config import Decision
 from training.calibration.calibrate import crossfitted
 from training.calibration.validation import Bools, Strings, Validation
 from training.evaluation.metrics import Floats, Ints, balanced, expected_calibration_error

@@ -12,7 +12,8 @@ import numpy as np
 
 from facecheck import crop, quality
 from facecheck.checker import FaceChecker
-from facecheck.models import Limits, Model
+from facecheck.model.checkpoint import Model
+from facecheck.model.config import Limits
 from facecheck.quality import Quality
 from training.data import FaceFile, read_rgb
 from training.evaluation.damage import Damage, blurred, compressed, cut_off, shrunk

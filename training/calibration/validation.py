@@ -12,10 +12,11 @@ import numpy.typing as npt
 from scipy.special import logit
 from tqdm import tqdm
 
-from facecheck.calibration import Decision
 from facecheck.checker import FaceChecker
-from facecheck.detection import Detections
-from facecheck.models import Limits, Model, write_atomically
+from facecheck.detection.detector import Detections
+from facecheck.files import write_atomically
+from facecheck.model.checkpoint import Model
+from facecheck.model.config import Decision, Limits
 from facecheck.result import Prediction
 from training.augment import recompress, reduced
 from training.data import FaceFile, read_rgb

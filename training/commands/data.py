@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from facecheck.models import write_atomically
+from facecheck.files import write_atomically
 from training.commands import FILE, FOLDER
 from training.faces.audit import AuditSettings
 from training.faces.audit import audit as run_audit

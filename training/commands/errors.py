@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from facecheck.checker import FaceChecker
+from facecheck.error_rates import ErrorTable
 from facecheck.errors import FacecheckError
-from facecheck.evidence.error_rates import ErrorTable
-from facecheck.models import DEFAULT_MODEL, find_weights, write_atomically
+from facecheck.files import write_atomically
+from facecheck.model.files import DEFAULT_MODEL, find_weights
 from training.commands import FOLDER
 from training.data import FaceFile, read_manifest
 from training.evaluation.cells import HeldOut, Part, error_cells, held_out, stable_and_not

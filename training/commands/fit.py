@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from facecheck.models import load_model, write_atomically
+from facecheck.files import write_atomically
+from facecheck.model.checkpoint import load_model
 from training.commands import FILE, FOLDER, NEW_FILE
 from training.data import FaceFile, read_manifest
 from training.evaluation.evaluate import TIERS

@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from facecheck.models import load_model, write_atomically
+from facecheck.files import write_atomically
+from facecheck.model.checkpoint import load_model
 from training.calibration.calibrate import Wishes, fit_decision
 from training.calibration.calibration_table import decision_markdown
 from training.calibration.limits import limits_markdown, measure_limits

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from facecheck.backends import AUTO, ENGINES, PRECISIONS, TORCH
+from facecheck.engines import AUTO, ENGINES, PRECISIONS, TORCH
 from facecheck.errors import FacecheckError
 from training.commands import FILE, FOLDER
 from training.data import read_manifest

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from facecheck.models import ModelConfig
+from facecheck.model.config import ModelConfig
 from training.augment import Delivery
 from training.commands import FILE, FOLDER
 from training.data import FaceFile, read_manifest

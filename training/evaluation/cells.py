@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from facecheck.calibration import verdict
-from facecheck.evidence.error_rates import ErrorCell
-from facecheck.models import ModelConfig
+from facecheck.error_rates import ErrorCell
+from facecheck.model.config import ModelConfig
 from facecheck.quality import Quality
 from facecheck.result import Verdict
 from training.evaluation.hardship import Judged

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from facecheck import image
 from facecheck.checker import FaceChecker
-from facecheck.detection import Detections
+from facecheck.detection.detector import Detections
 from facecheck.result import Prediction
 from training.data import FaceFile
 from training.evaluation.scores import FACTS, Scores

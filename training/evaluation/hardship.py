@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from facecheck import crop, quality
 from facecheck.checker import FaceChecker
-from facecheck.detection import Detections
+from facecheck.detection.detector import Detections
+from facecheck.files import write_atomically
 from facecheck.image import Pixels
-from facecheck.models import write_atomically
 from facecheck.result import Face
 from training.augment import recompress, reduced
 from training.data import FaceFile, read_rgb

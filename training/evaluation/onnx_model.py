@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from facecheck.errors import ModelError
-from facecheck.models import Model, ModelConfig
+from facecheck.model.checkpoint import Model
+from facecheck.model.config import ModelConfig
 
 
 class OnnxNetwork(nn.Module):

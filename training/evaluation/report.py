@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from facecheck.models import write_atomically
+from facecheck.files import write_atomically
 from training.evaluation import plots, tables
 from training.evaluation.compare import Difference
 from training.evaluation.robustness import CurvePoint

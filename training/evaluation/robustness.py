@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from facecheck.checker import FaceChecker
-from facecheck.detection import Detections
+from facecheck.detection.detector import Detections
 from training.augment import Box, Picture
 from training.data import FaceFile, read_rgb
 from training.evaluation.damage import Damage, blurred, compressed, cut_off, noisy, shrunk

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facecheck.checker import FaceChecker
-from facecheck.files import DEFAULT_MODEL
+from facecheck.model.files import DEFAULT_MODEL
 from training.data import FaceFile
 from training.evaluation.evaluate import score_tiers
 from training.evaluation.onnx_model import load_onnx

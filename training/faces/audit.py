@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from facecheck.models import ModelConfig
+from facecheck.model.config import ModelConfig
 from training.augment import Delivery, training_face
 from training.data import FaceFile, read_manifest, read_rgb, sampling_weights
 from training.faces import leakage, traces

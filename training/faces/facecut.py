@@ -16,9 +16,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from facecheck import crop, image
-from facecheck.detection import FaceDetector
+from facecheck.detection.detector import FaceDetector
 from facecheck.errors import ImageError
-from facecheck.models import write_atomically
+from facecheck.files import write_atomically
 from training.faces.grouping import perceptual_hash
 from training.faces.layouts import Box
 

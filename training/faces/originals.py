@@ -9,9 +9,8 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from facecheck.files import sha256_of
+from facecheck.files import sha256_of, write_atomically
 from facecheck.image import FORMATS, MAX_BYTES
-from facecheck.models import write_atomically
 from training.faces.traces import jpeg_quality
 
 LOSSY = frozenset({"JPEG", "MPO", "WEBP", "AVIF", "JPEG2000"})

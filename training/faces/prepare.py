@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from facecheck.models import write_atomically
+from facecheck.files import write_atomically
 from training.faces import facecut, grouping, prepare_report
 from training.faces.facecut import CutJob
 from training.faces.layouts import Found, Photo

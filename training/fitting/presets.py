@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from facecheck.architectures import architecture, stages
-from facecheck.models import ModelConfig
+from facecheck.model.architectures import architecture, stages
+from facecheck.model.config import ModelConfig
 from training.fitting.trainer import TrainConfig
 
 

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from facecheck.errors import ModelError
-from facecheck.files import sha256_of
-from facecheck.models import Model, ModelConfig, build, save_model, write_atomically
+from facecheck.files import sha256_of, write_atomically
+from facecheck.model.architectures import build
+from facecheck.model.checkpoint import Model, save_model
+from facecheck.model.config import ModelConfig
 from training.data import FaceFile, FaceStream, quiet_worker
 from training.fitting.distributed import Processes
 from training.fitting.journal import Journal

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from facecheck.models import ModelConfig, build
+from facecheck.model.architectures import build
+from facecheck.model.config import ModelConfig
 from training.augment import Delivery
 from training.fitting.distributed import Processes
 

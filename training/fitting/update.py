@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facecheck.calibration import Decision
 from facecheck.checker import FaceChecker
-from facecheck.files import sha256_of
-from facecheck.models import Model, load_model, write_atomically
+from facecheck.files import sha256_of, write_atomically
+from facecheck.model.checkpoint import Model, load_model
+from facecheck.model.config import Decision
 from facecheck.result import Verdict
 from training.calibration.calibrate import Wishes, fit_decision
 from training.calibration.validation import validation

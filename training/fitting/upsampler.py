@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save as dump_tensors
 from torch.nn.functional import l1_loss
 
-from facecheck.models import write_atomically
+from facecheck.files import write_atomically
 from training.data import FaceFile, read_rgb
 from training.pseudo import Upsampler
 

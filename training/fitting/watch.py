@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from facecheck import crop, image
-from facecheck.models import ModelConfig
+from facecheck.model.config import ModelConfig
 from training.data import FaceFile
 from training.evaluation.evaluate import delivered
 

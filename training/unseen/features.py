@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from facecheck.architectures import IMAGENET_MEAN, IMAGENET_STD, build
-from facecheck.models import write_atomically
+from facecheck.files import write_atomically
+from facecheck.model.architectures import IMAGENET_MEAN, IMAGENET_STD, build
 from training.augment import Delivery, training_face
 from training.data import FaceFile, quiet_worker, read_rgb
 from training.fitting.trainer import load_backbone

@@ -17,7 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.preprocessing import StandardScaler
 
-from facecheck.models import ModelConfig, load_model
+from facecheck.model.checkpoint import load_model
+from facecheck.model.config import ModelConfig
 from training.data import FaceFile, sampling_weights
 from training.evaluation.metrics import Floats, Ints, clustered_interval
 from training.fitting.train import train

@@ -12,7 +12,7 @@ from data_generation.synthesis.generate import Shard, tasks
 from data_generation.synthesis.photos import prepared
 from data_generation.synthesis.pipelines import Pipeline
 from data_generation.synthesis.settings import EMBEDDED_MODEL, Settings
-from facecheck.detection import FaceDetector
+from facecheck.detection.detector import FaceDetector
 
 pytestmark = pytest.mark.usefixtures("lenient")
 

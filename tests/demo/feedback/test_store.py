@@ -14,7 +14,7 @@ from demo.feedback import store as rooms
 from demo.feedback.receipts import fingerprint, new_receipt
 from demo.feedback.store import Store, StoreFullError
 from facecheck.errors import ImageError
-from facecheck.origin.provenance import provenance
+from facecheck.provenance.reader import provenance
 from facecheck.result import ModelInfo, Prediction
 from tests.demo.conftest import as_file
 

@@ -9,10 +9,10 @@ import pytest
 
 from demo.page import results, texts
 from demo.server.service import Judged
-from facecheck.calibration import Decision
+from facecheck.error_rates import ErrorCell
 from facecheck.errors import ImageError
-from facecheck.evidence.error_rates import ErrorCell
-from facecheck.origin.findings import Claim, Finding, Provenance, Strength
+from facecheck.model.config import Decision
+from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
 from facecheck.result import Face, ModelInfo, Prediction, Stability, Timing, Verdict
 
 PICTURE = np.full((300, 400, 3), 127, np.uint8)

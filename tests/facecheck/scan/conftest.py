@@ -11,10 +11,9 @@ from PIL import Image
 
 from facecheck.checker import FaceChecker
 from facecheck.cli import main
-from facecheck.detection import FaceDetector
-from facecheck.models import Model, save_model
-from facecheck.options import Chosen
-from facecheck.scan import command
+from facecheck.cli.options import Chosen
+from facecheck.detection.detector import FaceDetector
+from facecheck.model.checkpoint import Model, save_model
 from facecheck.scan.rows import Settings, model_info
 
 
@@ -57,7 +56,7 @@ def scan(monkeypatch, weights: Path, detector: FaceDetector) -> Callable[..., Re
         made.append(chosen.model)
         return checker
 
-    monkeypatch.setattr(command, "_checker", make)
+    monkeypatch.setattr(Chosen, "checker", make)
 
     def invoke(*arguments: object, stdin: bytes = b"") -> Result:
         given = ["scan", *map(str, arguments)]

@@ -9,8 +9,8 @@ import pytest
 
 from facecheck.actors import Placed
 from facecheck.checker import FaceChecker
+from facecheck.cli.options import Chosen
 from facecheck.errors import ModelError
-from facecheck.options import Chosen
 from facecheck.scan import cluster as cluster_of_scan
 from facecheck.scan.cluster import Cluster
 from facecheck.scan.inputs import Inputs

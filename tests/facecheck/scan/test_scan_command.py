@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from facecheck.cli import scan as command
 from facecheck.result import Face
-from facecheck.scan import command, judging, scanner
+from facecheck.scan import judging, scanner
 from facecheck.scan.index import Known
 from facecheck.scan.inputs import Inputs
 from facecheck.scan.judging import Judge

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from facecheck.checker import FaceChecker
-from facecheck.evidence.error_rates import ErrorCell
-from facecheck.options import Chosen
-from facecheck.origin.findings import Claim, Finding, Provenance, Strength
+from facecheck.cli.options import Chosen
+from facecheck.error_rates import ErrorCell
+from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Verdict
 from facecheck.scan import dataset
 from facecheck.scan.dataset import JudgeBatch, fetched, judged

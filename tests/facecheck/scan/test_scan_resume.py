@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facecheck.architectures import ARCHITECTURES, Architecture
 from facecheck.checker import FaceChecker
+from facecheck.model.architectures import ARCHITECTURES, Architecture
 from facecheck.scan import scanner
 from facecheck.scan.inputs import Inputs
 from facecheck.scan.ledger import Ledger

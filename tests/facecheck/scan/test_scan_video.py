@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facecheck.calibration import Decision
 from facecheck.errors import ImageError
+from facecheck.model.config import Decision
 from facecheck.result import Face, Verdict
 from facecheck.scan import video
 from facecheck.scan.tracks import Tracker, overlap

@@ -9,8 +9,8 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from facecheck import calibration
-from facecheck.calibration import Decision
-from facecheck.models import load_model, save_model
+from facecheck.model.checkpoint import load_model, save_model
+from facecheck.model.config import Decision
 from training.__main__ import main
 from training.calibration import validation as validation_module
 from training.calibration.budgets import conformal_threshold, measure_budgets

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facecheck.models import Limits
+from facecheck.model.config import Limits
 from training.calibration.limits import SWEEPS, Bin, _limit, measure_limits
 from training.data import FaceFile
 

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from facecheck.models import Limits, ModelConfig, save_model
+from facecheck.model.checkpoint import save_model
+from facecheck.model.config import Limits, ModelConfig
 from training.__main__ import main
 from training.evaluation.cells import EDGES, error_cells, held_out, stable_and_not
 from training.evaluation.hardship import Judged, deliver, read_judged_faces

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from facecheck.checker import FaceChecker
-from facecheck.models import Limits
+from facecheck.model.config import Limits
 from training.data import FaceFile, read_manifest
 from training.evaluation.evaluate import TIERS, delivered, score, score_tiers
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from facecheck.calibration import Decision
 from facecheck.checker import FaceChecker
-from facecheck.models import Model, build
+from facecheck.model.architectures import build
+from facecheck.model.checkpoint import Model
+from facecheck.model.config import Decision
 from training.data import FaceFile
 from training.evaluation import hardship
 from training.evaluation.hardship import judge_delivered, read_judged_faces

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facecheck.errors import ModelError
-from facecheck.export import export_onnx
-from facecheck.models import load_model, save_model
+from facecheck.model.checkpoint import load_model, save_model
+from facecheck.model.export import export_onnx
 from training.__main__ import main
 from training.data import read_manifest
 from training.evaluation.evaluate import score_tiers

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facecheck.calibration import Decision
+from facecheck.model.config import Decision
 from training.data import FaceFile
 from training.evaluation.robustness import CURVES, measure_curves, stratified
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from facecheck.architectures import ARCHITECTURES, architecture, build
-from facecheck.models import load_model
-from facecheck.networks import AnySizeViT
+from facecheck.model.architectures import ARCHITECTURES, architecture, build
+from facecheck.model.checkpoint import load_model
+from facecheck.model.networks import AnySizeViT
 from training.data import FaceFile
 from training.fitting.presets import PRESETS, Preset, preset
 from training.fitting.train import train

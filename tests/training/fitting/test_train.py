@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from facecheck.architectures import ARCHITECTURES, Architecture
-from facecheck.calibration import Decision
-from facecheck.models import Limits, ModelConfig, build, load_model
+from facecheck.model.architectures import ARCHITECTURES, Architecture, build
+from facecheck.model.checkpoint import load_model
+from facecheck.model.config import Decision, Limits, ModelConfig
 from training.augment import Delivery
 from training.data import FaceFile
 from training.fitting.distributed import Processes

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from facecheck.calibration import Decision
-from facecheck.models import build, load_model, save_model
+from facecheck.model.architectures import build
+from facecheck.model.checkpoint import load_model, save_model
+from facecheck.model.config import Decision
 from facecheck.result import Budget
 from training.__main__ import main
 from training.data import FaceFile, read_manifest, sampling_weights

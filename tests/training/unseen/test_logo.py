@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from facecheck.models import ModelConfig
+from facecheck.model.config import ModelConfig
 from training.augment import Delivery
 from training.data import FaceFile
 from training.fitting.trainer import TrainConfig

@@ -1,0 +1,16 @@
+"""The command `facecheck`: one module a command."""
+
+import click
+
+from facecheck import __version__
+from facecheck.cli import explain, model, predict, scan
+
+
+@click.group()
+@click.version_option(__version__)
+def main() -> None:
+    """Tell photographs of faces from AI-generated ones. Nothing leaves this machine."""
+
+
+for command in (predict.predict, explain.explain, scan.scan, model.model):
+    main.add_command(command)

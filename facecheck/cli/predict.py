@@ -1,0 +1,190 @@
+"""The command `facecheck predict`."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+from facecheck.cli.options import Chosen, runs_a_model
+from facecheck.errors import FacecheckError
+from facecheck.result import Prediction, Verdict
+
+UNREADABLE, FOUND = 1, 3
+LONG_LIST = 20
+COLOURS = {
+    Verdict.REAL: "green",
+    Verdict.FAKE: "red",
+    Verdict.UNCERTAIN: "yellow",
+    Verdict.NO_FACE: "blue",
+    None: "magenta",
+}
+CSV_COLUMNS = ("source", "verdict", "p_fake", "faces", "reasons", "error", "file_says")
+
+
+@click.command()
+@click.argument("photos", nargs=-1, required=True)
+@click.option("--json", "style", flag_value="json", help="One JSON object a line for each picture.")
+@click.option("--csv", "style", flag_value="csv", help="A CSV table with a header.")
+@click.option(
+    "--fail-on",
+    "fail_on",
+    multiple=True,
+    type=click.Choice([v.value for v in Verdict]),
+    help="Exit with 3 if any picture has this verdict.",
+)
+@runs_a_model
+@click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
+@click.option("--stability", is_flag=True, help="Doubt answers that change when the picture is saved or resized again.")
+def predict(
+    photos: Sequence[str],
+    style: str | None,
+    fail_on: Sequence[str],
+    chosen: Chosen,
+    max_fpr: float | None,
+    stability: bool,
+) -> None:
+    """Judge PHOTOS: files, folders (every file in them), or - for a picture on standard input.
+
+    Exit code: 0 whatever the verdicts, 1 if an input could not be read, 2 for wrong usage, 3 if --fail-on matched.
+    """
+    inputs = list(_inputs(photos))
+    try:
+        results = chosen.checker(max_fpr, stability).stream(opened(inputs))
+    except FacecheckError as error:
+        raise click.ClickException(str(error)) from error
+    verdicts, unreadable, budget = set(), False, None
+    with _progress(results, len(inputs)) as shown:
+        for prediction in _written(shown, style or ("table" if sys.stdout.isatty() else "lines")):
+            verdicts.add(prediction.verdict)
+            unreadable |= prediction.error is not None
+            budget = prediction.budget
+    if budget is not None:
+        # Not among the results: standard output may be a table that a program reads.
+        click.echo(budget.meaning, err=True)
+    if verdicts & set(fail_on):
+        sys.exit(FOUND)
+    sys.exit(UNREADABLE if unreadable else 0)
+
+
+def _inputs(photos: Iterable[str]) -> Iterator[str]:
+    """Folders become all their files (a wrong extension is no reason to look away) but the hidden ones.
+
+    A folder that cannot be listed stays itself, and becomes an error.
+    """
+    for photo in photos:
+        if not os.path.isdir(photo):
+            yield photo
+            continue
+        closed: list[OSError] = []
+        for folder, subfolders, names in os.walk(photo, onerror=closed.append):
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            yield from (os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))
+        yield from (str(error.filename) for error in closed)
+
+
+def opened(inputs: Iterable[str]) -> Iterator[Any]:
+    return (sys.stdin.buffer if name == "-" else Path(name) for name in inputs)
+
+
+def _progress(results: Iterator[Prediction], length: int) -> Any:
+    if length < LONG_LIST or not sys.stderr.isatty():
+        return nullcontext(results)
+    return click.progressbar(results, length=length, label="facecheck", file=sys.stderr)
+
+
+def _written(results: Iterable[Prediction], style: str) -> Iterator[Prediction]:
+    """Pass the results on, printing each (the table comes at the end, when its widths are known)."""
+    if style == "table":
+        seen: list[Prediction] = []
+        try:
+            for prediction in results:
+                seen.append(prediction)
+                yield prediction
+        finally:
+            _print_table(seen)
+        return
+    table = csv.writer(sys.stdout)
+    if style == "csv":
+        table.writerow(CSV_COLUMNS)
+    for prediction in results:
+        if style == "csv":
+            table.writerow(_csv_row(prediction))
+        else:
+            click.echo(
+                json.dumps(prediction.to_dict())
+                if style == "json"
+                else f"{printable(prediction.source)}: {sentence(prediction)}"
+            )
+        sys.stdout.flush()
+        yield prediction
+
+
+def _csv_row(prediction: Prediction) -> list[object]:
+    score = "" if prediction.p_fake is None else f"{prediction.p_fake:.4f}"
+    return [
+        _cell(prediction.source),
+        prediction.verdict or "",
+        score,
+        len(prediction.faces),
+        " ".join(prediction.reasons),
+        _cell(prediction.error or ""),
+        "; ".join(_file_says(prediction)),
+    ]
+
+
+def _cell(text: str) -> str:
+    """A cell that starts like a formula would run in a spreadsheet."""
+    return printable(f"'{text}" if text.startswith(("=", "+", "-", "@")) else text)
+
+
+def sentence(prediction: Prediction) -> str:
+    if prediction.verdict is None:
+        return f"could not be read: {_problem(prediction)}"
+    words = f"{prediction.verdict} ({prediction.verdict.meaning})"
+    if prediction.p_fake is not None:
+        words += (
+            f", p_fake {prediction.p_fake:.2f}, {len(prediction.faces)} face{'s' if len(prediction.faces) > 1 else ''}"
+        )
+    if prediction.reasons:
+        words += f", because {', '.join(prediction.reasons)}"
+    return words + "".join(f"; {said}" for said in _file_says(prediction))
+
+
+def _file_says(prediction: Prediction) -> list[str]:
+    """What the file claims, in a few words and apart from the verdict; traces of programs are in the JSON only."""
+    findings = prediction.provenance.findings if prediction.provenance else ()
+    claims = {
+        f.claim: f"the file says {f.claim} ({f.source}, {f.strength})"
+        for f in reversed(findings)
+        if f.claim != "nothing"
+    }
+    return [words.replace("_", " ") for words in reversed(claims.values())]
+
+
+def _problem(prediction: Prediction) -> str:
+    return printable((prediction.error or "").removeprefix(f"{prediction.source}: "))
+
+
+def _print_table(predictions: Sequence[Prediction]) -> None:
+    width = min(max((len(printable(p.source)) for p in predictions), default=0), 60)
+    for prediction in predictions:
+        name = printable(prediction.source)
+        name = name if len(name) <= width else f"...{name[3 - width :]}"
+        score = "    " if prediction.p_fake is None else f"{prediction.p_fake:.2f}"
+        note = prediction.verdict.meaning if prediction.verdict else _problem(prediction)
+        note += f" ({', '.join(prediction.reasons)})" if prediction.reasons else ""
+        note += "".join(f"; {said}" for said in _file_says(prediction))
+        verdict = click.style(f"{prediction.verdict or 'unreadable':<10}", fg=COLOURS[prediction.verdict], bold=True)
+        click.echo(f"{name:<{width}}  {verdict}  {score}  {len(prediction.faces):>2} face(s)  {note}")
+
+
+def printable(text: str) -> str:
+    """File names are hostile too: no control characters reach the terminal, no undecodable byte breaks the pipe."""
+    cleaned = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return cleaned.encode("utf-8", "replace").decode("utf-8")

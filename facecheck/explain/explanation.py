@@ -1,0 +1,119 @@
+"""`explain`: a picture -> the answer with its evidence: crops, heat maps, stability, what the file says."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from facecheck import crop, image
+from facecheck.checker import FaceChecker
+from facecheck.error_rates import ErrorCell
+from facecheck.errors import NoFeatureMapError
+from facecheck.explain import report
+from facecheck.explain.heatmaps import GRAD_CAM, METHODS, OCCLUSION, HeatMap, Pixels, heat_maps, region
+from facecheck.image import Source
+from facecheck.model.config import ModelConfig
+from facecheck.provenance.reader import read as read_provenance
+from facecheck.result import Face, Prediction
+from facecheck.shared import shared_checker
+
+MOST_FACES = 24
+"""Faces, largest first, that heat maps are made for."""
+
+
+@dataclass(frozen=True)
+class FaceEvidence:
+    """One face with what was seen of it.
+
+    Attributes:
+        face: as in `Explanation.prediction.faces`.
+        pixels: (S, S, 3) uint8 RGB, the face as the classifier saw it.
+        heat_maps: one for each method asked for.
+        cells: how often the model is wrong on faces with each of its measurements, the worst first.
+    """
+
+    face: Face
+    pixels: Pixels
+    heat_maps: tuple[HeatMap, ...]
+    cells: tuple[ErrorCell, ...] = ()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An answer with its evidence.
+
+    Attributes:
+        prediction: with stability; an input that cannot be read has its `error` set.
+        picture: (H, W, 3) uint8 RGB, upright; None if it could not be read.
+        faces: largest first, at most `MOST_FACES`.
+        model: what stands beside the weights. threshold: p_fake from which a face is called fake here.
+        sha256, bytes: of the file; empty and None for pixels.
+    """
+
+    prediction: Prediction
+    picture: Pixels | None = None
+    faces: tuple[FaceEvidence, ...] = ()
+    model: ModelConfig | None = None
+    threshold: float = 0.5
+    sha256: str = ""
+    bytes: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The case report as plain values, without the pictures."""
+        return report.as_dict(self)
+
+    def to_html(self) -> str:
+        """The case report as one self-contained page."""
+        return report.as_html(self)
+
+
+def explain(source: Source, methods: Sequence[str] = (GRAD_CAM,), checker: FaceChecker | None = None) -> Explanation:
+    """Judge one picture and show why.
+
+    Args:
+        source: a picture in any form that `facecheck.image.load` reads.
+        methods: of the heat maps: "grad-cam" takes about one more look at each face, "occlusion" 65. Models that allow
+            no Grad-CAM, such as vision transformers, are looked at by occlusion in its place.
+        checker: another one than that of `facecheck.predict`.
+
+    Raises:
+        ImageError: there is no such file. One that is no readable picture has `prediction.error` set instead.
+        ValueError: an unknown method.
+    """
+    if unknown := set(methods) - set(METHODS):
+        raise ValueError(f"no heat maps by {sorted(unknown)}; there are {sorted(METHODS)}")
+    checker, name = checker or shared_checker(), image.describe(source)
+    data = image.encoded(source)
+    given: Source = source if data is None else data
+    (prediction,) = checker.predict([given], stability=True)
+    told = read_provenance(data, name) if data is not None else None
+    error = prediction.error and prediction.error.replace(image.describe(given), name)
+    prediction = replace(prediction, source=name, provenance=told, error=error)
+    found = Explanation(prediction, model=checker.config, threshold=checker.decision.threshold)
+    if data is not None:
+        found = replace(found, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    if prediction.error is not None:
+        return found
+    picture = image.load(given, name)
+    return replace(found, picture=picture, faces=_seen(checker, picture, prediction.faces[:MOST_FACES], methods))
+
+
+def _seen(
+    checker: FaceChecker, picture: Pixels, faces: Sequence[Face], methods: Sequence[str]
+) -> tuple[FaceEvidence, ...]:
+    if not faces:
+        return ()
+    config = checker.config
+    crops = np.stack([crop.face(picture, face.box, config.input_size, config.crop_margin) for face in faces])
+    regions = [region(picture, face.box, config.crop_margin) for face in faces]
+    fake = [face.p_fake >= checker.decision.threshold for face in faces]
+    try:
+        maps = [heat_maps(checker.backend, crops, regions, fake, method) for method in methods]
+    except NoFeatureMapError:
+        maps = [heat_maps(checker.backend, crops, regions, fake, OCCLUSION)]
+    return tuple(
+        FaceEvidence(face, pixels, tuple(of_method[index] for of_method in maps), checker.errors.of(face.measurements))
+        for index, (face, pixels) in enumerate(zip(faces, crops, strict=True))
+    )

@@ -1,0 +1,254 @@
+"""The case report: an `Explanation` as plain values for JSON, and as one page of HTML that loads nothing."""
+
+import base64
+import importlib.metadata
+import io
+import platform
+import re
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+import facecheck
+from facecheck.explain import wording
+from facecheck.model.files import WEIGHTS_DIR
+
+if TYPE_CHECKING:
+    from facecheck.explain.explanation import Explanation, FaceEvidence
+    from facecheck.explain.heatmaps import Pixels
+    from facecheck.provenance.findings import Finding, Provenance
+
+SHOWN_SIDE = 1100
+CARD_SECTIONS = ("Known limits",)
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>facecheck: case report</title><style>{style}</style></head><body><main>
+{body}
+</main></body></html>
+"""
+
+
+def as_dict(found: "Explanation") -> dict[str, Any]:
+    """Everything of the report but the pictures; ready for `json.dumps`."""
+    return {
+        "prediction": found.prediction.to_dict(),
+        "file": {"sha256": found.sha256, "bytes": found.bytes},
+        "threshold": found.threshold,
+        "expected_errors": [[cell.meaning for cell in face.cells] for face in found.faces],
+        "heat_maps": [[heat.method for heat in face.heat_maps] for face in found.faces],
+        "versions": versions(),
+        "limits": list(wording.LIMITS),
+        "made_at": now(),
+    }
+
+
+def as_html(found: "Explanation") -> str:
+    """The page: self-contained, for screen and print, every input escaped."""
+    style = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
+    parts = [_head(found), _contradiction(found), _picture(found), _faces(found), _provenance(found), _model(found),
+             _limits(found), _technical(found)]  # fmt: skip
+    return PAGE.format(style=style, body="\n".join(part for part in parts if part))
+
+
+def versions() -> dict[str, str]:
+    """Of everything that has a say in the pixels and the score."""
+    names = ("torch", "torchvision", "facenet-pytorch", "opencv-python", "pillow", "numpy")
+    return {"facecheck": facecheck.__version__, "python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in names
+    }
+
+
+def now() -> str:
+    """The time, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _head(found: "Explanation") -> str:
+    answer = found.prediction
+    verdict = answer.verdict
+    score = "" if answer.p_fake is None else f"<p>Score: {_score(answer.p_fake)}.</p>"
+    error = f"<p>{escape(answer.error)}</p>" if answer.error else ""
+    budget = (
+        f"<p class=small>With the budget that was asked for: {escape(answer.budget.meaning)}.</p>"
+        if answer.budget
+        else ""
+    )
+    return (
+        f"<h1>facecheck: case report</h1><p class=source>{escape(answer.source)} · {now()}</p>"
+        f"<section class='panel verdict {verdict or 'unreadable'}'><strong>{wording.HEADLINES[verdict]}</strong>"
+        f"<p>{wording.EXPLAINED[verdict]}</p>{_reasons(answer.reasons)}{error}{score}{_deciding(found)}{budget}</section>"
+    )
+
+
+def _deciding(found: "Explanation") -> str:
+    """Of several faces, which ones the verdict on the picture comes from."""
+    answer = found.prediction
+    numbers = [str(number) for number, face in enumerate(answer.faces, start=1) if face.verdict == answer.verdict]
+    if len(answer.faces) < 2 or len(numbers) == len(answer.faces):
+        return ""
+    decided = f"Decided by face {', '.join(numbers)} of {len(answer.faces)}"
+    return f"<p class=small>{decided}; the score is the highest of them all.</p>"
+
+
+def _score(p_fake: float) -> str:
+    return f"{p_fake:.2f} on a scale from 0 (like the photographs it learned from) to 1 (like the generated faces)"
+
+
+def _reasons(reasons: tuple[str, ...]) -> str:
+    return "".join(f"<p>{escape(wording.REASONS.get(reason, reason))}</p>" for reason in reasons)
+
+
+def _contradiction(found: "Explanation") -> str:
+    told = found.prediction.provenance
+    said = [words for words in (found.prediction.contradiction, told.conflict if told else None) if words]
+    return f"<section class='panel against'><h3>A contradiction</h3>{_paragraphs(said)}</section>" if said else ""
+
+
+def _picture(found: "Explanation") -> str:
+    if found.picture is None:
+        return ""
+    height, width = found.picture.shape[:2]
+    line = max(width, height) / 300
+    boxes = []
+    for number, face in enumerate(found.prediction.faces, start=1):
+        x0, y0, x1, y1 = face.box
+        place = f"x='{x0:.0f}' y='{y0:.0f}' width='{x1 - x0:.0f}' height='{y1 - y0:.0f}'"
+        boxes.append(
+            f"<rect class=shade {place} stroke-width='{2 * line:.1f}'/><rect {place} stroke-width='{line:.1f}'/>"
+            f"<text x='{x0 + line:.0f}' y='{y0 + 8 * line:.0f}' font-size='{8 * line:.0f}' "
+            f"stroke-width='{line:.1f}'>{number}</text>"
+        )
+    svg = f"<svg viewBox='0 0 {width} {height}' aria-hidden=true>{''.join(boxes)}</svg>"
+    image = f"<img alt='The picture, with its faces numbered' src='{_data_url(found.picture)}'>"
+    return f"<section class=panel><figure class=picture><div>{image}{svg}</div></figure></section>"
+
+
+def _faces(found: "Explanation") -> str:
+    if not found.faces:
+        return ""
+    cards = [_face(number, seen, found.threshold) for number, seen in enumerate(found.faces, start=1)]
+    left = len(found.prediction.faces) - len(found.faces)
+    more = f"<p class=small>{left} smaller faces are in the JSON report only.</p>" if left else ""
+    return f"<h2>The faces</h2>{''.join(cards)}{more}<p class=small>{wording.HEAT_MAP_CAUTION}</p>"
+
+
+def _face(number: int, seen: "FaceEvidence", threshold: float) -> str:
+    face = seen.face
+    figures = [_figure(seen.pixels, "The face as the model saw it")]
+    figures += [_figure(heat.on(seen.pixels), wording.HEAT_MAPS[heat.method]) for heat in seen.heat_maps]
+    stability = face.stability
+    stable = f"<p>{escape(stability.meaning.capitalize())}.</p>" if stability else ""
+    expected = _paragraphs([face.expected_error.meaning, wording.ALL_SCORES]) if face.expected_error else ""
+    low, high = (stability.low, stability.high) if stability else (face.p_fake, face.p_fake)
+    rows = {"Size": f"{face.size_px:.0f} pixels", "Detector": f"{face.confidence:.0%} sure that it is a face"}
+    if stability:
+        each = zip(stability.p_fake, stability.deliveries, strict=True)
+        rows["Saved or resized again"] = ", ".join(f"{score:.2f} ({name})" for score, name in each)
+    return (
+        f"<section class='panel face {face.verdict}'><div class=maps>{''.join(figures)}</div><div>"
+        f"<h3>Face {number}: <strong>{wording.HEADLINES[face.verdict]}</strong></h3>{_reasons(face.reasons)}"
+        f"<p>Score {face.p_fake:.2f}.</p>{_scale(face.p_fake, low, high, threshold)}{stable}{expected}{_table(rows)}"
+        "</div></section>"
+    )
+
+
+def _scale(p_fake: float, low: float, high: float, threshold: float) -> str:
+    band = f"<b style='left:{low:.1%};width:{high - low:.1%}'></b>"
+    marks = f"<em class=middle style='left:{threshold:.1%}'>threshold {threshold:.2f}</em>"
+    ends = "<em style='left:0'>photograph</em><em style='right:0'>generated</em>"
+    return f"<div class=scale>{band}<i style='left:{p_fake:.1%}'></i>{marks}{ends}</div>"
+
+
+def _figure(pixels: "Pixels", caption: str) -> str:
+    return f"<figure><img alt='' src='{_data_url(pixels)}'><figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _provenance(found: "Explanation") -> str:
+    told: Provenance | None = found.prediction.provenance
+    if told is None:
+        return ""
+    from facecheck.provenance.findings import ABSENCE, CAUTION
+
+    said = "".join(_finding(finding) for finding in told.findings) or f"<p>{ABSENCE}</p>"
+    problems = "".join(f"<p class=small>{escape(problem)}</p>" for problem in told.problems)
+    return (
+        f"<h2>What the file says about its own origin</h2><section class='panel open'>{said}{problems}"
+        f"<p class=small>{CAUTION}</p></section>"
+    )
+
+
+def _finding(finding: "Finding") -> str:
+    tag = f"<span class='tag {finding.strength}'>{wording.STRENGTHS[finding.strength]}</span>"
+    return f"<div class=finding>{tag}<p>{escape(finding.says)}</p>{_table(finding.details)}</div>"
+
+
+def _model(found: "Explanation") -> str:
+    config = found.model
+    if config is None:
+        return ""
+    rows = {
+        "Model": f"{config.name} {config.version} ({config.architecture})", "sha256": config.sha256,
+        "Threshold": f"{found.threshold:.3f}", "Licence": config.licence, "Trained on": ", ".join(config.training_data),
+    }  # fmt: skip
+    excerpts = [f"<h3>From its model card: {name}</h3>{_list(items)}" for name, items in _card(config.name).items()]
+    return f"<h2>The model</h2><section class='panel open'>{_table(rows)}{''.join(excerpts)}</section>"
+
+
+def _card(name: str) -> dict[str, list[str]]:
+    """The points of chosen sections of the model card, for the model that ships with the package."""
+    path = WEIGHTS_DIR / "MODEL_CARD.md"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if not text.startswith(f"# {name}"):
+        return {}
+    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, re.S | re.M))
+    points = {
+        title: re.findall(r"^- (.*?)(?=^- |^\s*$|\Z)", sections.get(title, ""), re.S | re.M) for title in CARD_SECTIONS
+    }
+    return {title: [_plain(item) for item in items] for title, items in points.items() if items}
+
+
+def _plain(markdown: str) -> str:
+    return re.sub(r"\*+|`", "", " ".join(markdown.split()))
+
+
+def _limits(_: "Explanation") -> str:
+    return f"<h2>What this report cannot say</h2><section class=panel>{_list(wording.LIMITS)}</section>"
+
+
+def _technical(found: "Explanation") -> str:
+    size = found.prediction.size
+    told = found.prediction.provenance
+    rows = {
+        "File": found.prediction.source, "sha256 of the file": found.sha256 or "none: pixels were given",
+        "Bytes": "" if found.bytes is None else f"{found.bytes:,}", "Container": told.format if told else "",
+        "Picture": f"{size[0]} x {size[1]} pixels" if size else "",
+        "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+    }  # fmt: skip
+    return f"<h2>Technical</h2><section class=panel>{_table({k: v for k, v in rows.items() if v})}</section>"
+
+
+def _table(rows: dict[str, str]) -> str:
+    cells = (
+        f"<tr><th>{escape(name.replace('_', ' '))}</th><td><div class=long>{escape(value)}</div></td></tr>"
+        for name, value in rows.items()
+    )
+    return f"<table>{''.join(cells)}</table>" if rows else ""
+
+
+def _paragraphs(sentences: list[str]) -> str:
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
+
+
+def _list(items: "list[str] | tuple[str, ...]") -> str:
+    return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
+
+
+def _data_url(pixels: "Pixels") -> str:
+    picture, stream = Image.fromarray(pixels), io.BytesIO()
+    picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
+    picture.save(stream, "JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -1,0 +1,1 @@
+"""The classifier: its config, its architectures, its files. Only `checkpoint` and `networks` load torch."""

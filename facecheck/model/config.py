@@ -1,0 +1,168 @@
+"""What stands beside a model's weights, read and checked without torch: its config and its error rates."""
+
+import dataclasses
+import itertools
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from facecheck.errors import ModelError
+from facecheck.model.architectures import IMAGENET_MEAN, IMAGENET_STD, Channels
+from facecheck.result import Budget
+
+LARGEST_CONFIG_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Knot:
+    """Temperature and bias at one face size; between two knots both are interpolated over log(face_px).
+
+    Attributes:
+        face_px: longer side of the face's box, pixels of the picture as given.
+    """
+
+    face_px: float
+    temperature: float
+    bias: float
+
+    def __post_init__(self) -> None:
+        if not (self.face_px > 0 and self.temperature > 0 and math.isfinite(self.bias)):
+            raise ModelError(f"{self} must have face_px > 0, temperature > 0 and a finite bias")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How a logit becomes a probability and a verdict; chosen on validation data, see docs/calibration.md.
+
+    Attributes:
+        temperature, bias: p_fake = sigmoid((logit - bias) / temperature) where the size of the face is not known or
+            there are no knots.
+        threshold: the one p_fake that parts real from fake when an answer is forced.
+        uncertain_from, uncertain_to: p_fake in this half-open band is answered with `uncertain`.
+        knots: temperature and bias by face size, sizes rising.
+        budgets: false-alarm rates that a user may ask for instead of the threshold, rising.
+    """
+
+    temperature: float = 1.0
+    threshold: float = 0.5
+    uncertain_from: float = 0.5
+    uncertain_to: float = 0.5
+    bias: float = 0.0
+    knots: tuple[Knot, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ModelError(f"temperature is {self.temperature!r}; it must be above 0")
+        if not math.isfinite(self.bias):
+            raise ModelError(f"bias is {self.bias!r}; it must be finite")
+        if not 0 <= self.uncertain_from <= self.threshold <= self.uncertain_to <= 1:
+            raise ModelError(f"{self} must have 0 <= uncertain_from <= threshold <= uncertain_to <= 1")
+        _require_rising("face_px of the knots", [knot.face_px for knot in self.knots])
+        _require_rising("max_fpr of the budgets", [budget.max_fpr for budget in self.budgets])
+        for budget in self.budgets:
+            if not (0 < budget.max_fpr < 1 and 0 <= budget.threshold <= 1):
+                raise ModelError(f"{budget} must have max_fpr in (0, 1) and threshold in [0, 1]")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The decision in a config's JSON; that of 0.1.0 has neither bias nor knots nor budgets."""
+        return cls(
+            **values
+            | {
+                "knots": tuple(Knot(**knot) for knot in values.get("knots", ())),
+                "budgets": tuple(Budget(**budget) for budget in values.get("budgets", ())),
+            }
+        )
+
+    def budget(self, max_fpr: float) -> Budget:
+        """The stored budget for a false-alarm rate.
+
+        Raises:
+            ModelError: it is not stored; a rate between two stored ones was never measured.
+        """
+        for budget in self.budgets:
+            if math.isclose(budget.max_fpr, max_fpr):
+                return budget
+        known = ", ".join(f"{budget.max_fpr:g}" for budget in self.budgets)
+        advice = f"use one of {known}" if known else "it has none at all: `python -m training calibrate` measures them"
+        raise ModelError(f"no false-alarm budget {max_fpr!r} is stored with the model; {advice}")
+
+    def within(self, budget: Budget) -> Self:
+        """This decision under a false-alarm budget.
+
+        The budget's threshold takes the place of the shipped one. What the shipped threshold or its band would have
+        doubted or called fake, and the budget does not, is `uncertain`: an accusation withdrawn is no acquittal. Under
+        a budget so loose that its threshold is below the shipped band nothing is uncertain.
+        """
+        lower = min(self.uncertain_from, budget.threshold)
+        return dataclasses.replace(
+            self, threshold=budget.threshold, uncertain_from=lower, uncertain_to=budget.threshold
+        )
+
+
+def _require_rising(what: str, values: list[float]) -> None:
+    if any(not low < high for low, high in itertools.pairwise(values)):
+        raise ModelError(f"{what} are {values}; they must rise")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond these the measured error is not acceptable and the answer is `uncertain`; units: `facecheck.quality`."""
+
+    min_face_px: float = 0.0
+    min_sharpness: float = 0.0
+    max_blockiness: float = 1e9
+    max_outside: float = 1.0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything a checkpoint needs at inference.
+
+    Attributes:
+        input_size: side of the square input, pixels.
+        crop_margin: side of the crop as a multiple of the longer side of the face box.
+        mean, std: per RGB channel, for pixels in [0, 1].
+        classes: what logits below and above zero speak for.
+        sha256: of the .safetensors file; empty only while a model is being made.
+    """
+
+    name: str
+    version: str
+    architecture: str = "resnet50"
+    input_size: int = 224
+    crop_margin: float = 1.3
+    mean: Channels = IMAGENET_MEAN
+    std: Channels = IMAGENET_STD
+    classes: tuple[str, str] = ("real", "fake")
+    decision: Decision = field(default_factory=Decision)
+    limits: Limits = field(default_factory=Limits)
+    licence: str = ""
+    training_data: tuple[str, ...] = ()
+    sha256: str = ""
+
+    def to_json(self) -> str:
+        """The config as JSON text, keys in the order of the fields."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The config that `to_json` wrote.
+
+        Raises:
+            ModelError: not JSON, a field unknown, missing or of the wrong kind.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            for key in ("mean", "std", "classes", "training_data"):
+                if key in values:
+                    values[key] = tuple(values[key])
+            values["decision"] = Decision.from_dict(values.get("decision", {}))
+            values["limits"] = Limits(**values.get("limits", {}))
+            return cls(**values)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ModelError(
+                f"not a facecheck model config: {error}; expected the JSON that ModelConfig.to_json writes"
+            ) from error

@@ -1,0 +1,183 @@
+"""Generators that write how they made a picture into it: prompt, seed, model, read from their own formats."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from facecheck.provenance import comfyui
+from facecheck.provenance.findings import Claim, Finding, Strength
+
+Texts = Mapping[str, str]
+Found = tuple[str, dict[str, Any]]
+"""The generator's name, and details; empty ones are left out."""
+
+LONGEST_DETAIL = 4000
+COMMENT_KEY = "UserComment"
+_A1111_LINE = re.compile(r"^Steps: \d+, .*?Seed: (\d+)", re.M)
+# Possessive, and only where a name begins: a regular expression that goes back and forth stops the whole process.
+_SETTING = re.compile(r'(?<![\w ./-])([\w ./-]++): ("(?:\\.|[^"\\])*+"|[^,]*+)(?:,|$)')
+_DREAM = re.compile(r'"(?P<prompt>.*)"(?: -\S.*?)? -S ?(?P<seed>\d+)', re.S)
+_MIDJOURNEY = re.compile(
+    r"(?P<prompt>.*?)(?: --v (?P<version>[\w.]+))?(?: --\S.*?)? ?Job ID: (?P<job>[0-9a-f-]{36})", re.S
+)
+
+
+def recognised(texts: Texts, source: str) -> Finding | None:
+    """The generator whose format these texts have, or None.
+
+    Args:
+        texts: keyword -> text, of PNG text blocks; comments and EXIF's UserComment stand under `COMMENT_KEY`.
+        source: what the finding's `source` shall be.
+    """
+    for recognise in _RECOGNISERS:
+        if found := recognise(texts):
+            name, details = found
+            words = {key: _word(value) for key, value in details.items() if value not in (None, "", [], {})}
+            return Finding(
+                source, Strength.DECLARED, _sentence(name, words), Claim.GENERATED, {"generator": name} | words
+            )
+    return None
+
+
+def parsed(text: str | None) -> Any:
+    """JSON, or None where it is none. Hostile JSON (deep, or with huge numbers) is none."""
+    try:
+        return json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _sentence(name: str, details: Mapping[str, str]) -> str:
+    parts = [part for part in ("prompt", "seed") if part in details]
+    return (
+        f"{name} recorded in the file that it generated this picture{', with ' + ' and '.join(parts) if parts else ''}."
+    )
+
+
+def _word(value: Any) -> str:
+    """JSON may hold halves of characters, which no report could be written with."""
+    words = value if isinstance(value, str) else json.dumps(value)
+    return words[:LONGEST_DETAIL].encode("utf-8", "replace").decode("utf-8")
+
+
+def _dictionary(text: str | None) -> dict[str, Any]:
+    value = parsed(text)
+    return value if isinstance(value, dict) else {}
+
+
+def _first(values: Mapping[str, Any], *names: str) -> Any:
+    return next((values[name] for name in names if values.get(name) not in (None, "")), None)
+
+
+def _facecheck(texts: Texts) -> Found | None:
+    values = _dictionary(texts.get("facecheck"))
+    return (
+        ("facecheck's data generation", {k: values.get(k) for k in ("prompt", "seed", "model", "id")})
+        if values
+        else None
+    )
+
+
+def _novelai(texts: Texts) -> Found | None:
+    if texts.get("Software") != "NovelAI":
+        return None
+    values = _dictionary(texts.get("Comment"))
+    return "NovelAI", {
+        "prompt": texts.get("Description"), "negative_prompt": values.get("uc"), "seed": values.get("seed"),
+        "model": texts.get("Source"), "sampler": values.get("sampler"),
+    }  # fmt: skip
+
+
+def _swarm(texts: Texts) -> Found | None:
+    values = _dictionary(_first(texts, "parameters", COMMENT_KEY)).get("sui_image_params")
+    return ("SwarmUI", _common(values)) if isinstance(values, dict) else None
+
+
+def _fooocus(texts: Texts) -> Found | None:
+    values = _dictionary(_first(texts, "parameters", COMMENT_KEY))
+    marked = "fooocus_scheme" in texts or str(values.get("version", "")).startswith("Fooocus")
+    return ("Fooocus", _common(values)) if marked and values else None
+
+
+def _a1111(texts: Texts) -> Found | None:
+    """Prompt, "Negative prompt: ...", and one line of settings from "Steps" on, as stable-diffusion-webui writes it."""
+    text = _first(texts, "parameters", COMMENT_KEY) or ""
+    if not (line := _A1111_LINE.search(text)):
+        return None
+    prompt, _, negative = text[: line.start()].partition("Negative prompt:")
+    settings = {name.strip(): value.strip('" ') for name, value in _SETTING.findall(text[line.start() :])}
+    return "Stable Diffusion web UI (AUTOMATIC1111 or a relative)", {
+        "prompt": prompt.strip(), "negative_prompt": negative.strip(), "seed": line[1], "model": settings.get("Model"),
+        "sampler": settings.get("Sampler"), "steps": settings.get("Steps"), "version": settings.get("Version"),
+    }  # fmt: skip
+
+
+def _comfyui(texts: Texts) -> Found | None:
+    graph, workflow = _dictionary(texts.get("prompt")), _dictionary(texts.get("workflow"))
+    details = comfyui.details(graph, workflow)
+    return ("ComfyUI", details) if details is not None else None
+
+
+def _invokeai(texts: Texts) -> Found | None:
+    values = _dictionary(texts.get("invokeai_metadata"))
+    if values:
+        model = values.get("model")
+        name = _first(model, "name", "model_name") if isinstance(model, dict) else model
+        return "InvokeAI", _common(values) | {"model": name, "version": values.get("app_version")}
+    old = _dictionary(texts.get("sd-metadata"))
+    if isinstance(image := old.get("image"), dict):
+        prompt = image.get("prompt")
+        first = prompt[0] if isinstance(prompt, list) and prompt else prompt
+        words = first.get("prompt") if isinstance(first, dict) else first
+        return "InvokeAI", {"prompt": words, "seed": image.get("seed"), "model": old.get("model_weights")}
+    if command := _DREAM.match(texts.get("Dream", "")[:LONGEST_DETAIL]):
+        return "InvokeAI (Dream)", command.groupdict()
+    return ("InvokeAI", {}) if _dictionary(texts.get("invokeai_graph")) else None
+
+
+def _midjourney(texts: Texts) -> Found | None:
+    found = _MIDJOURNEY.match(texts.get("Description", "")[:LONGEST_DETAIL])
+    return ("Midjourney", found.groupdict()) if found else None
+
+
+def _draw_things(texts: Texts) -> Found | None:
+    values = _dictionary(texts.get(COMMENT_KEY))
+    if not {"c", "uc", "seed"} <= set(values):
+        return None
+    details = {"prompt": values["c"], "negative_prompt": values["uc"], "seed": values["seed"]}
+    return "Draw Things", details | {"model": values.get("model"), "sampler": values.get("sampler")}
+
+
+def _described(texts: Texts) -> Found | None:
+    """Programs without a format of their own (scripts around diffusers, Easy Diffusion, mflux): a prompt and a seed."""
+    lowered = {key.lower(): text for key, text in texts.items()}
+    for values in (lowered, *_json_objects(lowered)):
+        details = _common(values)
+        if details["prompt"] and details["seed"] is not None:
+            return "A text-to-image program", details
+    return None
+
+
+def _json_objects(texts: Texts) -> Iterator[dict[str, Any]]:
+    for text in texts.values():
+        if text.startswith("{"):
+            yield {key.lower(): value for key, value in _dictionary(text).items()}
+
+
+def _common(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Details under the names that most programs give them."""
+    return {
+        "prompt": _first(values, "positive_prompt", "prompt", "full_prompt"),
+        "negative_prompt": _first(values, "negative_prompt", "negativeprompt", "full_negative_prompt"),
+        "seed": _first(values, "seed"),
+        "model": _first(values, "model", "base_model", "base_model_name", "model_id", "use_stable_diffusion_model"),
+        "sampler": _first(values, "sampler", "scheduler"),
+        "steps": _first(values, "steps", "num_inference_steps"),
+        "version": _first(values, "swarm_version", "version", "mflux_version"),
+    }
+
+
+_RECOGNISERS: tuple[Callable[[Texts], Found | None], ...] = (
+    _facecheck, _novelai, _swarm, _fooocus, _a1111, _comfyui, _invokeai, _midjourney, _draw_things, _described,
+)  # fmt: skip

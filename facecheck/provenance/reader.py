@@ -1,0 +1,157 @@
+"""`provenance`: a file -> what it says about its own origin. Never raises on content, never touches a verdict."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import PurePath
+
+from facecheck import image
+from facecheck.image import Source
+from facecheck.provenance import bmff, declarations, rasters, tiff
+from facecheck.provenance.contents import Contents, Kind, decoded
+from facecheck.provenance.credentials import read_credentials
+from facecheck.provenance.findings import Finding, Provenance, Strength, strongest_first
+from facecheck.provenance.generators import COMMENT_KEY, Texts, recognised
+from facecheck.provenance.xmp import XmpError, properties
+
+LONGEST_QUOTE = 300
+OUTSIDE = "The picture was given as pixels, not as a file: there is nothing to read."
+UNKNOWN = "Files of this kind are not searched for statements on their origin."
+_EXTENSIONS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "PNG": (".png",), "WEBP": (".webp",), "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"), "AVIF": (".avif",), "HEIF": (".heic", ".heif"), "JPEG2000": (".jp2", ".j2k", ".jpx"),
+}  # fmt: skip
+_STARTS: dict[str, bytes | tuple[bytes, ...]] = {
+    "PNG": rasters.PNG_START, "JPEG": rasters.JPEG_START, "GIF": rasters.GIF_STARTS, "TIFF": tiff.TIFF_STARTS,
+    "JPEG2000": bmff.JPEG2000_START,
+}  # fmt: skip
+_READERS: dict[str, Callable[[bytes, Contents], None]] = {
+    "PNG": rasters.read_png, "JPEG": rasters.read_jpeg, "WEBP": rasters.read_webp, "GIF": rasters.read_gif,
+    "TIFF": tiff.read_tiff, "AVIF": bmff.read_bmff, "HEIF": bmff.read_bmff, "JPEG2000": bmff.read_bmff,
+}  # fmt: skip
+
+
+def provenance(source: Source, trust_anchors: str | None = None) -> Provenance:
+    """Read what a file says about its own origin: Content Credentials, IPTC, XMP, EXIF, generators' text, comments.
+
+    Args:
+        source: a path, bytes, a binary file object or a `data:` URL. Pixels (arrays, tensors, PIL images) say nothing.
+        trust_anchors: certificates (PEM) of the authorities whose C2PA signers are to be trusted, such as the C2PA
+            trust list. Without it the answer says of every signer that nobody vouches for them.
+
+    Returns:
+        The findings. A file that is damaged, or no picture at all, gives what could be read and says what could not.
+
+    Raises:
+        ImageError: the file does not exist, is too large or cannot be read.
+    """
+    data = image.encoded(source)
+    if data is None:
+        return Provenance(problems=(OUTSIDE,))
+    return read(data, os.fspath(source) if isinstance(source, (str, os.PathLike)) else "", trust_anchors)
+
+
+def read(data: bytes, name: str = "", trust_anchors: str | None = None) -> Provenance:
+    """As `provenance`, for the bytes of a file whose name, where it is known, may contradict its content."""
+    try:
+        contents = opened(data)
+        if contents is None:
+            return Provenance(problems=(UNKNOWN,))
+        found = [*_of_blocks(contents, data, trust_anchors), *_of_file(contents, name)]
+        return Provenance(contents.format, strongest_first(dict.fromkeys(found)), tuple(contents.problems))
+    except Exception as error:  # A reader that a crafted file trips up must not cost the verdict on its pixels.
+        return Provenance(problems=(f"The metadata could not be read ({type(error).__name__}).",))
+
+
+def opened(data: bytes) -> Contents | None:
+    """The metadata blocks of a file, by the structure of its container; None where that is not known."""
+    kind = _format(data)
+    if not kind:
+        return None
+    contents = Contents(kind)
+    _READERS[kind](data, contents)
+    return contents
+
+
+def _format(data: bytes) -> str:
+    """By the first bytes, as the formats define them; a name proves nothing."""
+    for kind, starts in _STARTS.items():
+        if data.startswith(starts):
+            return kind
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    brand = data[8:12] if data[4:8] == b"ftyp" else b""
+    return "AVIF" if brand in (b"avif", b"avis") else "HEIF" if brand in (b"heic", b"heix", b"mif1", b"msf1") else ""
+
+
+def _of_blocks(contents: Contents, data: bytes, trust_anchors: str | None) -> Iterator[Finding]:
+    texts: dict[str, str] = {}
+    for block in contents.blocks:
+        if block.kind == Kind.C2PA:
+            yield read_credentials(data, contents.format, trust_anchors)
+        elif block.kind == Kind.TEXT:
+            texts.setdefault(block.key, decoded(block.data))
+        elif block.kind == Kind.COMMENT:
+            yield from _of_comment(decoded(block.data))
+        elif block.kind == Kind.IPTC:
+            yield from declarations.of_iptc(block.data)
+        elif block.kind == Kind.EXIF:
+            yield from _of_exif(block.data, contents)
+        elif block.kind == Kind.XMP:
+            yield from _of_xmp(block.data, contents)
+    yield from _of_texts(texts)
+
+
+def _of_texts(texts: Texts) -> Iterator[Finding]:
+    if finding := recognised(texts, "text"):
+        yield finding
+    else:
+        yield from declarations.of_software("text", texts.get("Software", ""))
+
+
+def _of_comment(text: str) -> Iterator[Finding]:
+    if finding := recognised({COMMENT_KEY: text}, "comment"):
+        yield finding
+    elif text:
+        quoted = text[:LONGEST_QUOTE]
+        yield Finding("comment", Strength.HINT, f"The file has a comment: {quoted!r}.", details={"comment": quoted})
+
+
+def _of_exif(block: bytes, contents: Contents) -> Iterator[Finding]:
+    tags = tiff.read_tags(block)
+    if tags is None:
+        contents.note("The EXIF block is damaged.")
+        return
+    words = {tag: tiff.text(value) for tag, value in tags.items() if tag != tiff.USER_COMMENT}
+    make, model = words.get(tiff.MAKE, ""), words.get(tiff.MODEL, "")
+    # ComfyUI's WebP writer keeps its texts in tags that cameras fill.
+    named = dict(text.split(":", 1) for text in (make, model) if text.startswith(("prompt:{", "workflow:{")))
+    texts = {COMMENT_KEY: tiff.user_comment(tags.get(tiff.USER_COMMENT, b"")), **named}
+    if finding := recognised(texts, "exif"):
+        yield finding
+    if not named:
+        yield from declarations.of_camera("exif", make, model)
+    yield from declarations.of_software("exif", words.get(tiff.SOFTWARE, ""))
+    if words.get(tiff.DESCRIPTION, "").startswith("Signature: ") and len(words.get(tiff.ARTIST, "")) == 36:
+        yield Finding("exif", Strength.HINT, "The EXIF block is built as that of pictures which Grok (xAI) generates.")
+
+
+def _of_xmp(packet: bytes, contents: Contents) -> Iterator[Finding]:
+    try:
+        found = properties(packet)
+    except XmpError as error:
+        contents.note(str(error))
+        return
+    if finding := recognised({COMMENT_KEY: found.get("exif:UserComment", "")}, "xmp"):
+        yield finding
+    yield from declarations.of_xmp(found)
+
+
+def _of_file(contents: Contents, name: str) -> Iterator[Finding]:
+    if contents.appended:
+        said = f"{contents.appended} bytes follow the end of the picture. They say nothing about it and were not read."
+        yield Finding("file", Strength.HINT, said, details={"appended_bytes": str(contents.appended)})
+    extension = PurePath(name).suffix.lower()
+    known = {word for words in _EXTENSIONS.values() for word in words}
+    if extension in known and extension not in _EXTENSIONS[contents.format]:
+        said = f"The name ends in {extension}, but the file is a {contents.format}."
+        yield Finding("file", Strength.HINT, said, details={"extension": extension})

@@ -1,0 +1,265 @@
+"""The command as people run it: in a terminal, in a pipe, in a script, on a folder of junk."""
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from facecheck import __version__
+from facecheck.checker import FaceChecker
+from facecheck.cli import main
+from facecheck.cli.options import Chosen
+from facecheck.cli.predict import LONG_LIST
+from facecheck.model.checkpoint import save_model
+from facecheck.model.config import Decision
+from facecheck.model.files import DEFAULT_MODEL
+from facecheck.result import Budget, Prediction
+from tests.facecheck.test_image import png_header
+
+MEMORY_LIMIT = int(1.5 * 2**30)
+
+
+@pytest.fixture
+def run(monkeypatch, checker):
+    """Run the command in this process, with a tiny classifier."""
+    monkeypatch.setattr(Chosen, "checker", lambda *_: checker)
+
+    def invoke(*arguments: object, stdin: bytes = b""):
+        return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
+
+    return invoke
+
+
+@pytest.fixture
+def folder(tmp_path, grace_path, cat):
+    (tmp_path / "b").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "x.jpg").write_bytes(b"x")
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "a.jpg").write_bytes(grace_path.read_bytes())
+    Image.fromarray(cat).save(tmp_path / "b" / "cat.png")
+    return tmp_path
+
+
+def test_one_readable_line_per_picture(run, folder):
+    result = run("predict", folder)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(f"{folder}/a.jpg: ")
+    assert "p_fake 0." in lines[0]
+    assert "1 face" in lines[0]
+    assert lines[1] == f"{folder}/b/cat.png: no_face (no face found)"
+
+
+def test_json_lines_are_predictions(run, folder):
+    lines = run("predict", "--json", folder).stdout.splitlines()
+    predictions = [Prediction.from_dict(json.loads(line)) for line in lines]
+    assert [len(p.faces) for p in predictions] == [1, 0]
+
+
+def test_csv_has_a_header_and_no_formulas(run, folder):
+    result = run("predict", "--csv", folder / "a.jpg", "--", "=missing.jpg")
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert rows[0]["verdict"] in ("real", "fake", "uncertain")
+    assert rows[1]["source"] == "'=missing.jpg"
+    assert rows[1]["error"]
+    assert not any(cell.startswith("=") for row in rows for cell in row.values())
+
+
+def test_standard_input(run, grace_path):
+    result = run("predict", "-", stdin=grace_path.read_bytes())
+    assert result.exit_code == 0
+    assert "1 face" in result.stdout
+
+
+def test_what_the_file_says_stands_beside_the_verdict(run, folder, cat):
+    info = PngInfo()
+    info.add_text("parameters", "a cat\nSteps: 20, Seed: 1")
+    Image.fromarray(cat).save(folder / "generated.png", pnginfo=info)
+    said = "the file says generated (text, declared)"
+    line = run("predict", folder / "generated.png").stdout.strip()
+    assert line == f"{folder}/generated.png: no_face (no face found); {said}"
+    (row,) = csv.DictReader(io.StringIO(run("predict", "--csv", folder / "generated.png").stdout))
+    assert (row["verdict"], row["file_says"]) == ("no_face", said)
+
+
+def test_exit_codes(run, folder):
+    verdict = json.loads(run("predict", "--json", folder / "a.jpg").stdout)["verdict"]
+    assert run("predict", folder / "a.jpg", "missing.jpg").exit_code == 1
+    assert run("predict", "--fail-on", verdict, folder / "a.jpg").exit_code == 3
+    assert run("predict", "--fail-on", "fake", folder / "b").exit_code == 0
+    assert run("predict", "--fail-on", "no_face", folder / "b", "missing.jpg").exit_code == 3
+    assert run("predict").exit_code == 2
+    assert run("predict", "--fail-on", "nonsense", folder).exit_code == 2
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(run, folder, monkeypatch):
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda at: real(at if not str(at).endswith("b") else f"{at}-gone"))
+    result = run("predict", "--json", folder)
+    assert result.exit_code == 1
+    closed = json.loads(result.stdout.splitlines()[-1])
+    assert closed["source"].endswith("b-gone")
+    assert closed["error"]
+
+
+def test_file_names_cannot_write_to_the_terminal(run, tmp_path):
+    (tmp_path / "a\x1b[31m\n.jpg").write_bytes(b"junk")
+    result = run("predict", tmp_path)
+    assert "\x1b" not in result.stdout
+    assert len(result.stdout.splitlines()) == 1
+
+
+def test_model_info_and_list():
+    result = CliRunner().invoke(main, ["model", "info"])
+    assert result.exit_code == 0
+    assert "facecheck-resnet50" in result.stdout
+    assert "(checked)" in result.stdout
+    as_json = CliRunner().invoke(main, ["model", "info", "--json"])
+    assert json.loads(as_json.stdout)["classes"] == ["real", "fake"]
+    assert CliRunner().invoke(main, ["model", "list"]).stdout == "facecheck-resnet50\n"
+
+
+def test_an_unknown_model_or_device_is_one_line_not_a_traceback(grace_path):
+    for arguments in (["model", "info", "nonsense"], ["predict", "--model", "nonsense", str(grace_path)]):
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 1
+        assert result.stderr.startswith("Error: no model at 'nonsense'")
+    result = CliRunner().invoke(main, ["predict", "--device", "nonsense", str(grace_path)])
+    assert result.stderr.startswith("Error: device 'nonsense'")
+
+
+def test_a_budget_is_named_beside_the_results(tiny_model, tmp_path, grace_path):
+    config = replace(tiny_model.config, decision=Decision(budgets=(Budget(0.01, 0.9, 0.8, 0.7, 0.85),)))
+    weights = save_model(tiny_model.network, config, tmp_path)
+    arguments = ["predict", "--json", "--model", str(weights), str(grace_path), "--max-fpr"]
+    result = CliRunner().invoke(main, [*arguments, "0.01"])
+    assert json.loads(result.stdout)["budget"]["recall"] == 0.8
+    assert "80.0%" in result.stderr
+    refused = CliRunner().invoke(main, [*arguments, "0.02"])
+    assert refused.exit_code == 1
+    assert "use one of 0.01" in refused.stderr
+    assert "0.01 (finds 80.0%)" in CliRunner().invoke(main, ["model", "info", str(weights)]).stdout
+
+
+def test_the_default_checker_is_the_default_model():
+    made = Chosen(device="cpu").checker()
+    assert isinstance(made, FaceChecker)
+    assert made.config.name == DEFAULT_MODEL
+
+
+def command(*arguments: object, **options: object) -> subprocess.CompletedProcess:
+    called = [sys.executable, "-m", "facecheck", *map(str, arguments)]
+    return subprocess.run(called, capture_output=True, check=False, **options)
+
+
+def test_python_dash_m_and_version():
+    assert command("--version").stdout.decode().strip().endswith(__version__)
+
+
+def test_help_is_quick_because_it_loads_no_torch():
+    code = "import sys; from facecheck.cli import main; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_closed_pipe_is_no_traceback(folder):
+    script = f"{sys.executable} -m facecheck predict --json {folder} {folder} | head -n 1"
+    result = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
+    assert json.loads(result.stdout)["source"].endswith("a.jpg")
+    assert b"Traceback" not in result.stderr
+
+
+def test_a_terminal_gets_a_table_and_a_progress_bar(folder):
+    for index in range(LONG_LIST):
+        (folder / f"junk{index}.txt").write_bytes(b"junk")
+    reader, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "facecheck", "predict", str(folder)], stdout=terminal, stderr=terminal
+    )
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(reader, 65536)
+        except OSError:  # Linux reports the end of a terminal so.
+            break
+        if not chunk:
+            break
+        shown += chunk
+    assert process.wait() == 1
+    text = shown.decode()
+    assert "100%" in text
+    rows = [line for line in text.splitlines() if "face(s)" in line]
+    assert len(rows) == LONG_LIST + 2
+    assert len({row.index("face(s)") for row in rows if "unreadable" in row}) == 1
+
+
+def broken_files(folder: Path, grace_path: Path) -> None:
+    """200 files that no one would send on purpose, and many that someone would."""
+    rng = np.random.default_rng(0)
+    picture = Image.open(grace_path).convert("RGB").resize((160, 188))
+    whole = {}
+    for kind in ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000"):
+        stream = io.BytesIO()
+        picture.save(stream, kind)
+        whole[kind] = stream.getvalue()
+    for kind, data in whole.items():
+        for index in range(10):
+            (folder / f"cut{index}.{kind.lower()}").write_bytes(data[: int(len(data) * index / 10)])
+        for index in range(12):
+            flipped = bytearray(data)
+            for place in rng.integers(0, len(data), 8):
+                flipped[place] ^= 1 << rng.integers(8)
+            (folder / f"flip{index}.{kind.lower()}").write_bytes(flipped)
+        (folder / f"{kind}.txt").write_bytes(data)
+    for index, size in enumerate(
+        [(60_000, 60_000), (13_000, 13_000), (2**31 - 1, 1), (1, 2**31 - 1), (0, 5), (30_000, 3_900)]
+    ):
+        (folder / f"claims{index}.png").write_bytes(png_header(*size))
+    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(50_000_000))
+    (folder / "bomb.jpg").write_bytes((folder / "bomb.zip").read_bytes())
+    Image.new("RGB", (10_000, 7_900)).save(folder / "black.png")
+    for index in range(200 - len(list(folder.iterdir()))):
+        (folder / f"noise{index}.jpg").write_bytes(rng.bytes(5000))
+
+
+# The kernel's high-water mark of this process alone: a child's ru_maxrss would include what pytest itself holds.
+MEASURED = """
+import re, sys
+from pathlib import Path
+from facecheck.cli import main
+try:
+    main()
+finally:
+    peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
+    print(peak, file=sys.stderr)
+"""
+
+
+def test_two_hundred_broken_files_give_one_row_each_in_little_memory(tmp_path, grace_path):
+    broken_files(tmp_path, grace_path)
+    called = [sys.executable, "-c", MEASURED, "predict", str(tmp_path), "--json"]
+    result = subprocess.run(called, capture_output=True, check=False, text=True)
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(rows) == len(list(tmp_path.iterdir())) == 200
+    assert all((row["error"] is None) != (row["verdict"] is None) for row in rows)
+    assert sum(row["error"] is not None for row in rows) > 80
+    assert "Traceback" not in result.stderr
+    assert result.returncode == 1
+    assert int(result.stderr.split()[-1]) * 1024 < MEMORY_LIMIT
+    black = next(row for row in rows if row["source"].endswith("black.png"))
+    assert black["size"] == [10_000, 7_900]
