@@ -1,20 +1,52 @@
 """`python -m training COMMAND`: the steps that made the default model, in order."""
 
+from collections.abc import Mapping
+from importlib import import_module
+
 import click
 
-from training.commands import data, errors, fit, judge, measure, quantize, unseen
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "prepare": ("faces", "Cut the faces out of PHOTOS into a data folder."),
+    "audit": ("faces", "Fail if anything but the faces tells the classes apart."),
+    "autoencoder": ("fit", "Train the autoencoder of the pseudo-fakes."),
+    "train": ("fit", "Fine-tune on the train split."),
+    "average": ("fit", "Average the weights of several runs."),
+    "calibrate": ("calibrate", "Choose probabilities, threshold and limits."),
+    "evaluate": ("evaluate", "Measure a model: tables, curves and pictures."),
+    "compare": ("evaluate", "Print how two reports differ."),
+    "errors": ("errors", "Count how often such an answer is wrong."),
+    "quantize": ("calibrate", "Make weights int8 for OpenVINO."),
+    "logo": ("unseen", "Leave each generator and source out in turn."),
+    "ablate": ("unseen", "Which augmentations and data help."),
+    "update": ("fit", "Teach weights new faces, if nothing gets worse."),
+}
+"""Name -> (module of `training.commands`, what it does): the modules load torch, the list of commands does not."""
 
 
-@click.group(context_settings={"show_default": True})
+class Steps(click.Group):
+    """The commands in the order of the work, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name; None without one."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"training.commands.{COMMANDS[cmd_name][0]}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list that --help shows."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=Steps, context_settings={"show_default": True})
 def main() -> None:
     """Prepare and audit photos; train, calibrate and evaluate a facecheck model."""
 
-
-for command in (
-    data.prepare, data.audit, fit.autoencoder, fit.train, fit.average, judge.calibrate, measure.evaluate,
-    measure.compare, errors.errors, quantize.quantize, unseen.logo, unseen.ablate, fit.update,
-):  # fmt: skip
-    main.add_command(command)
 
 if __name__ == "__main__":
     main()

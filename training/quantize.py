@@ -29,10 +29,11 @@ from facecheck.files import write_atomically
 from facecheck.model.config import ModelConfig
 from facecheck.model.files import Stored, read_model
 from training.data import FaceFile
-from training.evaluation.evaluate import delivered, score_tiers
-from training.evaluation.robustness import stratified
+from training.evaluation.corruptions import stratified
 from training.evaluation.scores import Scores
+from training.evaluation.scoring import score_tiers
 from training.evaluation.summary import report_of
+from training.tiers import delivered
 
 CALIBRATED, MEASURED = ("clean", "web"), ("clean", "web", "hard")
 """Tiers: half of the calibration comes as each of the first, and every face of the table as each of the second."""

@@ -9,7 +9,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from training.augment import Delivery
 from training.data import FaceFile, FaceStream
-from training.fitting.upsampler import train_upsampler
+from training.fitting.autoencoder import train_upsampler
 from training.pseudo import AUTOENCODER, SELF_BLEND, load_upsampler, self_blended
 
 BOX = np.array([180.0, 60.0, 330.0, 250.0])

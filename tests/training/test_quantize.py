@@ -17,8 +17,9 @@ from facecheck.model.checkpoint import save_model
 from facecheck.model.files import read_model
 from training.__main__ import main
 from training.data import read_manifest
-from training.evaluation.evaluate import delivered, score_tiers
+from training.evaluation.scoring import score_tiers
 from training.quantize import calibration_faces, quantize
+from training.tiers import delivered
 
 pytest.importorskip("openvino")
 pytest.importorskip("nncf")
@@ -75,7 +76,7 @@ def quantized(weights, data, monkeypatch):
     return weights
 
 
-def test_foreign_damaged_and_missing_int8_is_refused_with_the_command(quantized, tiny_model):
+def test_foreign_corrupted_and_missing_int8_is_refused_with_the_command(quantized, tiny_model):
     stored, table = read_model(quantized), quantized.with_suffix(".int8.json")
     whole = table.read_text()
     assert open_backend(stored, precision="int8").name == "openvino int8"
@@ -83,7 +84,7 @@ def test_foreign_damaged_and_missing_int8_is_refused_with_the_command(quantized,
         open_backend(tiny_model, precision="int8")
     graph = quantized.with_suffix(".int8.bin")
     graph.write_bytes(graph.read_bytes() + b"x")
-    with pytest.raises(ModelError, match=r"is damaged.*training quantize"):
+    with pytest.raises(ModelError, match=r"is corrupted.*training quantize"):
         open_backend(stored, precision="int8")
     table.write_text("{}")
     with pytest.raises(ModelError, match=r"not a table.*training quantize"):

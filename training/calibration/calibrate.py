@@ -29,7 +29,7 @@ BUDGETS = (0.005, 0.01, 0.02, 0.05)
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Criteria:
     """What is asked of a decision.
 
     Attributes:
@@ -53,25 +53,25 @@ class Wishes:
             raise ValueError(f"{self} must have rates in (0, 1) and doubtful in [0, 1)")
 
 
-def fit_decision(data: Validation, wishes: Wishes) -> Decision:
+def fit_decision(data: Validation, criteria: Criteria) -> Decision:
     """The decision for a model, from its logits on validation faces; thresholds look at the evaluated tiers only.
 
     Raises:
-        ValueError: a class is missing, or too few photographs for the budget `wishes.max_fpr`.
+        ValueError: a class is missing, or too few photographs for the budget `criteria.max_fpr`.
     """
     scaling, delivered = fit_scaling(data), data.delivered()
     probabilities = calibration.p_fake(delivered.logits, scaling, delivered.face_px)
-    rates = sorted({*wishes.budgets, *((wishes.max_fpr,) if wishes.max_fpr is not None else ())})
+    rates = sorted({*criteria.budgets, *((criteria.max_fpr,) if criteria.max_fpr is not None else ())})
     scaling = replace(scaling, budgets=measure_budgets(probabilities, delivered, rates))
-    if wishes.max_fpr is not None:
-        kept = [budget for budget in scaling.budgets if budget.max_fpr == wishes.max_fpr]
+    if criteria.max_fpr is not None:
+        kept = [budget for budget in scaling.budgets if budget.max_fpr == criteria.max_fpr]
         if not kept:
-            raise ValueError(f"too few photographs to choose a threshold for a false-alarm rate of {wishes.max_fpr}")
+            raise ValueError(f"too few photographs to choose a threshold for a false-alarm rate of {criteria.max_fpr}")
         threshold = kept[0].threshold
     else:
-        floor = 0.0 if wishes.source_cap is None else _source_floor(probabilities, delivered, wishes.source_cap)
+        floor = 0.0 if criteria.source_cap is None else _source_floor(probabilities, delivered, criteria.source_cap)
         threshold = choose_threshold(probabilities, delivered.targets, floor)
-    low, high = _nearest(probabilities, threshold, wishes.doubtful)
+    low, high = _nearest(probabilities, threshold, criteria.doubtful)
     return replace(scaling, threshold=threshold, uncertain_from=low, uncertain_to=high)
 
 

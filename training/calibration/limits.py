@@ -16,7 +16,7 @@ from facecheck.model.checkpoint import Model
 from facecheck.model.config import Limits
 from facecheck.quality import Quality
 from training.data import FaceFile, read_rgb
-from training.evaluation.damage import Damage, blurred, compressed, cut_off, shrunk
+from training.evaluation.corruptions import Corruption, blurred, compressed, cut_off, shrunk
 from training.evaluation.metrics import Floats, balanced
 
 ACCEPTABLE = 0.9
@@ -25,14 +25,14 @@ SMALLEST_BIN = 60
 
 @dataclass(frozen=True)
 class Sweep:
-    """One way of losing evidence: damage levels from harmless to hopeless, and the measurement that tells.
+    """One way of losing evidence: corruption levels from harmless to hopeless, and the measurement that tells.
 
     Attributes:
-        enforced: False where the damage is measured and reported but makes no limit.
+        enforced: False where the corruption is measured and reported but makes no limit.
     """
 
     limit: str
-    damage: Damage
+    corruption: Corruption
     levels: tuple[float, ...]
     measurement: Callable[[Quality], float]
     more_is_better: bool
@@ -67,22 +67,22 @@ class Bin:
 def measure_limits(model: Model, rows: Sequence[FaceFile], device: str = "auto") -> tuple[Limits, dict[str, list[Bin]]]:
     """The limits for a calibrated model, and the table of measured errors that they were read from."""
     checker = FaceChecker(replace(model, config=replace(model.config, limits=Limits())), device, engine="torch")
-    tables = {sweep.limit: _bins(sweep, *_damaged_scores(checker, sweep, rows)) for sweep in SWEEPS}
+    tables = {sweep.limit: _bins(sweep, *_corrupted_scores(checker, sweep, rows)) for sweep in SWEEPS}
     return Limits(**{sweep.limit: _limit(sweep, tables[sweep.limit]) for sweep in SWEEPS if sweep.enforced}), tables
 
 
-def _damaged_scores(checker: FaceChecker, sweep: Sweep, rows: Sequence[FaceFile]) -> tuple[Floats, Floats, Floats]:
+def _corrupted_scores(checker: FaceChecker, sweep: Sweep, rows: Sequence[FaceFile]) -> tuple[Floats, Floats, Floats]:
     """(measurement, right or wrong, target) of every row at every level."""
     rng = np.random.default_rng(0)
     config, found = checker.config, []
     for row in rows:
         image, box = read_rgb(row.path), np.array(row.box)
-        damaged = [sweep.damage(image, box, level, rng) for level in sweep.levels]
+        corrupted = [sweep.corruption(image, box, level, rng) for level in sweep.levels]
         faces = np.stack(
-            [crop.face(picture, place, config.input_size, config.crop_margin) for picture, place in damaged]
+            [crop.face(picture, place, config.input_size, config.crop_margin) for picture, place in corrupted]
         )
-        p_fake = checker.p_fake(faces, [float(max(place[2:] - place[:2])) for _, place in damaged])
-        for (picture, place), face, p in zip(damaged, faces, p_fake, strict=True):
+        p_fake = checker.p_fake(faces, [float(max(place[2:] - place[:2])) for _, place in corrupted])
+        for (picture, place), face, p in zip(corrupted, faces, p_fake, strict=True):
             value = sweep.measurement(quality.measure(picture, place, face))
             found.append((value, float((p >= config.decision.threshold) == row.target), row.target))
     values, right, targets = np.array(found, dtype=np.float64).T

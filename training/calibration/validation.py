@@ -20,8 +20,9 @@ from facecheck.model.config import Decision, Limits
 from facecheck.result import Prediction
 from training.augment import recompress, reduced
 from training.data import FaceFile, read_rgb
-from training.evaluation.evaluate import TIERS, score
 from training.evaluation.metrics import Floats, Ints
+from training.evaluation.scoring import score
+from training.tiers import TIERS
 
 Strings = npt.NDArray[np.str_]
 Bools = npt.NDArray[np.bool_]

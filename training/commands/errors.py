@@ -13,9 +13,9 @@ from facecheck.files import write_atomically
 from facecheck.model.files import DEFAULT_MODEL, find_weights
 from training.commands import FOLDER
 from training.data import FaceFile, read_manifest
-from training.evaluation.cells import HeldOut, Part, error_cells, held_out, stable_and_not
-from training.evaluation.hardship import judge_delivered
-from training.evaluation.robustness import stratified
+from training.evaluation.corruptions import stratified
+from training.evaluation.error_cells import HeldOut, Part, error_cells, held_out, stable_and_not
+from training.evaluation.random_delivery import judge_delivered
 
 
 @click.command(context_settings={"show_default": True})

@@ -10,8 +10,8 @@ from facecheck.files import write_atomically
 from facecheck.model.checkpoint import load_model
 from training.commands import FILE, FOLDER, NEW_FILE
 from training.data import FaceFile, read_manifest
-from training.evaluation.evaluate import TIERS
 from training.faces.audit import GATE, AuditSettings, gate
+from training.fitting.autoencoder import train_upsampler
 from training.fitting.presets import PRESETS
 from training.fitting.train import Reporting
 from training.fitting.train import average as average_models
@@ -19,7 +19,7 @@ from training.fitting.train import train as run_training
 from training.fitting.trainer import TrainConfig
 from training.fitting.update import Dataset, read_cases, write_cases
 from training.fitting.update import update as update_model
-from training.fitting.upsampler import train_upsampler
+from training.tiers import TIERS
 
 
 @click.command(context_settings={"show_default": True})

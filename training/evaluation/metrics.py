@@ -22,7 +22,7 @@ class Report:
 
     Attributes:
         balanced_accuracy: mean of TPR and TNR of the verdicts, an uncertain one counted as half right.
-        forced: the same at the threshold, with no uncertain answers.
+        forced_choice: the same at the threshold, with no uncertain answers.
         coverage: share of the answers that are not uncertain.
         tpr_at: TPR at each of `FALSE_ALARM_RATES`.
         eer: equal error rate, where as many photographs are accused as fakes are missed.
@@ -33,7 +33,7 @@ class Report:
     auc: float
     ap: float
     balanced_accuracy: float
-    forced: float
+    forced_choice: float
     coverage: float
     tpr_at: tuple[float, ...]
     eer: float
@@ -48,28 +48,28 @@ class Report:
         return values | {f"tpr@{rate:.1%}": value for rate, value in rates}
 
 
-def report(scores: Floats, targets: Ints, credit: Floats, forced: Floats) -> Report:
+def report(scores: Floats, targets: Ints, credit: Floats, forced_choice: Floats) -> Report:
     """Metrics of one set.
 
     Args:
         credit: 1 for a right verdict, 0.5 for an uncertain one, 0 for a wrong one.
-        forced: 1 or 0, right or wrong at the threshold.
+        forced_choice: 1 or 0, right or wrong at the threshold.
 
     Raises:
         ValueError: one of the classes is absent.
     """
     if not 0 < targets.sum() < len(targets):
         raise ValueError(f"metrics need both classes; {targets.sum()} of {len(targets)} faces are fake")
-    false_alarms, caught, _ = roc_curve(targets, scores, drop_intermediate=False)
+    fpr, tpr, _ = roc_curve(targets, scores, drop_intermediate=False)
     return Report(
         faces=len(scores),
-        auc=float(auc(false_alarms, caught)),
+        auc=float(auc(fpr, tpr)),
         ap=float(average_precision_score(targets, scores)),
         balanced_accuracy=balanced(credit, targets),
-        forced=balanced(forced, targets),
+        forced_choice=balanced(forced_choice, targets),
         coverage=float((credit != 0.5).mean()),
-        tpr_at=tuple(float(caught[false_alarms <= rate].max()) for rate in FALSE_ALARM_RATES),
-        eer=equal_error_rate(false_alarms, caught),
+        tpr_at=tuple(float(tpr[fpr <= rate].max()) for rate in FALSE_ALARM_RATES),
+        eer=equal_error_rate(fpr, tpr),
         ece=expected_calibration_error(scores, targets),
         brier=float(((scores - targets) ** 2).mean()),
     )
@@ -80,14 +80,14 @@ def balanced(credit: Floats, targets: Ints) -> float:
     return float((credit[targets == 1].mean() + credit[targets == 0].mean()) / 2)
 
 
-def equal_error_rate(false_alarms: Floats, caught: Floats) -> float:
+def equal_error_rate(fpr: Floats, tpr: Floats) -> float:
     """Where the ROC curve, straight between its points, crosses FPR = 1 - TPR."""
-    gap = false_alarms + caught - 1
+    gap = fpr + tpr - 1
     after = int(np.argmax(gap >= 0))
     before = max(after - 1, 0)
     step = gap[after] - gap[before]
     share = -gap[before] / step if step > 0 else 0.0
-    return float(false_alarms[before] + share * (false_alarms[after] - false_alarms[before]))
+    return float(fpr[before] + share * (fpr[after] - fpr[before]))
 
 
 def expected_calibration_error(scores: Floats, targets: Ints) -> float:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 from sklearn.metrics import roc_curve
 
+from training.evaluation.corruptions import CurvePoint
 from training.evaluation.metrics import ECE_BINS, FALSE_ALARM_RATES, Rate, coverage_risk
-from training.evaluation.robustness import CurvePoint
 from training.evaluation.scores import Scores
 from training.evaluation.summary import TierSummary
 
@@ -49,8 +49,8 @@ def roc(tiers: Mapping[str, Scores]) -> Figure:
     """ROC curves on a logarithmic axis, because few false alarms are what matters."""
     figure, axes = _one()
     for tier, part in tiers.items():
-        false_alarms, caught, _ = roc_curve(part.targets, part.p_fake)
-        axes.plot(false_alarms.clip(LOWEST_FALSE_ALARM_RATE), caught, drawstyle="steps-post", label=tier)
+        fpr, tpr, _ = roc_curve(part.targets, part.p_fake)
+        axes.plot(fpr.clip(LOWEST_FALSE_ALARM_RATE), tpr, drawstyle="steps-post", label=tier)
     for rate in FALSE_ALARM_RATES:
         axes.axvline(rate, color="0.8", linewidth=0.8, zorder=0)
     axes.set(xscale="log", xlim=(LOWEST_FALSE_ALARM_RATE, 1), ylim=(0, 1.01))
@@ -64,7 +64,7 @@ def coverage_against_risk(tiers: Mapping[str, Scores]) -> Figure:
     """Error of the answers that remain when only the most confident are given."""
     figure, axes = _one()
     for tier, part in tiers.items():
-        coverage, risk = coverage_risk(part.confidence, part.forced)
+        coverage, risk = coverage_risk(part.confidence, part.forced_choice)
         axes.plot(coverage, risk, label=f"{tier}, AURC {risk.mean():.4f}")
     _percent(axes, x=True)
     axes.set(xlim=(0, 1), ylim=(0, None))
@@ -90,23 +90,29 @@ def size_error(summaries: Sequence[TierSummary]) -> Figure:
 
 
 def robustness(points: Sequence[CurvePoint]) -> Figure:
-    """One panel for each damage: fakes caught, photographs cleared, and their mean."""
+    """One panel for each corruption: fakes caught, photographs cleared, and their mean."""
     curves = list(dict.fromkeys(point.curve for point in points))
     figure = Figure(figsize=(3.2 * len(curves), 3.6), layout="constrained")
     panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
     for axes, curve in zip(panels, curves, strict=True):
         mine = [point for point in points if point.curve == curve]
         levels = [point.level for point in mine]
-        axes.plot(levels, [point.caught for point in mine], marker="o", markersize=3, label="generated, caught")
-        axes.plot(levels, [1 - p.false_alarms for p in mine], marker="s", markersize=3, label="photographs, cleared")
-        axes.plot(levels, [point.forced for point in mine], color="0.3", linestyle="--", label="balanced accuracy")
+        axes.plot(
+            levels, [point.true_positive_rate for point in mine], marker="o", markersize=3, label="generated, caught"
+        )
+        axes.plot(
+            levels, [1 - p.false_positive_rate for p in mine], marker="s", markersize=3, label="photographs, cleared"
+        )
+        axes.plot(
+            levels, [point.forced_choice for point in mine], color="0.3", linestyle="--", label="balanced accuracy"
+        )
         if curve in FALLING:
             axes.invert_xaxis()
         axes.set_ylim(0, 1.02)
         _percent(axes)
         _words(axes, curve, mine[0].unit, "share of faces" if axes is panels[0] else "")
     panels[0].legend(loc="lower left", fontsize="small")
-    figure.suptitle(f"Robustness, forced answers, {points[0].faces} faces; damage grows to the right")
+    figure.suptitle(f"Robustness, forced answers, {points[0].faces} faces; corruption grows to the right")
     return figure
 
 

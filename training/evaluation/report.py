@@ -8,8 +8,8 @@ from pathlib import Path
 
 from facecheck.files import write_atomically
 from training.evaluation import plots, tables
-from training.evaluation.compare import Difference
-from training.evaluation.robustness import CurvePoint
+from training.evaluation.comparison import Difference
+from training.evaluation.corruptions import CurvePoint
 from training.evaluation.scores import Scores
 from training.evaluation.subject import Subject
 from training.evaluation.summary import TierSummary

@@ -66,7 +66,7 @@ class Scores:
         return np.asarray(self.label == "fake", dtype=np.int64)
 
     @property
-    def forced(self) -> Floats:
+    def forced_choice(self) -> Floats:
         """1 where the answer at the threshold is right, else 0."""
         return np.asarray((self.p_fake >= self.threshold) == self.targets, dtype=np.float64)
 
@@ -159,8 +159,8 @@ def _row(
         raise ValueError(f"{raw['file']}: label is {facts['label']!r}; it must be 'real' or 'fake'")
     p_fake = _probability(raw, "p_fake")
     limit = threshold if threshold is not None else _probability(raw, "threshold", DEFAULT_THRESHOLD)
-    forced = Verdict.FAKE if p_fake >= limit else Verdict.REAL
-    verdict = Verdict(raw.get("verdict") or forced) if threshold is None else forced
+    forced_choice = Verdict.FAKE if p_fake >= limit else Verdict.REAL
+    verdict = Verdict(raw.get("verdict") or forced_choice) if threshold is None else forced_choice
     return facts | {
         "file": raw["file"],
         "tier": raw.get("tier") or tier,

@@ -47,13 +47,13 @@ class Generator:
     """The fakes of one generator against all photographs of the tier.
 
     Attributes:
-        tpr: share caught where 1 % of all photographs are accused. caught: share caught at the threshold.
+        tpr: where 1 % of all photographs are accused. true_positive_rate: at the threshold.
     """
 
     name: str
     auc: float
     tpr: float
-    caught: Rate
+    true_positive_rate: Rate
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def summarise(tier: str, part: Scores, rounds: int = 500) -> TierSummary:
         tier=tier,
         report=report_of(part),
         intervals=intervals(part, rounds),
-        aurc=float(coverage_risk(part.confidence, part.forced)[1].mean()),
+        aurc=float(coverage_risk(part.confidence, part.forced_choice)[1].mean()),
         missed=int((~part.detected).sum()),
         sources=found,
         generators=generators(part),
@@ -111,7 +111,7 @@ def summarise(tier: str, part: Scores, rounds: int = 500) -> TierSummary:
 
 def report_of(part: Scores) -> Report:
     """The metrics of a table."""
-    return report(part.p_fake, part.targets, part.credit, part.forced)
+    return report(part.p_fake, part.targets, part.credit, part.forced_choice)
 
 
 def intervals(part: Scores, rounds: int) -> dict[str, tuple[float, float]]:
@@ -123,13 +123,13 @@ def intervals(part: Scores, rounds: int) -> dict[str, tuple[float, float]]:
 
 def resampled(part: Scores, draws: Iterable[Indices]) -> Floats:
     """(rounds, metrics): the metrics of `Report.named`, in its order, of each bootstrap sample."""
-    p_fake, targets, credit, forced = part.p_fake, part.targets, part.credit, part.forced
-    return np.array([list(report(p_fake[i], targets[i], credit[i], forced[i]).named().values()) for i in draws])
+    p_fake, targets, credit, forced_choice = part.p_fake, part.targets, part.credit, part.forced_choice
+    return np.array([list(report(p_fake[i], targets[i], credit[i], forced_choice[i]).named().values()) for i in draws])
 
 
 def sources(part: Scores) -> tuple[Source, ...]:
     """Every "label/source", in alphabetical order."""
-    wrong, credit = part.forced == 0, part.credit
+    wrong, credit = part.forced_choice == 0, part.credit
 
     def source(name: str, inside: Bools) -> Source:
         mine = credit[inside]
@@ -150,20 +150,20 @@ def generators(part: Scores) -> tuple[Generator, ...]:
         scores = fake.p_fake[inside]
         targets = np.repeat([0, 1], [len(real), len(scores)])
         area = float(roc_auc_score(targets, np.concatenate([real.p_fake, scores])))
-        return Generator(name, area, float((scores > limit).mean()), rate(name, fake.forced[inside] == 1))
+        return Generator(name, area, float((scores > limit).mean()), rate(name, fake.forced_choice[inside] == 1))
 
     return tuple(generator(name, inside) for name, inside in _groups(names))
 
 
-def threshold_at(real_scores: Floats, false_alarms: float) -> float:
+def threshold_at(real_scores: Floats, fpr: float) -> float:
     """The score that at most this share of the photographs exceeds; a higher one is called fake."""
     ordered = np.sort(real_scores)[::-1]
-    return float(ordered[int(false_alarms * len(ordered))])
+    return float(ordered[int(fpr * len(ordered))])
 
 
 def sizes(part: Scores) -> tuple[Rate, ...]:
     """Error of forced answers by the face's size after delivery, in pixels; unknown sizes are left out."""
-    return _binned(part.face_px, SIZE_EDGES, part.forced == 0)
+    return _binned(part.face_px, SIZE_EDGES, part.forced_choice == 0)
 
 
 def fairness(part: Scores) -> tuple[Slice, ...]:
@@ -171,7 +171,7 @@ def fairness(part: Scores) -> tuple[Slice, ...]:
     found = []
     for label in ("real", "fake"):
         mine = part.where(part.label == label)
-        wrong = mine.forced == 0
+        wrong = mine.forced_choice == 0
         ages = np.array([_years(text) for text in mine.age.tolist()])
         found += [Slice("age", label, item) for item in _binned(ages, AGE_EDGES, wrong)]
         words = np.where(np.isnan(ages), mine.age, "")

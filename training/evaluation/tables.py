@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from training.evaluation.compare import Difference
+from training.evaluation.comparison import Difference
+from training.evaluation.corruptions import CurvePoint
 from training.evaluation.metrics import FALSE_ALARM_RATES, Rate
-from training.evaluation.robustness import CurvePoint
 from training.evaluation.summary import POOLED_FALSE_ALARMS, SMALLEST_GROUP, TierSummary
 
 Cells = dict[tuple[str, ...], str]
@@ -14,7 +14,7 @@ Cells = dict[tuple[str, ...], str]
 def overall(tiers: Sequence[TierSummary]) -> str:
     """The table of tiers, and the intervals of every metric."""
     rates = [f"TPR@{rate:.1%} FPR" for rate in FALSE_ALARM_RATES]
-    head = ["tier", "balanced accuracy", "forced", "coverage", "AUC [95 %]", "AP", *rates, "EER", "ECE", "Brier",
+    head = ["tier", "balanced accuracy", "forced choice", "coverage", "AUC [95 %]", "AP", *rates, "EER", "ECE", "Brier",
             "AURC", "missed by MTCNN"]  # fmt: skip
     names = list(tiers[0].report.named())
     intervals = _table(["tier", *names], ([t.tier, *(_span(t.intervals[name]) for name in names)] for t in tiers))
@@ -32,7 +32,7 @@ def overall(tiers: Sequence[TierSummary]) -> str:
 def _tier_cells(tier: TierSummary) -> list[str]:
     r = tier.report
     return [
-        tier.tier, f"{r.balanced_accuracy:.3f}", f"{r.forced:.3f}", f"{r.coverage:.3f}",
+        tier.tier, f"{r.balanced_accuracy:.3f}", f"{r.forced_choice:.3f}", f"{r.coverage:.3f}",
         f"{r.auc:.4f} {_span(tier.intervals['auc'])}", f"{r.ap:.4f}", *(f"{value:.3f}" for value in r.tpr_at),
         f"{r.eer:.3f}", f"{r.ece:.3f}", f"{r.brier:.3f}", f"{tier.aurc:.4f}", f"{tier.missed} of {r.faces}",
     ]  # fmt: skip
@@ -56,7 +56,10 @@ def generators(tiers: Sequence[TierSummary]) -> str:
         f"Each generator against all photographs; TPR where {at} of all of them are accused; caught at the threshold."
     )
     cells: list[Cells] = [
-        {(g.name, str(g.caught.faces)): f"{g.auc:.4f} / {g.tpr:.3f} / {_rate(g.caught)}" for g in t.generators}
+        {
+            (g.name, str(g.true_positive_rate.faces)): f"{g.auc:.4f} / {g.tpr:.3f} / {_rate(g.true_positive_rate)}"
+            for g in t.generators
+        }
         for t in tiers
     ]
     heads = [f"{t.tier}: AUC / TPR@{at} FPR / caught" for t in tiers]
@@ -85,13 +88,13 @@ def fairness(tiers: Sequence[TierSummary]) -> str:
 
 def robustness(points: Sequence[CurvePoint]) -> str:
     """The robustness curves as numbers."""
-    head = ["damage", "level", "AUC", "forced", "generated, caught", "photographs, accused"]
+    head = ["corruption", "level", "AUC", "forced choice", "TPR (generated, caught)", "FPR (photographs, accused)"]
     lines = [
-        [f"{p.curve} ({p.unit})", f"{p.level:g}", f"{p.auc:.4f}", f"{p.forced:.3f}", f"{p.caught:.3f}",
-         f"{p.false_alarms:.3f}"]
+        [f"{p.curve} ({p.unit})", f"{p.level:g}", f"{p.auc:.4f}", f"{p.forced_choice:.3f}",
+         f"{p.true_positive_rate:.3f}", f"{p.false_positive_rate:.3f}"]
         for p in points
     ]  # fmt: skip
-    note = f"One damage at a time on the same {points[0].faces} faces, forced answers." if points else ""
+    note = f"One corruption at a time on the same {points[0].faces} faces, forced answers." if points else ""
     return _section("## Robustness", note, head, lines)
 
 

@@ -31,15 +31,13 @@ from facecheck.model.config import ModelConfig
 from training.augment import Delivery, training_face
 from training.data import FaceFile, read_manifest, read_rgb, sampling_weights
 from training.faces import leakage, traces
-from training.faces.grouping import near_pairs, perceptual_hash, same_value
+from training.faces.grouping import SURE_DISTANCE, near_pairs, perceptual_hash, same_value
 from training.faces.leakage import Leak
 
 MAX_METADATA_AUC = 0.60
 MAX_PIXEL_AUC = 0.75
 LIMITS = {"container": MAX_METADATA_AUC, "framing as seen": MAX_METADATA_AUC, "pixels as seen": MAX_PIXEL_AUC}
 WARNINGS = {"framing as stored": MAX_METADATA_AUC, "pixels as stored": MAX_PIXEL_AUC}
-# In 12,000 portraits the pairs across a split at this distance showed one face; at 6 the first two strangers met.
-SURE_DISTANCE = 5
 MAX_SEEN_SHARE = 0.005
 SOURCE_CAP = 0.40
 EXAMPLES = 5

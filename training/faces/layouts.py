@@ -13,7 +13,8 @@ Recognised as they come:
 - any tree in which a folder's name says real or fake.
 
 Numbers mean different things in different sets: 1 is fake in aiornot and real in 140k. So words come first
-(`label_str`, a label in words, a folder's name); a number counts only in the aiornot layout, or with `Told.fake_is`.
+(`label_str`, a label in words, a folder's name); a number counts only in the aiornot layout, or with
+`Defaults.fake_is`.
 
 **The contract with data_generation.** `manifest.jsonl`, one JSON object a line, one line an image: `file` (inside the
 folder), `label` ("fake"), `model` (the generator), `licence`, `prompt_id` or `prompt` (images of one prompt share a
@@ -73,7 +74,7 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Told:
+class Defaults:
     """What the caller says about pictures wherever their layout is silent.
 
     Attributes:
@@ -104,7 +105,7 @@ class Found:
 @dataclass
 class _Reading:
     root: Path
-    told: Told
+    defaults: Defaults
     photos: list[Photo] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
@@ -115,14 +116,14 @@ class _Reading:
         return Found(layout, tuple(self.photos), tuple(self.skipped))
 
 
-def recognise(place: Path, told: Told | None = None) -> Found:
+def recognise(place: Path, defaults: Defaults | None = None) -> Found:
     """Every picture of a folder, a table (.csv, .jsonl), or one picture file, with what is known about it.
 
     Raises:
         LayoutError: there is no picture, a label cannot be told, or a table points outside its folder.
     """
     place = place.resolve()
-    reading = _Reading(place.parent if place.is_file() else place, told or Told())
+    reading = _Reading(place.parent if place.is_file() else place, defaults or Defaults())
     if place.is_file() and place.suffix.lower() not in (".csv", ".jsonl"):
         _add_tree(reading, [place])
         found = reading.found("one picture")
@@ -132,7 +133,7 @@ def recognise(place: Path, told: Told | None = None) -> Found:
         found = reading.found(" + ".join(dict.fromkeys(table.name for table in tables)))
     else:
         _add_tree(reading, _pictures(place))
-        found = reading.found("folders named after the classes" if not reading.told.label else "folder")
+        found = reading.found("folders named after the classes" if not reading.defaults.label else "folder")
     if not found.photos and not found.skipped:
         raise LayoutError(f"{place}: no picture found; looked for {', '.join(sorted(SUFFIXES))} and for tables")
     return found
@@ -183,7 +184,7 @@ def _add_table(reading: _Reading, table: Path) -> None:
         if "accepted" in row and str(row["accepted"]).lower() not in ("true", "1"):
             reading.skipped.append((path, "not_accepted"))
             continue
-        label = _row_label(row, reading, path, "1" if is_aiornot else reading.told.fake_is)
+        label = _row_label(row, reading, path, "1" if is_aiornot else reading.defaults.fake_is)
         if not label:
             reading.unlabelled.append(f"{path} (label {_first(row, LABEL_COLUMNS)!r})")
             continue
@@ -198,7 +199,7 @@ def _row_label(row: Row, reading: _Reading, path: Path, fake_is: str) -> str:
     folder, is_sure = tree_label(path, reading.root)
     numbers = [value for value in said if value in ("0", "1", "0.0", "1.0")]
     by_number = ("fake" if numbers[0][0] == fake_is else "real") if numbers and fake_is else ""
-    return words or (folder if is_sure else "") or by_number or reading.told.label
+    return words or (folder if is_sure else "") or by_number or reading.defaults.label
 
 
 def _from_row(row: Row, reading: _Reading, path: Path, label: str, split: str) -> Photo:
@@ -207,7 +208,7 @@ def _from_row(row: Row, reading: _Reading, path: Path, label: str, split: str) -
     return Photo(
         path, label, slug(own_source) if own_source else source,
         (_first(row, ("generator", "model")) or generator) if label == "fake" else "",
-        _first(row, ("licence", "license")) or reading.told.licence,
+        _first(row, ("licence", "license")) or reading.defaults.licence,
         SPLITS.get(split.lower(), "") or tree_split(path, reading.root),
         f"{reading.root.name}:{group}" if group else "",
         _box(row), *(_first(row, (column,)) for column in ("age", "gender", "ethnicity")),
@@ -216,8 +217,10 @@ def _from_row(row: Row, reading: _Reading, path: Path, label: str, split: str) -
 
 def _origin(path: Path, reading: _Reading, label: str) -> tuple[str, str]:
     """(source, generator): what the caller says, else what the layout tells; photographs have no generator."""
-    (source, generator), told = origin(path, reading.root), reading.told
-    return slug(told.source) if told.source else source, (told.generator or generator) if label == "fake" else ""
+    (source, generator), defaults = origin(path, reading.root), reading.defaults
+    return slug(defaults.source) if defaults.source else source, (
+        defaults.generator or generator
+    ) if label == "fake" else ""
 
 
 def _box(row: Row) -> Box | None:
@@ -261,12 +264,12 @@ def _add_tree(reading: _Reading, paths: list[Path]) -> None:
     labels = [tree_label(path, reading.root) for path in paths]
     sure = any(is_strong for label, is_strong in labels if label)
     for path, (named, is_strong) in zip(paths, labels, strict=True):
-        label = (named if is_strong or sure else "") or reading.told.label
+        label = (named if is_strong or sure else "") or reading.defaults.label
         if not label:
             reading.unlabelled.append(str(path))
             continue
         split = tree_split(path, reading.root)
-        reading.photos.append(Photo(path, label, *_origin(path, reading, label), reading.told.licence, split))
+        reading.photos.append(Photo(path, label, *_origin(path, reading, label), reading.defaults.licence, split))
 
 
 def _unlabelled_message(root: Path, names: list[str]) -> str:

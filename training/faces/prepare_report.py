@@ -10,7 +10,7 @@ from typing import Any
 
 CONFLICT = "conflicting_label"
 REASONS = {
-    "unreadable": "missing, damaged, or not a picture",
+    "unreadable": "missing, corrupted, or not a picture",
     "no_face": "the detector found no face",
     "face_too_small": "every face is shorter than the minimum",
     "duplicate": "the same bytes as another file of the same class; one was kept",

@@ -43,7 +43,7 @@ class Processes:
         distributed.all_reduce(total)
         return float(total) / self.world
 
-    def told(self, value: float) -> float:
+    def broadcast(self, value: float) -> float:
         """What the leader has."""
         if self.world == 1:
             return value

@@ -19,16 +19,15 @@ from facecheck.model.checkpoint import Model, save_model
 from facecheck.model.config import ModelConfig
 from training.data import FaceFile, FaceStream, quiet_worker
 from training.fitting.distributed import Processes
-from training.fitting.journal import Journal
+from training.fitting.monitoring import RunLog, Watch
 from training.fitting.trainer import TrainConfig, Trainer
-from training.fitting.watch import Watch
 
 REPORT_EVERY = 20
 
 
 @dataclass(frozen=True)
 class Reporting:
-    """Where a run tells of itself besides the screen and its log; see `training.fitting.journal.Journal`."""
+    """Where a run tells of itself besides the screen and its log; see `training.fitting.monitoring.RunLog`."""
 
     tensorboard: bool = False
     wandb: str = ""
@@ -105,24 +104,24 @@ def _run(
     trainer: Trainer, loader: "DataLoader[tuple[Tensor, float]]", watch: Watch | None, reporting: Reporting
 ) -> None:
     config, leads = trainer.config, trainer.processes.leads
-    journal = Journal(trainer.folder, trainer.step, reporting.tensorboard, reporting.wandb) if leads else None
+    log = RunLog(trainer.folder, trainer.step, reporting.tensorboard, reporting.wandb) if leads else None
     trainer.training_mode()
     smooth, began, first = 0.7, time.perf_counter(), trainer.step
     for faces, targets in loader:
         if _gave_up(trainer):
             break
         smooth += 0.03 * (trainer.train_step(faces, targets) - smooth)
-        if journal and trainer.step % REPORT_EVERY == 0:
+        if log and trainer.step % REPORT_EVERY == 0:
             speed = (trainer.step - first) * config.batch / (time.perf_counter() - began)
-            journal.report(trainer.step, loss=smooth, side=faces.shape[-1], images_per_s=speed)
+            log.report(trainer.step, loss=smooth, side=faces.shape[-1], images_per_s=speed)
         if watch and (trainer.step % config.watch_every == 0 or trainer.step == config.steps):
-            _look(trainer, watch, journal)
+            _look(trainer, watch, log)
         if leads and trainer.step % config.save_every == 0:
             trainer.save()
     if leads:
         trainer.save()
-    if journal:
-        journal.close()
+    if log:
+        log.close()
 
 
 def _gave_up(trainer: Trainer) -> bool:
@@ -133,13 +132,13 @@ def _best(folder: Path) -> Path:
     return folder / "best.weights"
 
 
-def _look(trainer: Trainer, watch: Watch, journal: Journal | None) -> None:
+def _look(trainer: Trainer, watch: Watch, log: RunLog | None) -> None:
     """Judge the moving average on the web tier, keep it if none was better, and tell the others."""
-    auc = trainer.processes.told(watch.auc(trainer.averaged(), trainer.device) if trainer.processes.leads else 0.0)
+    auc = trainer.processes.broadcast(watch.auc(trainer.averaged(), trainer.device) if trainer.processes.leads else 0.0)
     better = auc > trainer.best
     trainer.best, trainer.stale = max(auc, trainer.best), 0 if better else trainer.stale + 1
-    if journal:
-        journal.report(trainer.step, web_auc=auc, best_web_auc=trainer.best)
+    if log:
+        log.report(trainer.step, web_auc=auc, best_web_auc=trainer.best)
         if better:
             state = {name: t.contiguous().cpu() for name, t in trainer.averaged().state_dict().items()}
             write_atomically(_best(trainer.folder), dump_tensors(state))

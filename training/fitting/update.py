@@ -18,19 +18,19 @@ from facecheck.files import sha256_of, write_atomically
 from facecheck.model.checkpoint import Model, load_model
 from facecheck.model.config import Decision
 from facecheck.result import Verdict
-from training.calibration.calibrate import Wishes, fit_decision
+from training.calibration.calibrate import Criteria, fit_decision
 from training.calibration.validation import validation
 from training.data import FaceFile, sampling_weights
-from training.evaluation.compare import Difference, compare
-from training.evaluation.evaluate import score_tiers
+from training.evaluation.comparison import Difference, compare
 from training.evaluation.scores import Scores
+from training.evaluation.scoring import score_tiers
 from training.evaluation.tables import differences
-from training.fitting.overlap import without_crossing
+from training.faces.grouping import without_crossing
 from training.fitting.train import train
 from training.fitting.trainer import TrainConfig
 
 SPECIFICITY = "specificity"
-GATED = ("auc", "balanced_accuracy", "forced", "tpr@1.0%", SPECIFICITY)
+GATED = ("auc", "balanced_accuracy", "forced_choice", "tpr@1.0%", SPECIFICITY)
 NEW = "new:"
 
 
@@ -151,8 +151,8 @@ def update(
     )
     config = replace(config, boost=(*config.boost, *sorted(boost.items())))
     path = train(rows, described, config, weights, out)
-    wishes = wishes_of(present.config.decision)
-    candidate = _recalibrated(path, wishes, [*old.split("val"), *fresh.split("val")], out)
+    criteria = criteria_of(present.config.decision)
+    candidate = _recalibrated(path, criteria, [*old.split("val"), *fresh.split("val")], out)
     outcome = _gate(path, present, candidate, old, fresh, cases, tiers)
     return replace(outcome, left_out=len(new.rows) - len(fresh.rows))
 
@@ -167,18 +167,18 @@ def _without_copies(new: Dataset, old: Dataset) -> Dataset:
     return fresh
 
 
-def wishes_of(decision: Decision) -> Wishes:
+def criteria_of(decision: Decision) -> Criteria:
     """What a decision was asked for, as far as it shows: the budget whose threshold it ships, the strictest of equals.
 
     A cap on every source of photographs leaves no trace in a decision.
     """
     kept = [budget.max_fpr for budget in decision.budgets if budget.threshold == decision.threshold]
-    return Wishes(max_fpr=kept[0] if kept else None)
+    return Criteria(max_fpr=kept[0] if kept else None)
 
 
-def _recalibrated(path: Path, wishes: Wishes, rows: Sequence[FaceFile], out: Path) -> Model:
+def _recalibrated(path: Path, criteria: Criteria, rows: Sequence[FaceFile], out: Path) -> Model:
     model = load_model(path)
-    decision = fit_decision(validation(model, rows, out / "validation.npz"), wishes)
+    decision = fit_decision(validation(model, rows, out / "validation.npz"), criteria)
     model = replace(model, config=replace(model.config, decision=decision))
     write_atomically(path.with_suffix(".json"), model.config.to_json().encode())
     return model
@@ -221,7 +221,7 @@ def specificity(first: Scores, second: Scores) -> list[Difference]:
             low=2 * d.low, high=2 * d.high,
         )
         for d in compare(before, after)
-        if d.metric == "forced"
+        if d.metric == "forced_choice"
     ]  # fmt: skip
 
 

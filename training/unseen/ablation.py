@@ -18,7 +18,7 @@ from training.data import FaceFile
 from training.evaluation.metrics import Floats
 from training.pseudo import AUTOENCODER, SELF_BLEND
 from training.unseen.features import Features, View
-from training.unseen.logo import GENERATOR, LinearProbe, Mask, Score, caught_at, leave_one_out
+from training.unseen.logo import GENERATOR, LinearProbe, Mask, Score, leave_one_out, tpr_at
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "rescaling": ("rescale",),
@@ -39,13 +39,13 @@ class Finding:
 
     Attributes:
         in_domain: AUC on the test split when every generator was seen.
-        unseen, caught: mean over the generators left out of the AUC and of the TPR at 1 % FPR.
+        unseen, tpr: mean over the generators left out of the AUC and of the TPR at 1 % FPR.
     """
 
     name: str
     in_domain: float
     unseen: float
-    caught: float
+    tpr: float
 
 
 def finding(name: str, rows: Sequence[FaceFile], score: Score) -> Finding:
@@ -117,7 +117,7 @@ def left_out_together(name: str, rows: Sequence[FaceFile], score: Score, held: S
         name,
         float(roc_auc_score(targets[known], scores[known])),
         float(np.mean([roc_auc_score(targets[mask], scores[mask]) for mask in each])),
-        float(np.mean([caught_at(targets[mask], scores[mask]) for mask in each])),
+        float(np.mean([tpr_at(targets[mask], scores[mask]) for mask in each])),
     )
 
 
@@ -163,4 +163,4 @@ def markdown(findings: Iterable[Finding]) -> Iterator[str]:
     yield "| training | AUC in domain | mean AUC, unseen | mean TPR@1% FPR, unseen |"
     yield "|---|---|---|---|"
     for found in findings:
-        yield f"| {found.name} | {found.in_domain:.4f} | {found.unseen:.4f} | {found.caught:.3f} |"
+        yield f"| {found.name} | {found.in_domain:.4f} | {found.unseen:.4f} | {found.tpr:.3f} |"

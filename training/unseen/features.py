@@ -21,8 +21,8 @@ from facecheck.files import write_atomically
 from facecheck.model.architectures import IMAGENET_MEAN, IMAGENET_STD, build
 from training.augment import Delivery, training_face
 from training.data import FaceFile, quiet_worker, read_rgb
+from training.fitting.monitoring import arrived
 from training.fitting.trainer import load_backbone
-from training.fitting.watch import arrived
 from training.pseudo import SELF_BLEND, load_upsampler, self_blended
 
 Features = npt.NDArray[np.float16]

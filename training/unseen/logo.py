@@ -21,9 +21,9 @@ from facecheck.model.checkpoint import load_model
 from facecheck.model.config import ModelConfig
 from training.data import FaceFile, sampling_weights
 from training.evaluation.metrics import Floats, Ints, clustered_interval
+from training.fitting.monitoring import arrived, logits
 from training.fitting.train import train
 from training.fitting.trainer import TrainConfig
-from training.fitting.watch import arrived, logits
 from training.unseen.features import Features
 
 GENERATOR, REAL_SOURCE = "generator", "real source"
@@ -162,13 +162,13 @@ def _generator(rows: Sequence[FaceFile], held: Mask, name: str, score: Score) ->
     test = held | ((split == "test") & (targets == 0))
     scores, truth = score(train, test), targets[test]
     auc, interval = _auc(truth, scores, sources[test])
-    return Held(GENERATOR, name, int(held.sum()), auc, interval, caught_at(truth, scores))
+    return Held(GENERATOR, name, int(held.sum()), auc, interval, tpr_at(truth, scores))
 
 
-def caught_at(targets: Ints, scores: Floats, max_fpr: float = 0.01) -> float:
+def tpr_at(targets: Ints, scores: Floats, max_fpr: float = 0.01) -> float:
     """TPR where at most `max_fpr` of the photographs are accused."""
-    false_alarms, caught, _ = roc_curve(targets, scores)
-    return float(caught[false_alarms <= max_fpr].max())
+    fpr, tpr, _ = roc_curve(targets, scores)
+    return float(tpr[fpr <= max_fpr].max())
 
 
 def _real_source(rows: Sequence[FaceFile], held: Mask, name: str, score: Score) -> Held:

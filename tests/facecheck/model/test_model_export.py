@@ -47,7 +47,7 @@ def test_it_is_one_valid_file_that_tells_nothing_of_this_machine(weights, tmp_pa
 
 
 def test_training_evaluate_reads_it(weights, tmp_path):
-    from training.evaluation.onnx_model import load_onnx
+    from training.evaluation.subject import load_onnx
 
     export_onnx(weights, tmp_path / "tiny.onnx")
     read, faces = load_onnx(tmp_path / "tiny.onnx"), torch.rand(3, 3, 64, 64)

@@ -16,14 +16,14 @@ from training.calibration import validation as validation_module
 from training.calibration.budgets import conformal_threshold, measure_budgets
 from training.calibration.calibrate import (
     KNOTS_PX,
-    Wishes,
+    Criteria,
     choose_threshold,
     crossfitted,
     fit_decision,
     fit_scale,
     fit_scaling,
 )
-from training.calibration.calibration_table import decision_markdown
+from training.calibration.tables import decision_markdown
 from training.calibration.validation import SMALL, Validation, validation
 from training.data import read_manifest
 from training.evaluation.metrics import expected_calibration_error
@@ -112,7 +112,7 @@ def test_crossfitting_scales_each_face_without_its_group():
 
 def test_the_threshold_has_nearly_the_best_balanced_accuracy_and_the_band_its_share():
     data = faces()
-    decision = fit_decision(data, Wishes(doubtful=0.1))
+    decision = fit_decision(data, Criteria(doubtful=0.1))
     shown = data.delivered()
     scores = calibration.p_fake(shown.logits, decision, shown.face_px)
 
@@ -133,13 +133,13 @@ def test_a_cap_holds_on_every_source_of_photographs():
     data = faces(1200)
     data = replace(data, logits=data.logits + np.where(data.sources == "real/s1", 2.5, 0.0), tiers=np.full(2400, "web"))
 
-    def worst(wishes: Wishes) -> float:
-        decision = fit_decision(data, wishes)
+    def worst(criteria: Criteria) -> float:
+        decision = fit_decision(data, criteria)
         accused = calibration.p_fake(data.logits, decision, data.face_px) >= decision.threshold
         return max(accused[data.sources == f"real/s{i}"].mean() for i in range(4))
 
-    assert worst(Wishes()) > 0.05
-    assert 0.005 < worst(Wishes(source_cap=0.02)) <= 0.02
+    assert worst(Criteria()) > 0.05
+    assert 0.005 < worst(Criteria(source_cap=0.02)) <= 0.02
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
@@ -193,11 +193,11 @@ def test_recall_is_never_certain():
 
 
 def test_a_budget_may_be_what_ships():
-    decision = fit_decision(faces(2000), Wishes(max_fpr=0.03))
+    decision = fit_decision(faces(2000), Criteria(max_fpr=0.03))
     assert [budget.max_fpr for budget in decision.budgets] == [0.005, 0.01, 0.02, 0.03, 0.05]
     assert decision.threshold == decision.budget(0.03).threshold
     with pytest.raises(ValueError, match="too few photographs"):
-        fit_decision(faces(100), Wishes(max_fpr=0.001))
+        fit_decision(faces(100), Criteria(max_fpr=0.001))
 
 
 @pytest.mark.parametrize(
@@ -205,12 +205,12 @@ def test_a_budget_may_be_what_ships():
 )
 def test_impossible_wishes_are_refused(values):
     with pytest.raises(ValueError, match=r"ask for one|must have"):
-        Wishes(**values)
+        Criteria(**values)
 
 
 def test_the_table_has_every_tier_source_and_budget():
     data = faces()
-    text = decision_markdown(data, fit_decision(data, Wishes(budgets=(0.05, 0.1))))
+    text = decision_markdown(data, fit_decision(data, Criteria(budgets=(0.05, 0.1))))
     for start in ("| clean | 600", "| small | 600", "| real/s0 |", "| real/s3 |", "| 0.05 |", "| 0.1 |", "| 32 |"):
         assert start in text
     assert "fake/" not in text

@@ -1,4 +1,4 @@
-"""The limits are read from measured errors, and every damage does what it says."""
+"""The limits are read from measured errors, and every corruption does what it says."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_too_few_faces_are_no_measurement():
         _limit(SWEEPS[0], [])
 
 
-def test_every_damage_moves_its_measurement(tiny_model, astronaut, tmp_path):
+def test_every_corruption_moves_its_measurement(tiny_model, astronaut, tmp_path):
     Image.fromarray(astronaut[:300, 80:380]).save(tmp_path / "a.png")
     rows = [
         FaceFile(tmp_path / "a.png", label, "s", "val", label, (100, 40, 230, 190)) for label in ("real", "fake")

@@ -36,9 +36,9 @@ def test_calibration_error_agrees_with_scikit_learns_curve():
 
 
 def test_a_report_is_complete():
-    forced = ((SCORES >= 0.5) == TARGETS).astype(float)
-    credit = np.where(np.abs(SCORES - 0.5) < 0.05, 0.5, forced)
-    result = report(SCORES, TARGETS, credit, forced)
+    forced_choice = ((SCORES >= 0.5) == TARGETS).astype(float)
+    credit = np.where(np.abs(SCORES - 0.5) < 0.05, 0.5, forced_choice)
+    result = report(SCORES, TARGETS, credit, forced_choice)
     assert result.faces == 3000
     assert result.coverage == pytest.approx((np.abs(SCORES - 0.5) >= 0.05).mean())
     assert 0.3 < result.tpr_at[0] <= result.tpr_at[1] <= result.tpr_at[2] <= 1
@@ -62,12 +62,12 @@ def test_intervals_over_sources_are_wider_than_over_faces():
 
 
 def test_the_report_agrees_with_scikit_learn():
-    forced = ((SCORES >= 0.5) == TARGETS).astype(float)
-    values = report(SCORES, TARGETS, forced, forced).named()
+    forced_choice = ((SCORES >= 0.5) == TARGETS).astype(float)
+    values = report(SCORES, TARGETS, forced_choice, forced_choice).named()
     assert values["auc"] == pytest.approx(sklearn.metrics.roc_auc_score(TARGETS, SCORES))
     assert values["ap"] == pytest.approx(sklearn.metrics.average_precision_score(TARGETS, SCORES))
     assert values["brier"] == pytest.approx(sklearn.metrics.brier_score_loss(TARGETS, SCORES))
-    assert values["forced"] == pytest.approx(sklearn.metrics.balanced_accuracy_score(TARGETS, SCORES >= 0.5))
+    assert values["forced_choice"] == pytest.approx(sklearn.metrics.balanced_accuracy_score(TARGETS, SCORES >= 0.5))
     assert list(values)[-3:] == ["tpr@0.5%", "tpr@1.0%", "tpr@5.0%"]
 
 

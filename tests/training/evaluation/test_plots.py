@@ -6,7 +6,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import auc, roc_auc_score
 
 from training.evaluation import plots
-from training.evaluation.robustness import CurvePoint
+from training.evaluation.corruptions import CurvePoint
 from training.evaluation.summary import summarise
 
 FIGURES = ("reliability", "roc", "coverage", "size", "robustness")
@@ -43,18 +43,18 @@ def test_the_reliability_curve_is_scikit_learns(part, drawn):
 
 
 def test_the_area_under_the_roc_curve_is_the_auc(part, drawn):
-    false_alarms, caught = line(drawn["roc"], "clean")
+    fpr, tpr = line(drawn["roc"], "clean")
     # The axis begins at 0.1 %; what is cut off is smaller than that.
-    assert auc(false_alarms, caught) == pytest.approx(roc_auc_score(part.targets, part.p_fake), abs=2e-3)
+    assert auc(fpr, tpr) == pytest.approx(roc_auc_score(part.targets, part.p_fake), abs=2e-3)
 
 
 def test_full_coverage_has_the_error_of_all_answers(part, drawn):
     coverage, risk = line(drawn["coverage"], "clean")
     assert coverage[-1] == 1
-    assert risk[-1] == pytest.approx(1 - part.forced.mean())
+    assert risk[-1] == pytest.approx(1 - part.forced_choice.mean())
 
 
-def test_damage_grows_to_the_right(drawn):
+def test_corruption_grows_to_the_right(drawn):
     jpeg, blur = drawn["robustness"].axes
     assert jpeg.xaxis_inverted()
     assert not blur.xaxis_inverted()

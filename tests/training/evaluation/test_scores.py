@@ -39,10 +39,10 @@ def test_scores_are_joined_with_the_manifest(data, rows):
     scores = read_scores(written(data, table(["not/mine.jpg,1", *reversed(ALL)])), rows, data)
     assert scores.p_fake.tolist() == [0.9, 0.4, 0.7, 0.1]
     assert scores.strata.tolist() == ["fake/sd", "fake/sc", "real/sb", "real/sa"]
-    assert scores.forced.tolist() == [1, 0, 0, 1]
+    assert scores.forced_choice.tolist() == [1, 0, 0, 1]
     assert scores.credit.tolist() == [1, 0, 0, 1]
     strict = read_scores(data / "theirs.csv", rows, data, threshold=0.8)
-    assert strict.forced.tolist() == [1, 0, 1, 1]
+    assert strict.forced_choice.tolist() == [1, 0, 1, 1]
 
 
 def test_their_verdicts_and_tiers_count(data, rows):

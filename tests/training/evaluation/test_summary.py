@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from training.evaluation.compare import compare
+from training.evaluation.comparison import compare
 from training.evaluation.scores import Scores
 from training.evaluation.summary import (
     fairness,
@@ -32,8 +32,8 @@ def test_every_generator_stands_against_all_photographs(made_up):
         targets = np.r_[np.zeros(len(real)), np.ones(len(mine))]
         assert g.auc == pytest.approx(roc_auc_score(targets, np.r_[real, mine]))
         assert g.tpr == pytest.approx((mine > limit).mean())
-        assert g.caught.rate == pytest.approx((mine >= 0.5).mean())
-        assert g.caught.low < g.caught.rate < g.caught.high
+        assert g.true_positive_rate.rate == pytest.approx((mine >= 0.5).mean())
+        assert g.true_positive_rate.low < g.true_positive_rate.rate < g.true_positive_rate.high
 
 
 def test_no_more_false_alarms_than_asked():
@@ -89,7 +89,7 @@ def test_intervals_hold_the_metrics_they_belong_to(made_up):
     values, found = report_of(part).named(), intervals(part, rounds=60)
     assert list(found) == list(values)
     assert all(
-        found[name][0] <= values[name] <= found[name][1] for name in ("auc", "ap", "forced", "tpr@5.0%", "brier")
+        found[name][0] <= values[name] <= found[name][1] for name in ("auc", "ap", "forced_choice", "tpr@5.0%", "brier")
     )
 
 
@@ -102,7 +102,7 @@ def test_a_model_does_not_differ_from_itself(made_up):
 def test_a_clearly_better_model_is_found_and_noise_is_not(made_up):
     weak, strong, other = made_up(shift=0.1), made_up(shift=0.25), made_up(shift=0.1, seed=7)
     found = {item.metric: item for item in compare(weak, strong, rounds=100)}
-    for metric in ("auc", "ap", "forced", "tpr@5.0%"):
+    for metric in ("auc", "ap", "forced_choice", "tpr@5.0%"):
         assert 0 < found[metric].low < found[metric].difference < found[metric].high
         assert found[metric].p_value == pytest.approx(2 / 101)
         assert found[metric].difference == pytest.approx(found[metric].second - found[metric].first)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.faces.layouts import LayoutError, Told, recognise
+from training.faces.layouts import Defaults, LayoutError, recognise
 from training.faces.names import label_in, slug
 
 
@@ -17,7 +17,7 @@ def put(root: Path, *names: str) -> None:
         path.write_bytes(b"")
 
 
-def facts(root: Path, told: Told | None = None) -> dict[str, tuple]:
+def facts(root: Path, told: Defaults | None = None) -> dict[str, tuple]:
     found = recognise(root, told)
     return {
         str(photo.path.relative_to(root)): (photo.label, photo.source, photo.generator, photo.split)
@@ -112,7 +112,7 @@ def test_numbers_without_a_meaning_are_refused_until_told(tmp_path):
     (tmp_path / "metadata.csv").write_text("file_name,label\na.png,0\nb.png,1\n")
     with pytest.raises(LayoutError, match=r"(?s)2 pictures.*a\.png \(label '0'\).*--fake-is"):
         recognise(tmp_path)
-    assert {name: fact[0] for name, fact in facts(tmp_path, Told(fake_is="0")).items()} == {
+    assert {name: fact[0] for name, fact in facts(tmp_path, Defaults(fake_is="0")).items()} == {
         "a.png": "fake", "b.png": "real"
     }  # fmt: skip
 
@@ -152,7 +152,7 @@ def test_a_folder_of_photos_says_nothing_alone_but_beside_fakes_it_does(tmp_path
     put(tmp_path, "set/photos/1.jpg")
     with pytest.raises(LayoutError, match="--label real"):
         recognise(tmp_path / "set")
-    assert set(facts(tmp_path / "set", Told("fake", "mine", "GAN")).values()) == {("fake", "mine", "GAN", "")}
+    assert set(facts(tmp_path / "set", Defaults("fake", "mine", "GAN")).values()) == {("fake", "mine", "GAN", "")}
     put(tmp_path, "set/generated/1.jpg")
     assert [fact[0] for _, fact in sorted(facts(tmp_path / "set").items())] == ["fake", "real"]
 

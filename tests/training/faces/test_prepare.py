@@ -124,13 +124,13 @@ def test_after_kill_9_nothing_is_lost_or_doubled(photos, tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "training", "prepare", str(photos), str(out), "--workers", "1"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
-    journal, deadline = out / ".prepare" / "faces.jsonl", time.monotonic() + 120
-    while not (journal.is_file() and journal.stat().st_size) and time.monotonic() < deadline:
+    log, deadline = out / ".prepare" / "faces.jsonl", time.monotonic() + 120
+    while not (log.is_file() and log.stat().st_size) and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert journal.stat().st_size
+    assert log.stat().st_size
     run(photos, out)
     assert snapshot(out) == snapshot(tmp_path / "whole")
     # The worker went with its parent.

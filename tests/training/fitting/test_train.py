@@ -23,9 +23,9 @@ from facecheck.model.config import Decision, Limits, ModelConfig
 from training.augment import Delivery
 from training.data import FaceFile
 from training.fitting.distributed import Processes
+from training.fitting.monitoring import Watch
 from training.fitting.train import average, train
 from training.fitting.trainer import TrainConfig, Trainer, load_backbone
-from training.fitting.watch import Watch
 from training.pseudo import Upsampler
 from training.unseen.logo import FineTuned
 

@@ -15,8 +15,8 @@ from facecheck.model.config import Decision
 from facecheck.result import Budget
 from training.__main__ import main
 from training.data import FaceFile, read_manifest, sampling_weights
-from training.evaluation.compare import Difference, compare
-from training.fitting.overlap import without_crossing
+from training.evaluation.comparison import Difference, compare
+from training.faces.grouping import without_crossing
 from training.fitting.trainer import TrainConfig
 from training.fitting.update import (
     Case,
@@ -24,11 +24,11 @@ from training.fitting.update import (
     Outcome,
     _losses,
     answered,
+    criteria_of,
     mixed,
     read_cases,
     specificity,
     update,
-    wishes_of,
     write_cases,
 )
 
@@ -99,7 +99,7 @@ def test_only_progress_without_losses_is_kept():
 
 def test_losses_are_those_of_the_paired_bootstrap(made_up):
     good, bad = made_up(shift=0.3), made_up(shift=0.1)
-    assert {d.metric for d in _losses(compare(good, bad))} >= {"auc", "forced"}
+    assert {d.metric for d in _losses(compare(good, bad))} >= {"auc", "forced_choice"}
     assert _losses(compare(bad, good)) == []
     assert _losses(compare(good, good)) == []
 
@@ -118,8 +118,8 @@ def test_specificity_counts_the_photographs_that_are_accused(made_up):
 
 def test_a_budget_is_wished_for_again():
     budgets = (Budget(0.01, 0.9, 0.5, 0.4, 0.6), Budget(0.05, 0.7, 0.8, 0.7, 0.9))
-    assert wishes_of(Decision(threshold=0.7, uncertain_to=0.7, budgets=budgets)).max_fpr == 0.05
-    assert wishes_of(Decision(budgets=budgets)).max_fpr is None
+    assert criteria_of(Decision(threshold=0.7, uncertain_to=0.7, budgets=budgets)).max_fpr == 0.05
+    assert criteria_of(Decision(budgets=budgets)).max_fpr is None
 
 
 def test_copies_of_old_faces_on_another_side_go_with_their_groups(data, tmp_path):
@@ -164,7 +164,7 @@ def test_an_update_is_trained_calibrated_and_judged(data, tiny_model, tmp_path):
     assert made.version == f"{tiny_model.config.version}+update"
     assert made.training_data == ("fake/sc", "fake/sd", "real/sa", "real/sb")
     assert made.decision.threshold == made.decision.budget(0.5).threshold
-    assert {d.metric for d in result.old} >= {"auc", "balanced_accuracy", "forced", "specificity"}
+    assert {d.metric for d in result.old} >= {"auc", "balanced_accuracy", "forced_choice", "specificity"}
     assert result.left_out == 1
     # Neither with other faces nor with other weights is that run resumed.
     moved = replace(new, rows=tuple(replace(row, box=(100.0, 40.0, 231.0, 190.0)) for row in new.rows))

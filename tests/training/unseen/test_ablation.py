@@ -59,7 +59,7 @@ def test_the_learning_curve_takes_data_away_from_training_only(rows):
         "2 of 2 sources of photographs",
     ]
     assert [f.name for f in curve] == names
-    assert all(f.in_domain == f.unseen == f.caught == 1.0 for f in curve)
+    assert all(f.in_domain == f.unseen == f.tpr == 1.0 for f in curve)
     in_domain = seen[::3]
     assert 60 < in_domain[0][0] < 100
     assert in_domain[1][0] == in_domain[3][0] == 160
@@ -85,7 +85,7 @@ def test_fine_tuning_leaves_generators_out_together_and_judges_both_ways(rows):
     names = ("everything", f"with {SELF_BLEND} pseudo-fakes")
     found = list(fine_tuned(rows, prepared, ["D"], names=names))
     assert [f.name for f in found] == list(names)
-    assert [(f.in_domain, f.unseen, f.caught) for f in found] == [(1.0, 0.5, 0.0)] * 2
+    assert [(f.in_domain, f.unseen, f.tpr) for f in found] == [(1.0, 0.5, 0.0)] * 2
     assert [(variant.pseudo, seen) for variant, seen in trained] == [("", {"", "G"}), (SELF_BLEND, {"", "G"})]
     with pytest.raises(ValueError, match="no generator named"):
         next(fine_tuned(rows, prepared, ["E"]))

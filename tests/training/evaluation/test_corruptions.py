@@ -1,4 +1,4 @@
-"""The curves damage what they say, move the box along, and count right."""
+"""Every corruption does what it says; the curves move the box along and count right."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ import pytest
 
 from facecheck.model.config import Decision
 from training.data import FaceFile
-from training.evaluation.robustness import CURVES, measure_curves, stratified
+from training.evaluation.corruptions import CURVES, cut_off, measure_curves, noisy, stratified
 
 STEPS = [(curve.name, level) for curve in CURVES for level in curve.levels]
 
@@ -39,14 +39,18 @@ def rows(tmp_path):
 def test_a_perfect_detector_is_perfect_at_every_level(rows):
     points = measure_curves(Recorder(), rows)
     assert [(point.curve, point.level) for point in points] == STEPS
-    assert {(point.auc, point.forced, point.caught, point.false_alarms) for point in points} == {(1, 1, 1, 0)}
+    assert {
+        (point.auc, point.forced_choice, point.true_positive_rate, point.false_positive_rate) for point in points
+    } == {(1, 1, 1, 0)}
 
 
 def test_the_threshold_of_the_model_decides(rows):
     strict = Recorder()
     strict.config.decision = Decision(threshold=0.4, uncertain_from=0.4, uncertain_to=0.4)
     points = measure_curves(strict, rows)
-    assert {(point.auc, point.forced, point.caught, point.false_alarms) for point in points} == {(1, 0.5, 1, 1)}
+    assert {
+        (point.auc, point.forced_choice, point.true_positive_rate, point.false_positive_rate) for point in points
+    } == {(1, 0.5, 1, 1)}
 
 
 def test_the_box_moves_with_the_picture(rows):
@@ -74,3 +78,23 @@ def test_the_chosen_faces_are_even_over_sources_and_always_the_same(tmp_path):
     counts = [sum(r.label == "real" and r.source == name for r in chosen) for name in ("small", "big")]
     assert counts == [5, 15]
     assert sum(r.label == "fake" for r in chosen) == 8
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_cutting_takes_the_share_it_says_from_one_side(seed):
+    picture = np.random.default_rng(0).integers(0, 256, (200, 240, 3), np.uint8)
+    box = np.array([60.0, 50.0, 160.0, 150.0])
+    cut, moved = cut_off(picture, box, 0.3, np.random.default_rng(seed))
+    inside = np.clip(moved, 0, (cut.shape[1], cut.shape[0]) * 2)
+    assert np.prod(moved[2:] - moved[:2]) == pytest.approx(100 * 100)
+    assert np.prod(inside[2:] - inside[:2]) == pytest.approx(100 * 70)
+    x0, y0, x1, y1 = inside.astype(int)
+    # What is left of the face is the same pixels as before.
+    windows = np.lib.stride_tricks.sliding_window_view(picture[50:150, 60:160], (y1 - y0, x1 - x0, 3))
+    assert (windows == cut[y0:y1, x0:x1]).all(axis=(3, 4, 5)).any()
+
+
+def test_noise_has_the_sigma_it_says():
+    grey = np.full((200, 200, 3), 128, np.uint8)
+    noise, _ = noisy(grey, np.zeros(4), 6.0, np.random.default_rng(0))
+    assert (noise.astype(float) - 128).std() == pytest.approx(6.0, rel=0.03)

@@ -32,16 +32,16 @@ def _tiers(data: Validation, decision: Decision, probabilities: Floats, shown: S
     lines = [
         f"threshold {decision.threshold:.4f}, uncertain {decision.uncertain_from:.4f} to {decision.uncertain_to:.4f}",
         "",
-        *_header("tier", "faces", "ECE raw", "ECE cross-fitted", "balanced accuracy", "forced", "coverage"),
+        *_header("tier", "faces", "ECE raw", "ECE cross-fitted", "balanced accuracy", "forced choice", "coverage"),
     ]
     for tier in shown:
         here = data.tiers == tier
         targets, p = data.targets[here], probabilities[here]
-        forced = ((p >= decision.threshold) == targets).astype(np.float64)
+        right = ((p >= decision.threshold) == targets).astype(np.float64)
         doubted = (p >= decision.uncertain_from) & (p < decision.uncertain_to)
         lines.append(
             f"| {tier} | {here.sum()} | {_ece(raw[here], targets)} | {_ece(new[here], targets)} | "
-            f"{balanced(np.where(doubted, 0.5, forced), targets):.4f} | {balanced(forced, targets):.4f} | "
+            f"{balanced(np.where(doubted, 0.5, right), targets):.4f} | {balanced(right, targets):.4f} | "
             f"{1 - doubted.mean():.3f} |"
         )
     return lines

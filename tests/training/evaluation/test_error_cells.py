@@ -11,9 +11,9 @@ from PIL import Image
 from facecheck.model.checkpoint import save_model
 from facecheck.model.config import Limits, ModelConfig
 from training.__main__ import main
-from training.evaluation.cells import EDGES, error_cells, held_out, stable_and_not
-from training.evaluation.hardship import Judged, deliver, read_judged_faces
+from training.evaluation.error_cells import EDGES, error_cells, held_out, stable_and_not
 from training.evaluation.metrics import wilson
+from training.evaluation.random_delivery import Judged, deliver, read_judged_faces
 
 
 def drawn(count: int, seed: int) -> list[Judged]:

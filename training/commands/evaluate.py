@@ -11,12 +11,12 @@ from facecheck.errors import FacecheckError
 from training.commands import FILE, FOLDER
 from training.data import read_manifest
 from training.evaluation import tables
-from training.evaluation.compare import compare as compare_scores
-from training.evaluation.evaluate import TIERS
+from training.evaluation.comparison import compare as compare_scores
+from training.evaluation.corruptions import CurvePoint, measure_curves, stratified
 from training.evaluation.report import Evaluation, around_markers, write_card, write_report, write_scores
-from training.evaluation.robustness import CurvePoint, measure_curves, stratified
 from training.evaluation.subject import judge, read_judged
 from training.evaluation.summary import summarise
+from training.tiers import TIERS
 
 SCORES = click.Path(exists=True, path_type=Path)
 CURVE_FACES, ROUNDS = 300, 500
@@ -36,7 +36,7 @@ def _tiers(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
 @click.option("--split", default="test")
 @click.option("--tiers", default=",".join(TIERS), callback=_tiers, help="For models; scores keep their own tiers.")
 @click.option("--curves/--no-curves", default=True, help="Robustness curves, for models.")
-@click.option("--curve-faces", default=CURVE_FACES, help="Faces that are damaged step by step.")
+@click.option("--curve-faces", default=CURVE_FACES, help="Faces that are corrupted step by step.")
 @click.option("--compare", "other", help="A second MODEL, for a paired comparison.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="In place of the shipped one, or of 0.5 for scores.")
 @click.option("--rounds", default=ROUNDS, help="Of the bootstrap.")

@@ -1,6 +1,5 @@
 """The whole pipeline on labelled files, from JPEG bytes to verdict, in three delivery tiers."""
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,7 @@ from facecheck.detection.detector import Detections
 from facecheck.result import Prediction
 from training.data import FaceFile
 from training.evaluation.scores import FACTS, Scores
-
-TIERS: dict[str, tuple[int, int] | None] = {"clean": None, "web": (768, 60), "hard": (512, 40)}
-"""Name -> (longest side in pixels, JPEG quality); None leaves the file as it is."""
+from training.tiers import TIERS, delivered
 
 
 @dataclass(frozen=True)
@@ -28,19 +25,6 @@ class Scored:
     row: FaceFile
     prediction: Prediction
     detected: bool
-
-
-def delivered(data: bytes, tier: str) -> bytes:
-    """The file as it arrives through a tier; both classes alike."""
-    settings = TIERS[tier]
-    if settings is None:
-        return data
-    side, quality = settings
-    picture = Image.open(io.BytesIO(data)).convert("RGB")
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=quality)
-    return stream.getvalue()
 
 
 def score(checker: FaceChecker, rows: Sequence[FaceFile], tier: str) -> Iterator[Scored]:

@@ -9,7 +9,8 @@ from PIL import Image
 from facecheck.checker import FaceChecker
 from facecheck.model.config import Limits
 from training.data import FaceFile, read_manifest
-from training.evaluation.evaluate import TIERS, delivered, score, score_tiers
+from training.evaluation.scoring import score, score_tiers
+from training.tiers import TIERS, delivered
 
 
 def test_tiers_reduce_and_compress_as_they_say(grace_path):
@@ -44,7 +45,7 @@ def test_uncertain_counts_half(tiny_model, detector, data):
     unsure = replace(tiny_model, config=replace(tiny_model.config, limits=Limits(min_face_px=1e6)))
     table = score_tiers(FaceChecker(unsure, "cpu", detector), rows, data, ["clean"])
     assert table.credit.tolist() == [0.5] * 4
-    assert set(table.forced.tolist()) <= {0.0, 1.0}
+    assert set(table.forced_choice.tolist()) <= {0.0, 1.0}
     assert table.file.tolist() == [f"{name}-test.jpg" for name in ("real/a", "real/b", "fake/c", "fake/d")]
     assert table.detected.tolist() == [True, True, False, True]
     assert 50 < table.face_px.min() <= table.face_px.max() < 300

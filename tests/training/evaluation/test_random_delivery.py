@@ -11,8 +11,8 @@ from facecheck.model.architectures import build
 from facecheck.model.checkpoint import Model
 from facecheck.model.config import Decision
 from training.data import FaceFile
-from training.evaluation import hardship
-from training.evaluation.hardship import judge_delivered, read_judged_faces
+from training.evaluation import random_delivery as hardship
+from training.evaluation.random_delivery import judge_delivered, read_judged_faces
 
 
 @pytest.fixture

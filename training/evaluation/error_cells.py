@@ -9,8 +9,8 @@ from facecheck.error_rates import ErrorCell
 from facecheck.model.config import ModelConfig
 from facecheck.quality import Quality
 from facecheck.result import Verdict
-from training.evaluation.hardship import Judged
 from training.evaluation.metrics import NORMAL_97_5, wilson
+from training.evaluation.random_delivery import Judged
 
 EDGES: dict[str, tuple[float, ...]] = {
     "face_px": (0, 24, 32, 48, 64, 96, 128, 192),

@@ -16,11 +16,10 @@ from facecheck.model.checkpoint import load_model, save_model
 from facecheck.model.export import export_onnx
 from training.__main__ import main
 from training.data import read_manifest
-from training.evaluation.evaluate import score_tiers
-from training.evaluation.onnx_model import load_onnx
+from training.evaluation.corruptions import CURVES
 from training.evaluation.report import CARD_BEGIN, CARD_END
-from training.evaluation.robustness import CURVES
-from training.evaluation.subject import load_checker
+from training.evaluation.scoring import score_tiers
+from training.evaluation.subject import load_checker, load_onnx
 
 ROOT = Path(__file__).parents[3]
 CARD = ROOT / "facecheck" / "weights" / "MODEL_CARD.md"
@@ -133,7 +132,7 @@ def test_somebody_elses_scores_are_measured_and_compared(data, tmp_path):
     assert report["tiers"][0]["sizes"] == []
     differences = {item["metric"]: item for item in report["compared"]}
     assert (differences["auc"]["first"], differences["auc"]["second"]) == (1, 0)
-    assert differences["forced"]["difference"] == -1
+    assert differences["forced_choice"]["difference"] == -1
     evaluated(tmp_path / "bad", bad, data)
     text = run("compare", tmp_path / "good", tmp_path / "bad" / "scores.csv", "--rounds", 20)
     assert "| tier | metric | good | bad |" in text
@@ -174,7 +173,9 @@ def test_mistakes_are_messages(data, tmp_path):
 
 def test_the_documentation_names_every_option_and_no_other():
     for name in ("evaluate", "compare"):
-        options = {option for item in main.commands[name].params for option in item.opts if option.startswith("--")}
+        options = {
+            option for item in main.get_command(None, name).params for option in item.opts if option.startswith("--")
+        }
         lines = [line for line in DOCS.splitlines() if line.startswith(f"    python -m training {name} ")]
         assert lines
         assert {word for line in lines for word in line.split() if word.startswith("--")} <= options

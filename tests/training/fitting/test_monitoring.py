@@ -2,18 +2,18 @@
 
 import json
 
-from training.fitting.journal import Journal
+from training.fitting.monitoring import RunLog
 
 
 def test_reports_after_the_resumed_step_are_dropped(tmp_path, capsys):
-    journal = Journal(tmp_path)
+    log = RunLog(tmp_path)
     for step in (20, 40, 60):
-        journal.report(step, loss=1 / step)
-    journal.close()
-    with journal.path.open("a") as stream:
+        log.report(step, loss=1 / step)
+    log.close()
+    with log.path.open("a") as stream:
         stream.write('{"step": 8')  # Killed while writing.
-    Journal(tmp_path, step=40).report(60, loss=0.5)
-    lines = [json.loads(line) for line in journal.path.read_text().splitlines()]
+    RunLog(tmp_path, step=40).report(60, loss=0.5)
+    lines = [json.loads(line) for line in log.path.read_text().splitlines()]
     assert [(line["step"], line["loss"]) for line in lines] == [(20, 0.05), (40, 0.025), (60, 0.5)]
     assert "step 60  loss 0.5" in capsys.readouterr().out
 
@@ -21,9 +21,9 @@ def test_reports_after_the_resumed_step_are_dropped(tmp_path, capsys):
 def test_tensorboard_reads_what_was_reported(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    journal = Journal(tmp_path, tensorboard=True)
-    journal.report(20, loss=0.25)
-    journal.close()
+    log = RunLog(tmp_path, tensorboard=True)
+    log.report(20, loss=0.25)
+    log.close()
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(20, 0.25)]

@@ -9,7 +9,7 @@ from facecheck.files import write_atomically
 from training.commands import FILE, FOLDER
 from training.faces.audit import AuditSettings
 from training.faces.audit import audit as run_audit
-from training.faces.layouts import Told, recognise
+from training.faces.layouts import Defaults, recognise
 from training.faces.prepare import PrepareConfig
 from training.faces.prepare import prepare as run_prepare
 
@@ -36,13 +36,13 @@ def prepare(
     identity_weights: Path | None, identity_similarity: float, seed: int, workers: int,
 ) -> None:  # fmt: skip
     """Cut the faces out of PHOTOS (folders, tables, pictures) into OUT; run again with the same OUT to resume."""
-    told = Told(label or "", source, generator, licence, fake_is or "")
+    defaults = Defaults(label or "", source, generator, licence, fake_is or "")
     config = PrepareConfig(
         min_face, all_faces, split, keep_split, identity_weights=identity_weights,
         identity_similarity=identity_similarity, seed=seed, workers=workers,
     )  # fmt: skip
     try:
-        found = [recognise(place, told) for place in photos]
+        found = [recognise(place, defaults) for place in photos]
         click.echo(run_prepare(found, out, config))
     except ValueError as error:
         raise click.ClickException(str(error)) from error

@@ -1,6 +1,6 @@
 """Faces as they come: each file of a split delivered in a way drawn by chance, measured and judged, one line each.
 
-The lines are what `training.evaluation.cells` counts errors by face size, sharpness, compression and pose from.
+The lines are what `training.evaluation.error_cells` counts errors by face size, sharpness, compression and pose from.
 """
 
 import csv
@@ -22,7 +22,7 @@ from facecheck.image import Pixels
 from facecheck.result import Face
 from training.augment import recompress, reduced
 from training.data import FaceFile, read_rgb
-from training.evaluation.damage import blurred
+from training.evaluation.corruptions import blurred
 
 FACE_PX, JPEG_QUALITY, BLUR, BLURRED_SHARE = (20.0, 256.0), (25, 95), (0.4, 2.5), 0.3
 BATCH, DECIMALS = 16, 4

@@ -1,0 +1,126 @@
+"""Corruptions: ways of losing evidence, one at a time and to a known degree, and the robustness curves they draw.
+
+Each corruption takes (H, W, 3) uint8 RGB, the xyxy box of the face in pixels, a level and a source of chance, and
+returns the corrupted picture and the box in its pixels.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from facecheck.checker import FaceChecker
+from facecheck.detection.detector import Detections
+from training.augment import Box, Picture, cut, recompress, reduced
+from training.data import FaceFile, read_rgb
+from training.evaluation.metrics import report
+
+Corruption = Callable[[Picture, Box, float, np.random.Generator], tuple[Picture, Box]]
+
+
+def shrunk(image: Picture, box: Box, face_px: float, _: np.random.Generator) -> tuple[Picture, Box]:
+    """The face brought down to at most `face_px` pixels."""
+    return reduced(image, box, face_px)
+
+
+def blurred(image: Picture, box: Box, sigma: float, _: np.random.Generator) -> tuple[Picture, Box]:
+    """Gaussian blur, sigma in pixels of the file."""
+    return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8), box
+
+
+def compressed(image: Picture, box: Box, jpeg_quality: float, _: np.random.Generator) -> tuple[Picture, Box]:
+    """Saved once more as JPEG."""
+    return recompress(image, int(jpeg_quality)), box
+
+
+def noisy(image: Picture, box: Box, sigma: float, rng: np.random.Generator) -> tuple[Picture, Box]:
+    """White Gaussian noise on every channel, sigma in grey levels."""
+    return np.clip(np.rint(image + rng.normal(0, sigma, image.shape)), 0, 255).astype(np.uint8), box
+
+
+def cut_off(image: Picture, box: Box, share: float, rng: np.random.Generator) -> tuple[Picture, Box]:
+    """A side of the picture, drawn by chance, takes `share` of the face's width or height away."""
+    return cut(image, box, share, int(rng.integers(4)))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One kind of corruption, its levels from harmless to hopeless, and the unit of the levels."""
+
+    name: str
+    unit: str
+    corruption: Corruption
+    levels: tuple[float, ...]
+
+
+CURVES = (
+    Curve("jpeg", "JPEG quality", compressed, (95, 75, 50, 30, 15)),
+    Curve("scale", "face, px", shrunk, (160, 96, 64, 48, 32, 24)),
+    Curve("blur", "Gaussian sigma, px", blurred, (0.5, 1, 1.5, 2, 3)),
+    Curve("noise", "Gaussian sigma, grey levels", noisy, (2, 5, 10, 15, 25)),
+    Curve("crop", "share of the face cut off", cut_off, (0.1, 0.2, 0.3, 0.4, 0.5)),
+)
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """All chosen faces at one level of one corruption.
+
+    Attributes:
+        forced_choice: balanced accuracy at the threshold. true_positive_rate: of the fakes. false_positive_rate: of the
+            photographs.
+    """
+
+    curve: str
+    unit: str
+    level: float
+    faces: int
+    auc: float
+    forced_choice: float
+    true_positive_rate: float
+    false_positive_rate: float
+
+
+def stratified(rows: Sequence[FaceFile], faces: int, seed: int = 0) -> list[FaceFile]:
+    """`faces` / 2 of each class, drawn evenly from its sources, as far as they reach; always the same ones."""
+    rng = np.random.default_rng(seed)
+    chosen: list[FaceFile] = []
+    for label in ("real", "fake"):
+        mine = [row for row in rows if row.label == label]
+        piles = [
+            rng.permutation(np.flatnonzero([row.source == source for row in mine]))
+            for source in sorted({row.source for row in mine})
+        ]
+        # Every source gives its first, then its second, and so on.
+        order = sorted((turn, pile, int(index)) for pile, rest in enumerate(piles) for turn, index in enumerate(rest))
+        chosen += [mine[index] for _, _, index in order[: faces // 2]]
+    return chosen
+
+
+def measure_curves(checker: FaceChecker, rows: Sequence[FaceFile], seed: int = 0) -> list[CurvePoint]:
+    """Every level of `CURVES` on every row, with the known box scaled along."""
+    rng = np.random.default_rng(seed)
+    steps = [(curve, level) for curve in CURVES for level in curve.levels]
+    found = []
+    for row in tqdm(rows, desc="curves", unit="face", disable=None):
+        image, box = read_rgb(row.path), np.array(row.box)
+        found.append(_judged(checker, [curve.corruption(image, box, level, rng) for curve, level in steps]))
+    scores, targets = np.array(found), np.array([row.target for row in rows], dtype=np.int64)
+    forced_choice = ((scores >= checker.config.decision.threshold) == targets[:, None]).astype(np.float64)
+    points = []
+    for k, (curve, level) in enumerate(steps):
+        part, right = report(scores[:, k], targets, forced_choice[:, k], forced_choice[:, k]), forced_choice[:, k]
+        tpr, tnr = float(right[targets == 1].mean()), float(right[targets == 0].mean())
+        points.append(CurvePoint(curve.name, curve.unit, level, len(rows), part.auc, part.forced_choice, tpr, 1 - tnr))
+    return points
+
+
+def _judged(checker: FaceChecker, corrupted: Sequence[tuple[Picture, Box]]) -> list[float]:
+    places = [
+        Detections(box[None].astype(np.float32), np.zeros((1, 5, 2), np.float32), np.zeros(1, np.float32))
+        for _, box in corrupted
+    ]
+    faces = checker.judge([picture for picture, _ in corrupted], places)
+    return [face.p_fake for (face,) in faces]
