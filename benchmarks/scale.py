@@ -16,7 +16,7 @@ import click
 from facecheck.error_rates import ErrorCell
 from facecheck.quality import Quality
 from facecheck.result import Face, ModelInfo, Prediction, Verdict
-from facecheck.scan.ledger import Ledger
+from facecheck.scan.ledger import ScanLedger
 from facecheck.scan.rows import Candidate, Settings, row_of
 
 DAY_H = 24
@@ -76,14 +76,14 @@ def measure_ledger(rows: int) -> LedgerSpeed:
     few = max(rows // 20, BATCH_ROWS)
     with tempfile.TemporaryDirectory(prefix="facecheck-scale-") as folder:
         path = Path(folder, "rows.jsonl")
-        with Ledger(path, SETTINGS) as ledger:
+        with ScanLedger(path, SETTINGS) as ledger:
             began = time.perf_counter()
             _append(ledger, rows, "a")
             ended = time.perf_counter()
             _append(ledger, few, "b", sync=path)
             synced = few / (time.perf_counter() - ended)
         opened = time.perf_counter()
-        with Ledger(path, SETTINGS) as ledger:
+        with ScanLedger(path, SETTINGS) as ledger:
             started = (rows + few) / (time.perf_counter() - opened)
             index_bytes = _index_bytes(ledger) / (rows + few)
         row_bytes = path.stat().st_size / (rows + few)
@@ -128,7 +128,7 @@ def _people(n: int, given: Given) -> Iterator[tuple[str, str]]:
     yield f"review of them, {given.review_s:g} s each", f"{_number((wrong + right) * given.review_s / 3600)} hours"
 
 
-def _append(ledger: Ledger, rows: int, name: str, sync: Path | None = None) -> None:
+def _append(ledger: ScanLedger, rows: int, name: str, sync: Path | None = None) -> None:
     like = row_of(Candidate("", 120_000, time.time_ns()), Prediction("", (768, 1024), (FACE,), SETTINGS.model), None)
     with Path(sync or os.devnull).open("rb") as stream:
         for start in range(0, rows, BATCH_ROWS):
@@ -138,7 +138,7 @@ def _append(ledger: Ledger, rows: int, name: str, sync: Path | None = None) -> N
                 os.fsync(stream.fileno())
 
 
-def _index_bytes(ledger: Ledger) -> int:
+def _index_bytes(ledger: ScanLedger) -> int:
     pages, size = (
         ledger.index._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
     )

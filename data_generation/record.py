@@ -1,10 +1,8 @@
 """What is known of every image, written down once: the recipe that determines it, and one row for each attempt."""
 
 import dataclasses
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +10,12 @@ from typing import Any, Self
 
 from data_generation.attributes import MINORS
 from data_generation.errors import GenerationError
+from facecheck.errors import LedgerBusyError, LedgerError
+from facecheck.ledger import Ledger, whole_lines
 
 TXT2IMG, IMG2IMG, INPAINT, VAE = "txt2img", "img2img", "inpaint", "vae"
 MODES = (TXT2IMG, IMG2IMG, INPAINT, VAE)
-LEDGERS = "manifest*.jsonl"
+MANIFESTS = "manifest*.jsonl"
 
 
 @dataclass(frozen=True)
@@ -114,66 +114,61 @@ class Row:
         return cls(recipe=Recipe.from_row(values), **own)
 
 
-class Ledger:
-    """An append-only JSONL file that survives kill -9: a row is there whole or not at all, and only one run writes.
+class Manifest:
+    """The ledger of a run, opened for writing: a row is there whole or not at all, and only one run writes.
 
     Use as a context manager.
 
+    Attributes:
+        ids: of the rows that are there.
+
     Raises:
-        GenerationError: another run writes to it; a line in the middle is damaged.
+        GenerationError: another run writes to it; it cannot be written; a line in the middle is damaged.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._ledger = path, Ledger(path)
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._cut_half_line()
-            self.ids = {row.id for row in read_ledger(self.path)}
-        except BlockingIOError:
-            os.close(self._file)
-            raise GenerationError(f"another run is writing to {self.path}; wait for it, or use --shard") from None
+            self._ledger.open()
+        except LedgerBusyError as error:
+            raise GenerationError(f"another run is writing to {self.path}; wait for it, or use --shard") from error
+        except LedgerError as error:
+            raise GenerationError(str(error)) from error
+        try:
+            self.ids = {row.id for row in read_manifest(self.path)}
         except BaseException:
-            os.close(self._file)
+            self._ledger.close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._file)
-
-    def _cut_half_line(self) -> None:
-        """What a kill left of a line that was being written."""
-        content = self.path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.ftruncate(self._file, whole)
+        self._ledger.close()
 
     def append(self, row: Row) -> None:
         """Write one row through to the disk."""
         if row.id in self.ids:
             raise ValueError(f"{row.id} is in {self.path} already")
-        os.write(self._file, (json.dumps(row.to_dict(), ensure_ascii=False) + "\n").encode())
-        os.fsync(self._file)
+        try:
+            self._ledger.append(row.to_dict())
+        except LedgerError as error:
+            raise GenerationError(str(error)) from error
+        self._ledger.sync()
         self.ids.add(row.id)
 
 
-def read_ledger(path: Path) -> Iterator[Row]:
+def read_manifest(path: Path) -> Iterator[Row]:
     """The rows of one ledger, in the order they were written; a half-written last line is passed over.
 
     Raises:
         GenerationError: a line is damaged.
     """
-    with path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.endswith("\n"):
-                return
-            try:
-                yield Row.from_dict(json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
-                raise GenerationError(f"{path}, line {number} is damaged ({error!r}); remove that line") from error
+    for line in whole_lines(path):
+        try:
+            yield Row.from_dict(line.parsed())
+        except (ValueError, KeyError, TypeError) as error:
+            raise GenerationError(f"{path}, line {line.number} is damaged ({error!r}); remove that line") from error
 
 
 def read_folder(folder: Path) -> list[Row]:
@@ -182,8 +177,8 @@ def read_folder(folder: Path) -> list[Row]:
     Raises:
         GenerationError: there is none.
     """
-    ledgers = sorted(folder.glob(LEDGERS))
-    if not ledgers:
+    manifests = sorted(folder.glob(MANIFESTS))
+    if not manifests:
         raise GenerationError(f"{folder} has no manifest.jsonl; make images with `python -m data_generation generate`")
-    rows = {row.id: row for path in ledgers for row in read_ledger(path)}
+    rows = {row.id: row for path in manifests for row in read_manifest(path)}
     return list(rows.values())

@@ -5,6 +5,8 @@ FacecheckError
 ├── ModelError       the model cannot be loaded: missing, damaged, foreign, or of another version
 │   └── NoFeatureMapError   the network has no stage that Grad-CAM could look at
 ├── DeviceError      the device asked for does not exist on this machine
+├── LedgerError      a file of JSON lines cannot be opened, read or written
+│   └── LedgerBusyError     another process writes to it
 └── ScanError        a scan cannot start or go on: its output is foreign, in use, full, or of other settings
 
 Every message quotes what was received and says what to do about it.
@@ -29,6 +31,14 @@ class NoFeatureMapError(ModelError):
 
 class DeviceError(FacecheckError):
     """The requested device is unknown or unavailable."""
+
+
+class LedgerError(FacecheckError):
+    """A file of JSON lines is of another kind, damaged, or cannot be written."""
+
+
+class LedgerBusyError(LedgerError):
+    """Another process writes to the file."""
 
 
 class ScanError(FacecheckError):

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from data_generation.errors import PromptError
+from facecheck.errors import LedgerError
+from facecheck.ledger import Ledger, whole_lines
 
 
 @dataclass(frozen=True)
@@ -36,22 +36,18 @@ class Prompt:
     writer: str
     model: str
 
-    def to_line(self) -> bytes:
-        return json.dumps(vars(self)).encode() + b"\n"
-
     @classmethod
-    def from_line(cls, line: bytes) -> "Prompt":
-        """Read one line.
+    def from_row(cls, row: dict[str, Any]) -> "Prompt":
+        """The prompt that a line holds.
 
         Raises:
             ValueError: it is not a prompt.
         """
-        data: Any = json.loads(line)
-        if not isinstance(data, dict) or set(data) != {field.name for field in fields(cls)}:
+        if set(row) != {field.name for field in fields(cls)}:
             raise ValueError("the fields are not those of a prompt")
-        if not isinstance(data["attributes"], dict) or not isinstance(data["ordinal"], int):
+        if not isinstance(row["attributes"], dict) or not isinstance(row["ordinal"], int):
             raise ValueError("attributes must be an object and ordinal an integer")
-        return cls(**data)
+        return cls(**row)
 
 
 def identifier(cell: str, ordinal: int, text: str) -> str:
@@ -66,11 +62,12 @@ def read_prompts(path: Path) -> list[Prompt]:
         PromptError: a line is not a prompt.
     """
     prompts = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+    for line in whole_lines(path):
         try:
-            prompts.append(Prompt.from_line(line))
+            prompts.append(Prompt.from_row(line.parsed()))
         except ValueError as error:
-            raise PromptError(f"{path}, line {number}, is not a prompt ({error}): mend it or move it away") from error
+            told = f"{path}, line {line.number}, is not a prompt ({error}): mend it or move it away"
+            raise PromptError(told) from error
     return prompts
 
 
@@ -79,28 +76,35 @@ class PromptFile:
 
     Attributes:
         prompts: everything in the file.
+
+    Raises:
+        PromptError: a line is not a prompt, or another run writes to the file.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        self.prompts = read_prompts(path)
-        self._stream = path.open("r+b")
-        self._stream.truncate(path.read_bytes().rfind(b"\n") + 1)
-        self._stream.seek(0, os.SEEK_END)
+        try:
+            # What it begins with is looked at below, line by line.
+            self._ledger = Ledger(path, beginning=b"").open()
+        except LedgerError as error:
+            raise PromptError(str(error)) from error
+        try:
+            self.prompts = read_prompts(path)
+        except BaseException:
+            self._ledger.close()
+            raise
 
     def append(self, prompts: Sequence[Prompt]) -> None:
         """On return the prompts are on the disk."""
-        if prompts:
-            self._stream.write(b"".join(prompt.to_line() for prompt in prompts))
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
-            self.prompts.extend(prompts)
+        try:
+            for prompt in prompts:
+                self._ledger.append(vars(prompt))
+        except LedgerError as error:
+            raise PromptError(str(error)) from error
+        self._ledger.sync()
+        self.prompts.extend(prompts)
 
-    def __enter__(self) -> "PromptFile":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stream.close()
+    def __exit__(self, *_: object) -> None:
+        self._ledger.close()

@@ -15,7 +15,7 @@ from data_generation import gate, png
 from data_generation.errors import GenerationError
 from data_generation.gate import Gate, Limits
 from data_generation.prompts.record import Prompt
-from data_generation.record import Ledger, Recipe, Row
+from data_generation.record import Manifest, Recipe, Row
 from data_generation.synthesis.photos import Photo, prepared
 from data_generation.synthesis.pipelines import Pipeline, Rendered
 from facecheck.files import sha256_of
@@ -144,13 +144,13 @@ class Run:
         """
         png.remove_partials(self._images)
         png.remove_partials(self._photos)
-        with Ledger(self.folder / f"manifest{self.shard.suffix}.jsonl") as ledger:
+        with Manifest(self.folder / f"manifest{self.shard.suffix}.jsonl") as manifest:
             own = [task for task in wanted if self.shard.holds(task.recipe)]
-            missing = [task for task in own if task.recipe.id not in ledger.ids]
-            made = self._make(missing, renderer, group, ledger)
+            missing = [task for task in own if task.recipe.id not in manifest.ids]
+            made = self._make(missing, renderer, group, manifest)
         return Made(made, len(own) - len(missing), self.faceless)
 
-    def _make(self, missing: Sequence[Task], renderer: Renderer, group: int, ledger: Ledger) -> int:
+    def _make(self, missing: Sequence[Task], renderer: Renderer, group: int, manifest: Manifest) -> int:
         opened: dict[int, list[tuple[Task, Photo | None]]] = {}
         made, began = 0, time.perf_counter()
         with tqdm(total=len(missing), unit="image", disable=None) as bar:
@@ -158,7 +158,7 @@ class Run:
                 pairs = opened.pop(number)
                 seconds = (time.perf_counter() - began) / max(len(pairs), 1)
                 for row in self._rows(pairs, images, seconds):
-                    ledger.append(row)
+                    manifest.append(row)
                 made, began = made + len(pairs), time.perf_counter()
                 bar.update(len(pairs))
         return made

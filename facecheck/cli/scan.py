@@ -116,7 +116,7 @@ def scan(
     The rows are those of `facecheck predict --json` with the file's size and time; a file that cannot be read is a row
     with its error. JSONL is written as the scan goes; Parquet is made of it at the end, and NAME.parquet.jsonl stays.
     """
-    from facecheck.scan.ledger import Ledger
+    from facecheck.scan.ledger import ScanLedger
     from facecheck.scan.rows import Settings, model_info
     from facecheck.scan.scanner import Rescore, Scanner
 
@@ -127,7 +127,7 @@ def scan(
     tally = Tally()
     try:
         settings = Settings(model_info(chosen.model), max_fpr, every_s, sha256)
-        with Ledger(rows, settings) as ledger:
+        with ScanLedger(rows, settings) as ledger:
             scanner = Scanner(ledger, lambda: chosen.checker(max_fpr), Rescore(rescore or "nothing"), workers)
             with closing(_outcomes(scanner, inputs, ray, chosen)) as outcomes:
                 for outcome in _shown(outcomes, inputs):

@@ -1,26 +1,113 @@
-"""The JSONL file of a scan: rows are only ever added, and the last row of a path counts.
+"""The rows of a scan, only ever added: the last row of a path counts, and an index knows which are current."""
 
-A line is written by one call, with its newline. Whatever kills the process, at most the last line is half there; the
-next scan cuts it off and does that file again. One process writes at a time.
-"""
-
-import fcntl
 import json
 import os
+import sqlite3
+import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from facecheck.errors import ScanError
-from facecheck.scan.index import Index, Known
+from facecheck.errors import LedgerBusyError, LedgerError, ScanError
+from facecheck.ledger import Ledger, Line, whole_lines
 from facecheck.scan.rows import Candidate, Row, Settings
 
 BEGINNING = b'{"path": '
-TAIL_BYTES = 1 << 16
+_TABLE = """CREATE TABLE files (
+    path BLOB PRIMARY KEY, place INTEGER, size INTEGER, mtime_ns INTEGER, fits INTEGER, verdict TEXT,
+    claimed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID"""
 
 
-class Ledger:
+@dataclass(frozen=True)
+class Known:
+    """The last row of a file, as far as the index keeps it.
+
+    Attributes:
+        place: where its line begins in the ledger, bytes.
+        fits: whether the present settings would make the same row.
+        verdict: None for a file that could not be read.
+    """
+
+    candidate: Candidate
+    place: int
+    fits: bool
+    verdict: str | None
+
+
+class Index:
+    """Safe to use from several threads; private to this process, and gone with it."""
+
+    def __init__(self) -> None:
+        # An empty name: a temporary file that SQLite removes, of which a few MB are cached.
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute("PRAGMA synchronous = OFF")
+        self._database.execute(_TABLE)
+        self._database.execute("BEGIN")  # Never ended: nobody else reads it, and it need not survive.
+        self._lock = threading.Lock()
+
+    def add(self, known: Known) -> None:
+        """Note the last row of a path, in place of an earlier one."""
+        file = known.candidate
+        values = (os.fsencode(file.path), known.place, file.size, file.mtime_ns, known.fits, known.verdict)
+        with self._lock:
+            self._database.execute(
+                "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, 0) "
+                "ON CONFLICT (path) DO UPDATE SET place = excluded.place, size = excluded.size, "
+                "mtime_ns = excluded.mtime_ns, fits = excluded.fits, verdict = excluded.verdict",
+                values,
+            )
+
+    def claim(self, path: str) -> bool:
+        """Whether this is the first time that this scan meets the path."""
+        key = (os.fsencode(path),)
+        with self._lock:
+            seen = self._database.execute("SELECT claimed FROM files WHERE path = ?", key).fetchone()
+            self._database.execute(
+                "INSERT INTO files (path, claimed) VALUES (?, 1) ON CONFLICT (path) DO UPDATE SET claimed = 1", key
+            )
+        return seen is None or not seen[0]
+
+    def known(self, path: str) -> Known | None:
+        """What is known of a path; None if it has no row."""
+        with self._lock:
+            found = self._database.execute(
+                "SELECT place, size, mtime_ns, fits, verdict FROM files WHERE path = ? AND place IS NOT NULL",
+                (os.fsencode(path),),
+            ).fetchone()
+        if found is None:
+            return None
+        place, size, mtime_ns, fits, verdict = found
+        return Known(Candidate(path, size, mtime_ns), place, bool(fits), verdict)
+
+    def unfit(self) -> int:
+        """Number of rows that the present settings would not make."""
+        with self._lock:
+            return int(self._database.execute("SELECT count(*) FROM files WHERE NOT fits").fetchone()[0])
+
+    def places(self) -> Iterator[int]:
+        """Where the last row of each path begins, in the order of the ledger."""
+        with self._lock:
+            self._database.execute("CREATE INDEX IF NOT EXISTS by_place ON files (place)")
+        last = -1
+        while True:
+            with self._lock:
+                found = self._database.execute(
+                    "SELECT place FROM files WHERE place > ? ORDER BY place LIMIT 10000", (last,)
+                ).fetchall()
+            if not found:
+                return
+            yield from (place for (place,) in found)
+            last = found[-1][0]
+
+    def close(self) -> None:
+        """Remove it."""
+        with self._lock:
+            self._database.close()
+
+
+class ScanLedger:
     """Open for one scan. Use as a context manager.
 
     Args:
@@ -34,30 +121,27 @@ class Ledger:
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path, self.settings = path, settings
         self.index = Index()
+        self._ledger = Ledger(path, BEGINNING)
 
     def __enter__(self) -> Self:
         try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        except OSError as error:
+            self._ledger.open()
+        except LedgerBusyError as error:
             raise ScanError(
-                f"{self.path} cannot be opened for writing ({error.strerror}); choose another --out"
+                f"{self.path} is being written by another scan; wait for it, or choose another --out"
             ) from error
+        except LedgerError as error:
+            raise ScanError(f"{error}; choose another --out") from error
         try:
-            self._claim()
-            self._size = self._found = self._repaired()
-            for place, row in self._read():
-                self._note(place, row)
+            for line in whole_lines(self.path):
+                self._note(line.place, self._parsed(line))
         except BaseException:
-            os.close(self._file)
+            self._ledger.close()
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._size > self._found:
-            os.fsync(self._file)
-        os.close(self._file)
+    def __exit__(self, *_: object) -> None:
+        self._ledger.close()
         self.index.close()
 
     def append(self, rows: Iterable[Row]) -> None:
@@ -67,15 +151,11 @@ class Ledger:
             ScanError: the disk is full, or gone.
         """
         for row in rows:
-            line = json.dumps(row).encode() + b"\n"
             try:
-                written = os.write(self._file, line)
-            except OSError as error:
-                raise ScanError(f"{self.path} cannot be written ({error.strerror})") from error
-            if written < len(line):
-                raise ScanError(f"{self.path} cannot be written (the disk is full)")
-            self._note(self._size, row)
-            self._size += len(line)
+                place = self._ledger.append(row)
+            except LedgerError as error:
+                raise ScanError(str(error)) from error
+            self._note(place, row)
 
     def finished(self, candidate: Candidate) -> Known | None:
         """The row of a file that need not be looked at again: unchanged, and made with these settings."""
@@ -93,48 +173,16 @@ class Ledger:
         candidate = Candidate(row["path"], row["size"], row["mtime_ns"])
         self.index.add(Known(candidate, place, self.settings.fits(row), row["verdict"]))
 
-    def _claim(self) -> None:
+    def _parsed(self, line: Line) -> Row:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ScanError(
-                f"{self.path} is being written by another scan; wait for it, or choose another --out"
-            ) from error
-
-    def _repaired(self) -> int:
-        """Cut off a half-written last line; return the size, bytes."""
-        size = os.fstat(self._file).st_size
-        beginning = os.pread(self._file, len(BEGINNING), 0)
-        if not BEGINNING.startswith(beginning):
-            raise ScanError(f"{self.path} exists and is not the output of a scan; choose another --out")
-        end = size
-        while end:
-            start = max(end - TAIL_BYTES, 0)
-            newline = os.pread(self._file, end - start, start).rfind(b"\n")
-            if newline >= 0:
-                end = start + newline + 1
-                break
-            end = start
-        if end < size:
-            os.ftruncate(self._file, end)
-        return end
-
-    def _read(self) -> Iterator[tuple[int, Row]]:
-        place = 0
-        with self.path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                yield place, self._parsed(line, number)
-                place += len(line)
-
-    def _parsed(self, line: bytes, number: int) -> Row:
-        try:
-            row: Any = json.loads(line)
+            row = line.parsed()
             os.fsencode(row["path"])
             self.settings.fits(row)
             if {"size", "mtime_ns", "verdict"} <= row.keys():
-                return dict(row)
+                return row
             raise ValueError("parts of it are missing")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ScanError(
-                f"line {number} of {self.path} is not a row of a scan ({error!r}); repair it or choose another --out"
+                f"line {line.number} of {self.path} is not a row of a scan ({error!r}); "
+                "repair it or choose another --out"
             ) from error

@@ -17,7 +17,7 @@ def write_parquet(ledger: Any, target: Path) -> int:
     """Write the file, atomically, a part at a time.
 
     Args:
-        ledger: a `Ledger`, or anything with its `rows()`; they are read twice.
+        ledger: a `ScanLedger`, or anything with its `rows()`; they are read twice.
 
     Returns:
         Number of rows.

@@ -8,9 +8,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from facecheck.errors import ScanError
-from facecheck.scan.index import Known
 from facecheck.scan.judging import Judge
-from facecheck.scan.ledger import Ledger
+from facecheck.scan.ledger import Known, ScanLedger
 from facecheck.scan.prefetch import Prefetch
 from facecheck.scan.rows import Candidate, Row
 
@@ -60,7 +59,7 @@ class Scanner:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: ScanLedger,
         make_checker: "Callable[[], FaceChecker]",
         rescore: Rescore = Rescore.NOTHING,
         threads: int | None = None,

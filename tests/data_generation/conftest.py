@@ -10,7 +10,7 @@ import torch
 
 from data_generation import png
 from data_generation.gate import Gate, reasons
-from data_generation.record import TXT2IMG, Ledger, Recipe, Row
+from data_generation.record import TXT2IMG, Manifest, Recipe, Row
 
 SIDE = 64
 WORDS = "abcdefghijklmnopqrstuvwxyz0123456789,."
@@ -150,7 +150,7 @@ def recorded(tmp_path, grace, astronaut):
     small = grace[::2, ::2]
     pictures = [grace, astronaut, small, np.full((200, 200, 3), 128, np.uint8)]
     rows = []
-    with Ledger(folder / "manifest.jsonl") as ledger:
+    with Manifest(folder / "manifest.jsonl") as manifest:
         for number, (picture, facts) in enumerate(zip(pictures, gate.measure(pictures), strict=True)):
             height, width = picture.shape[:2]
             recipe = Recipe(
@@ -164,7 +164,7 @@ def recorded(tmp_path, grace, astronaut):
                     None, reasons(facts, (width, height)), "mit",
                 )
             )  # fmt: skip
-            ledger.append(rows[-1])
+            manifest.append(rows[-1])
     return folder, rows
 
 

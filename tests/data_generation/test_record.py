@@ -7,7 +7,7 @@ import multiprocessing
 import pytest
 
 from data_generation.errors import GenerationError
-from data_generation.record import TXT2IMG, Ledger, Recipe, Row, read_folder, read_ledger
+from data_generation.record import TXT2IMG, Manifest, Recipe, Row, read_folder, read_manifest
 
 
 def row(number: int = 0, **recipe) -> Row:
@@ -26,9 +26,9 @@ def test_the_id_depends_on_every_field():
 
 def test_rows_come_back_as_they_were(tmp_path):
     written = [row(1, prompt="Frau, 60 Jahre, \u201elächelnd\u201c"), row(2)]
-    with Ledger(tmp_path / "manifest.jsonl") as ledger:
+    with Manifest(tmp_path / "manifest.jsonl") as manifest:
         for each in written:
-            ledger.append(each)
+            manifest.append(each)
     assert read_folder(tmp_path) == written
     assert json.loads((tmp_path / "manifest.jsonl").read_text().splitlines()[0])["prompt"] == written[0].recipe.prompt
 
@@ -46,33 +46,33 @@ def test_of_a_row_without_an_age_the_plans_own_cell_tells_a_minor():
 
 def test_a_half_written_line_is_cut_off_and_nothing_else(tmp_path):
     path = tmp_path / "manifest.jsonl"
-    with Ledger(path) as ledger:
-        ledger.append(row(1))
+    with Manifest(path) as manifest:
+        manifest.append(row(1))
     whole = path.read_bytes()
     path.write_bytes(whole + whole[: len(whole) // 2])
-    assert [each.id for each in read_ledger(path)] == [row(1).id]
-    with Ledger(path) as ledger:
-        ledger.append(row(2))
-    assert [each.id for each in read_ledger(path)] == [row(1).id, row(2).id]
+    assert [each.id for each in read_manifest(path)] == [row(1).id]
+    with Manifest(path) as manifest:
+        manifest.append(row(2))
+    assert [each.id for each in read_manifest(path)] == [row(1).id, row(2).id]
 
 
 def test_nothing_is_written_twice(tmp_path):
-    with Ledger(tmp_path / "manifest.jsonl") as ledger:
-        ledger.append(row(1))
+    with Manifest(tmp_path / "manifest.jsonl") as manifest:
+        manifest.append(row(1))
         with pytest.raises(ValueError, match="already"):
-            ledger.append(row(1))
+            manifest.append(row(1))
 
 
 def test_a_damaged_line_is_named(tmp_path):
     path = tmp_path / "manifest.jsonl"
     path.write_text('{"id": 1}\n')
-    with pytest.raises(GenerationError, match="line 1 is damaged"), Ledger(path):
+    with pytest.raises(GenerationError, match="line 1 is damaged"), Manifest(path):
         pass
 
 
 def test_a_second_run_is_refused_while_the_first_writes(tmp_path):
     path = tmp_path / "manifest.jsonl"
-    with Ledger(path):
+    with Manifest(path):
         context = multiprocessing.get_context("spawn")
         with context.Pool(1) as pool:
             assert pool.apply(_try, (path,)) == "refused"
@@ -81,7 +81,7 @@ def test_a_second_run_is_refused_while_the_first_writes(tmp_path):
 
 def _try(path) -> str:
     try:
-        with Ledger(path):
+        with Manifest(path):
             return "opened"
     except GenerationError:
         return "refused"

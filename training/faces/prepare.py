@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
@@ -22,10 +22,10 @@ import numpy as np
 from tqdm import tqdm
 
 from facecheck.files import write_atomically
+from facecheck.ledger import KeyedLedger
 from training.faces import facecut, grouping, prepare_report
 from training.faces.facecut import CutJob
 from training.faces.layouts import Found, Photo
-from training.faces.ledger import Entry, Ledger
 from training.faces.originals import Original, kept_qualities, quality_for, survey
 from training.faces.prepare_report import Dropped
 
@@ -141,7 +141,7 @@ def _stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _cut_each(jobs: Sequence[CutJob], config: PrepareConfig) -> Iterator[Entry]:
+def _cut_each(jobs: Sequence[CutJob], config: PrepareConfig) -> Iterator[Mapping[str, Any]]:
     """Results in the order of the jobs, from one detector in every process."""
     settings = (config.min_face_px, config.all_faces, config.identity_weights)
     if not jobs:
@@ -156,13 +156,13 @@ def _cut_each(jobs: Sequence[CutJob], config: PrepareConfig) -> Iterator[Entry]:
 def _survey(photos: Sequence[Photo], work: Path) -> list[Surveyed]:
     keys = {photo.path: f"{photo.path} {_stamp(photo.path)}" for photo in photos}
     paths = {key: path for path, key in keys.items()}
-    with Ledger(work / f"survey-{RULES}.jsonl") as ledger:
+    with KeyedLedger(work / f"survey-{RULES}.jsonl") as ledger:
         for key in tqdm(ledger.missing(keys.values()), "survey", unit="file"):
             ledger.add(key, asdict(survey(paths[key])))
         return [Surveyed(photo, _original(ledger.entries[keys[photo.path]])) for photo in photos]
 
 
-def _original(entry: Entry) -> Original:
+def _original(entry: Mapping[str, Any]) -> Original:
     return Original(**{name: value for name, value in entry.items() if name != "key"})
 
 
@@ -188,11 +188,11 @@ def _without_copies(surveyed: Sequence[Surveyed], dropped: list[Dropped]) -> lis
     return list(first.values())
 
 
-def _cut(unique: Sequence[Surveyed], out: Path, config: PrepareConfig) -> dict[str, Entry]:
+def _cut(unique: Sequence[Surveyed], out: Path, config: PrepareConfig) -> dict[str, Mapping[str, Any]]:
     described = [(item.photo.label, item.original) for item in unique]
     qualities = kept_qualities(described, out / WORK / "qualities.json")
     by_key = {item.key: item for item in unique}
-    with Ledger(out / WORK / "faces.jsonl") as ledger:
+    with KeyedLedger(out / WORK / "faces.jsonl") as ledger:
         lost = {key for key in by_key if not _files_exist(out, ledger.entries.get(key))}
         outdated = {
             key: ledger.entries[key]
@@ -223,12 +223,12 @@ def _job(item: Surveyed, out: Path, qualities: Sequence[int]) -> CutJob:
     return CutJob(item.photo.path, item.original.sha256, folder, _recode_quality(item, qualities), item.photo.box)
 
 
-def _files_exist(out: Path, entry: Entry | None) -> bool:
+def _files_exist(out: Path, entry: Mapping[str, Any] | None) -> bool:
     return entry is None or all((out / entry["folder"] / face["name"]).is_file() for face in entry["faces"])
 
 
 def _rows(
-    unique: Sequence[Surveyed], entries: dict[str, Entry], dropped: list[Dropped], config: PrepareConfig
+    unique: Sequence[Surveyed], entries: dict[str, Mapping[str, Any]], dropped: list[Dropped], config: PrepareConfig
 ) -> tuple[list[dict[str, Any]], int]:
     """Rows of the manifest, and how many groups stood on two sides of a given split."""
     faces = []
@@ -266,7 +266,7 @@ def _identities(embeddings: Sequence[str], similarity: float) -> grouping.Pairs:
     return grouping.similar_pairs(np.stack(vectors).astype(np.float32), owners, similarity)
 
 
-def _row(item: Surveyed, entry: Entry, face: dict[str, Any], group: str, split: str) -> dict[str, Any]:
+def _row(item: Surveyed, entry: Mapping[str, Any], face: dict[str, Any], group: str, split: str) -> dict[str, Any]:
     photo, original = item.photo, item.original
     values = (
         f"{entry['folder']}/{face['name']}", photo.label, photo.source, photo.generator, split, group,
@@ -277,7 +277,7 @@ def _row(item: Surveyed, entry: Entry, face: dict[str, Any], group: str, split: 
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _remove_strays(out: Path, kept: set[str], entries: dict[str, Entry]) -> None:
+def _remove_strays(out: Path, kept: set[str], entries: dict[str, Mapping[str, Any]]) -> None:
     """Faces of an earlier run that are no longer wanted, for example because a copy with another label came up."""
     for entry in entries.values():
         for face in entry["faces"]:

@@ -5,6 +5,7 @@ import pytest
 
 from data_generation.errors import PromptError
 from data_generation.prompts.record import Prompt, PromptFile, identifier, read_prompts
+from facecheck.ledger import encoded
 
 FIRST = Prompt("a1", "cell", 0, "A photo of a café", "drawing", {"age": "child"}, "template", "v")
 SECOND = replace(FIRST, id="a2", ordinal=1)
@@ -27,7 +28,7 @@ def test_lines_are_json_objects_that_read_back(path):
 @pytest.mark.parametrize("cut", [1, 2, 40, -1])
 def test_a_half_written_last_line_is_cut_off_and_nothing_else(path, cut):
     whole = path.read_bytes()
-    line = FIRST.to_line()
+    line = encoded(vars(FIRST))
     path.write_bytes(whole + line[:cut])
     assert read_prompts(path) == [FIRST, SECOND]
     with PromptFile(path) as file:

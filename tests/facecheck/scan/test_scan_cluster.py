@@ -15,7 +15,7 @@ from facecheck.scan import cluster as cluster_of_scan
 from facecheck.scan.cluster import Cluster
 from facecheck.scan.inputs import Inputs
 from facecheck.scan.judging import Judge
-from facecheck.scan.ledger import Ledger
+from facecheck.scan.ledger import ScanLedger
 from facecheck.scan.rows import Settings, failed_row, model_info
 from facecheck.scan.scanner import Scanner
 from tests.facecheck.scan.conftest import read_rows
@@ -45,10 +45,10 @@ def test_a_killed_worker_loses_and_doubles_nothing(two_nodes, folder, portrait, 
     for number in range(40):
         portrait.resize((48, 48)).rotate(number).save(folder / f"{number}.png")
     settings, inputs = Settings(model_info(None)), Inputs([str(folder)])
-    with Ledger(tmp_path / "one.jsonl", settings) as ledger:
+    with ScanLedger(tmp_path / "one.jsonl", settings) as ledger:
         list(Scanner(ledger, lambda: FaceChecker(device="cpu")).run(inputs))
     with (
-        Ledger(tmp_path / "ray.jsonl", settings) as ledger,
+        ScanLedger(tmp_path / "ray.jsonl", settings) as ledger,
         Cluster(two_nodes.address, settings, Chosen(device="cpu")) as cluster,
     ):
         (_, first), (_, second) = cluster.ray.get([worker.place.remote() for worker in cluster.workers])
@@ -83,7 +83,7 @@ def test_a_machine_that_is_lost_for_good_loses_and_doubles_nothing(two_nodes, se
     monkeypatch.setattr(cluster_of_scan, "_Worker", slow_worker())
     monkeypatch.setattr(cluster_of_scan, "PATIENCE_S", 0.5)
     with (
-        Ledger(tmp_path / "rows.jsonl", settings) as ledger,
+        ScanLedger(tmp_path / "rows.jsonl", settings) as ledger,
         Cluster(two_nodes.address, settings, Chosen(device="cpu")) as cluster,
     ):
         cluster.ray.get([worker.place.remote() for worker in cluster.workers])
@@ -134,7 +134,7 @@ def test_a_file_that_kills_its_worker_is_a_row_and_harms_no_other(folder, settin
 
     cluster = Cluster("nowhere", settings, Chosen("tiny"))
     cluster.ray, cluster.workers = Dies(), [Worker()]
-    with Ledger(tmp_path / "rows.jsonl", settings) as ledger:
+    with ScanLedger(tmp_path / "rows.jsonl", settings) as ledger:
         outcomes = list(cluster.run(Scanner(ledger, lambda: pytest.fail("not here")), Inputs([str(folder)])))
     rows = {Path(row["path"]).name: row for row in read_rows(tmp_path / "rows.jsonl")}
     assert len(outcomes) == len(rows) == 4

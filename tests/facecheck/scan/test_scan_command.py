@@ -13,9 +13,9 @@ from PIL import Image
 from facecheck.cli import scan as command
 from facecheck.result import Face
 from facecheck.scan import judging, scanner
-from facecheck.scan.index import Known
 from facecheck.scan.inputs import Inputs
 from facecheck.scan.judging import Judge
+from facecheck.scan.ledger import Known
 from facecheck.scan.prefetch import Prefetch
 from facecheck.scan.rows import Candidate
 from tests.facecheck.scan.conftest import read_rows

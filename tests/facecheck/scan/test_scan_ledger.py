@@ -9,7 +9,7 @@ import pytest
 
 from facecheck.errors import ScanError
 from facecheck.result import Prediction
-from facecheck.scan.ledger import Ledger
+from facecheck.scan.ledger import ScanLedger
 from facecheck.scan.rows import Candidate, row_of
 from tests.facecheck.scan.conftest import read_rows
 
@@ -32,19 +32,19 @@ ODD = ("/a\nb.jpg", "/\udcff.jpg", "/<script>.jpg", "/\u00fc\u4e2d.jpg", '/"quot
 
 
 def test_rows_come_back_whatever_the_name(path, settings, make_row):
-    with Ledger(path, settings) as ledger:
+    with ScanLedger(path, settings) as ledger:
         ledger.append(make_row(name) for name in ODD)
-    with Ledger(path, settings) as ledger:
+    with ScanLedger(path, settings) as ledger:
         assert [row["path"] for row in ledger.rows()] == list(ODD)
         assert all(ledger.finished(Candidate(name, 1, 5)) for name in ODD)
     assert path.read_bytes().count(b"\n") == len(ODD)
 
 
 def test_the_last_row_of_a_path_counts(path, settings, make_row):
-    with Ledger(path, settings) as ledger:
+    with ScanLedger(path, settings) as ledger:
         ledger.append([make_row("/a"), make_row("/b"), make_row("/a", 2)])
         assert [(row["path"], row["size"]) for row in ledger.rows()] == [("/b", 1), ("/a", 2)]
-    with Ledger(path, settings) as ledger:
+    with ScanLedger(path, settings) as ledger:
         assert [(row["path"], row["size"]) for row in ledger.rows()] == [("/b", 1), ("/a", 2)]
         assert ledger.finished(Candidate("/a", 1, 5)) is None
         assert ledger.finished(Candidate("/a", 2, 5)) is not None
@@ -52,13 +52,13 @@ def test_the_last_row_of_a_path_counts(path, settings, make_row):
 
 
 def test_a_line_cut_at_any_byte_is_repaired(path, settings, make_row):
-    with Ledger(path, settings) as ledger:
+    with ScanLedger(path, settings) as ledger:
         ledger.append([make_row("/a"), make_row("/b")])
     whole = path.read_bytes()
     first = whole.index(b"\n") + 1
     for end in sorted({*range(0, len(whole), 41), 1, first - 2, first - 1, first, first + 1, len(whole) - 1}):
         path.write_bytes(whole[:end])
-        with Ledger(path, settings) as ledger:
+        with ScanLedger(path, settings) as ledger:
             assert (ledger.finished(Candidate("/a", 1, 5)) is not None) == (end >= first)
             assert ledger.finished(Candidate("/b", 1, 5)) is None
             ledger.append([make_row("/b")])
@@ -68,49 +68,49 @@ def test_a_line_cut_at_any_byte_is_repaired(path, settings, make_row):
 def test_foreign_files_are_refused_and_left_alone(path, settings, make_row):
     for content in (b"my diary", b"{}\n", b'{"path": 3}\n', b'{"path": "/a"}\nx\n', b'{"path": "/a", "budget": 1}\n'):
         path.write_bytes(content)
-        with pytest.raises(ScanError, match=r"rows\.jsonl"), Ledger(path, settings):
+        with pytest.raises(ScanError, match=r"rows\.jsonl"), ScanLedger(path, settings):
             pass
         assert path.read_bytes() == content
 
 
 def test_a_damaged_line_in_the_middle_is_named(path, settings, make_row):
-    with Ledger(path, settings) as ledger:
+    with ScanLedger(path, settings) as ledger:
         ledger.append([make_row("/a"), make_row("/b")])
     path.write_bytes(path.read_bytes().replace(b'"/b"', b'"/b'))
-    with pytest.raises(ScanError, match="line 2 of"), Ledger(path, settings):
+    with pytest.raises(ScanError, match="line 2 of"), ScanLedger(path, settings):
         pass
 
 
 def test_one_writer_at_a_time(path, settings):
-    with Ledger(path, settings):
+    with ScanLedger(path, settings):
         tried = (
             "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)",
             str(path),
         )
         assert subprocess.run([sys.executable, "-c", *tried], capture_output=True, check=False).returncode == 1
-        with pytest.raises(ScanError, match="being written by another scan"), Ledger(path, settings):
+        with pytest.raises(ScanError, match="being written by another scan"), ScanLedger(path, settings):
             pass
-    with Ledger(path, settings):
+    with ScanLedger(path, settings):
         pass
 
 
 def test_rows_of_other_settings_do_not_count(path, settings, make_row):
-    with Ledger(path, settings) as ledger:
+    with ScanLedger(path, settings) as ledger:
         ledger.append([make_row("/a")])
     for other in (
         replace(settings, max_fpr=0.01),
         replace(settings, model=replace(settings.model, sha256="0")),
         replace(settings, sha256=True),
     ):
-        with Ledger(path, other) as ledger:
+        with ScanLedger(path, other) as ledger:
             assert ledger.finished(Candidate("/a", 1, 5)) is None
             assert ledger.index.unfit() == 1
-    with Ledger(path, replace(settings, every_s=9)) as ledger:
+    with ScanLedger(path, replace(settings, every_s=9)) as ledger:
         assert ledger.finished(Candidate("/a", 1, 5)) is not None
 
 
 def test_many_rows_are_given_in_order(path, settings, make_row):
-    with Ledger(path, settings) as ledger:
+    with ScanLedger(path, settings) as ledger:
         row = make_row("/x")
         ledger.append(row | {"path": f"/{number}"} for number in range(10_050))
         assert [row["path"] for row in ledger.rows()] == [f"/{number}" for number in range(10_050)]
@@ -118,11 +118,11 @@ def test_many_rows_are_given_in_order(path, settings, make_row):
 
 def test_a_full_disk_is_one_sentence_and_the_next_scan_goes_on(path, settings, make_row, monkeypatch):
     real = os.write
-    with Ledger(path, settings) as ledger:
+    with ScanLedger(path, settings) as ledger:
         ledger.append([make_row("/a")])
         monkeypatch.setattr(os, "write", lambda file, line: real(file, line[:20]))
         with pytest.raises(ScanError, match="disk is full"):
             ledger.append([make_row("/b")])
         monkeypatch.undo()
-    with Ledger(path, settings) as ledger:
+    with ScanLedger(path, settings) as ledger:
         assert [row["path"] for row in ledger.rows()] == ["/a"]

@@ -13,7 +13,7 @@ from facecheck.checker import FaceChecker
 from facecheck.model.architectures import ARCHITECTURES, Architecture
 from facecheck.scan import scanner
 from facecheck.scan.inputs import Inputs
-from facecheck.scan.ledger import Ledger
+from facecheck.scan.ledger import ScanLedger
 from facecheck.scan.rows import Settings, model_info
 from tests.conftest import TinyNetwork
 from tests.facecheck.scan.conftest import read_rows
@@ -24,7 +24,7 @@ FILES, KILLS = 120, 10
 def scan_all(folder: str, out: str, weights: str) -> None:
     ARCHITECTURES["tiny"] = Architecture(TinyNetwork, head="fc", input_size=64)
     scanner.LANE_FILES = 2
-    with Ledger(Path(out), Settings(model_info(weights))) as ledger:
+    with ScanLedger(Path(out), Settings(model_info(weights))) as ledger:
         for _ in scanner.Scanner(ledger, lambda: FaceChecker(weights, "cpu")).run(Inputs([folder])):
             pass
 

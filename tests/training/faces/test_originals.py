@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from PIL import Image, ImageCms
 
-from training.faces.ledger import Ledger
+from facecheck.ledger import KeyedLedger
 from training.faces.originals import FALLBACK_QUALITIES, Original, quality_for, real_qualities, survey
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -56,12 +56,12 @@ def test_lossless_pictures_get_qualities_of_the_real_photographs_only():
 
 def test_a_ledger_survives_a_torn_line(tmp_path):
     path = tmp_path / "j.jsonl"
-    with Ledger(path) as ledger:
+    with KeyedLedger(path) as ledger:
         ledger.add("a", {"n": 1})
         ledger.add("b", {"n": 2})
     path.write_bytes(path.read_bytes()[:-4])
-    with Ledger(path) as ledger:
+    with KeyedLedger(path) as ledger:
         assert ledger.missing(["a", "b", "c", "c"]) == ["b", "c"]
         ledger.add("b", {"n": 3})
-    with Ledger(path) as ledger:
+    with KeyedLedger(path) as ledger:
         assert {key: entry["n"] for key, entry in ledger.entries.items()} == {"a": 1, "b": 3}
