@@ -47,10 +47,11 @@ class Ledger:
     Args:
         path: made if there is none, with its folder.
         beginning: what the file must begin with; another one is left as it is.
+        kind: what messages call such a file.
     """
 
-    def __init__(self, path: Path, beginning: bytes = b"{") -> None:
-        self.path, self.beginning = path, beginning
+    def __init__(self, path: Path, beginning: bytes = b"{", kind: str = "a file of JSON lines") -> None:
+        self.path, self.beginning, self.kind = path, beginning, kind
 
     def open(self) -> Self:
         """Claim the file, and cut off a half-written last line.
@@ -121,7 +122,7 @@ class Ledger:
         size = os.fstat(self._file).st_size
         found = os.pread(self._file, len(self.beginning), 0)
         if not self.beginning.startswith(found):
-            raise LedgerError(f"{self.path} is a file of another kind")
+            raise LedgerError(f"{self.path} exists and is not {self.kind}")
         end = size
         while end:
             start = max(end - TAIL_BYTES, 0)

@@ -121,7 +121,7 @@ class ScanLedger:
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path, self.settings = path, settings
         self.index = Index()
-        self._ledger = Ledger(path, BEGINNING)
+        self._ledger = Ledger(path, BEGINNING, "the output of a scan")
 
     def __enter__(self) -> Self:
         try:

@@ -54,7 +54,7 @@ def test_files_of_another_kind_are_refused_and_left_alone(path, tmp_path):
     path.parent.mkdir()
     for content, beginning in ((b"my diary", b"{"), (b'{"a": 1}\n{"b', b'{"key": ')):
         path.write_bytes(content)
-        with pytest.raises(LedgerError, match="another kind"):
+        with pytest.raises(LedgerError, match="is not a file of JSON lines"):
             Ledger(path, beginning).open()
         assert path.read_bytes() == content
     with pytest.raises(LedgerError, match="cannot be opened for writing"):
