@@ -6,8 +6,7 @@ from pathlib import Path
 import click
 
 from demo.feedback.export import export as run_export
-from demo.feedback.store import Objection, Store
-from demo.page import texts
+from demo.feedback.store import LABELS, Objection, Store
 from demo.settings import Settings, default_store
 
 ANSWERS = {"r": "real", "f": "fake", "n": "rejected"}
@@ -93,7 +92,7 @@ def _line(objection: Objection) -> str:
     comment = "".join(letter if letter.isprintable() else " " for letter in objection.comment)
     return (
         f"{objection.id:>5}  {objection.created}  {objection.decision:<8}  model: {said}  "
-        f"visitor: {texts.LABELS[objection.label].lower()}  {comment}".rstrip()
+        f"visitor: {LABELS[objection.label].lower()}  {comment}".rstrip()
     )
 
 

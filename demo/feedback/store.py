@@ -5,7 +5,9 @@ files are removed when the store is opened next.
 """
 
 import contextlib
+import hashlib
 import json
+import secrets
 import sqlite3
 import threading
 import time
@@ -16,13 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from demo.feedback.metadata import without_metadata
-from demo.feedback.receipts import fingerprint, new_receipt
 from facecheck.files import write_atomically
 from facecheck.result import Prediction
 
-LABELS = ("real", "fake")
+LABELS = {"real": "It is a photograph of a person", "fake": "It was generated"}
+"""What a visitor may say about a picture, in the words that they read."""
 MAX_COMMENT = 1000
 ORPHAN_AGE_S = 60
+# Receipt codes are in Crockford's base 32: no I, L, O, U.
+LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+GROUPS, GROUP = 4, 4
+READ_AS = str.maketrans("ILO", "110")
 TABLE = """
 CREATE TABLE IF NOT EXISTS objections (
     id INTEGER PRIMARY KEY AUTOINCREMENT, receipt TEXT UNIQUE NOT NULL, created TEXT NOT NULL, file TEXT NOT NULL,
@@ -167,3 +173,14 @@ class Store:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def new_receipt() -> str:
+    """80 random bits as four groups of four letters, easy to copy by hand."""
+    return "-".join("".join(secrets.choice(LETTERS) for _ in range(GROUP)) for _ in range(GROUPS))
+
+
+def fingerprint(receipt: str) -> str:
+    """SHA-256 of a receipt, all of it that is stored, however it was typed: lower case, without hyphens, O for 0."""
+    letters = receipt.upper().translate(READ_AS)
+    return hashlib.sha256("".join(letter for letter in letters if letter in LETTERS).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The page itself, in Gradio Blocks. What is drawn stands in `drawing`, what is said in `words`."""
+"""The page itself, in Gradio Blocks. Answers stand in `results`, sentences in `texts`."""
 
 from collections.abc import AsyncIterator, Callable
 from html import escape
@@ -9,9 +9,9 @@ import gradio as gr
 from gradio.events import api
 from gradio.themes.utils import fonts
 
-from demo.page import texts
+from demo import texts
 from demo.page.examples import examples
-from demo.page.handlers import Desk
+from demo.page.handlers import CheckHandlers
 from demo.page.objections import Objections, build_deletion, build_objections
 from demo.settings import Settings
 
@@ -47,34 +47,34 @@ def theme() -> gr.themes.Base:
     )  # fmt: skip
 
 
-def build_page(desk: Desk, objections: Objections, settings: Settings) -> gr.Blocks:
+def build_page(handlers: CheckHandlers, objections: Objections, settings: Settings) -> gr.Blocks:
     """The Blocks of the page."""
     page = gr.Blocks(title=texts.NAME, analytics_enabled=False, fill_width=True)
     with page:
         gr.HTML(_template("header.html"), apply_default_css=False)
-        with gr.Row(elem_id="rc-desk", equal_height=False):
+        with gr.Row(elem_id="rc-columns", equal_height=False):
             with gr.Column(scale=5, min_width=320, elem_id="rc-choose"):
                 gr.HTML(_template("picker.html"), apply_default_css=False)
                 submit = gr.Button("Check this picture", variant="primary", size="lg", elem_id="rc-submit")
                 gr.HTML(_examples(settings), apply_default_css=False)
             with gr.Column(scale=6, min_width=320):
                 result = gr.HTML(_welcome(), elem_id="rc-result", apply_default_css=False)
-                told = build_objections(objections)
+                objection = build_objections(objections)
         gr.HTML(_notes(), apply_default_css=False)
         build_deletion(objections)
         gr.HTML('<footer class="rc-footer"><a href="docs">For programs: the API</a></footer>', apply_default_css=False)
         ticket = gr.Textbox(visible=False)
 
         async def check(ticket: str) -> AsyncIterator[tuple[Any, ...]]:
-            async for html, judged in desk.check(ticket):
+            async for html, judged in handlers.check(ticket):
                 yield html, ticket if judged else "", gr.update(visible=judged), ""
 
         submit.click(
-            check, inputs=ticket, outputs=[result, told.ticket, told.form, told.answer], js=SEND_JS,
+            check, inputs=ticket, outputs=[result, objection.ticket, objection.form, objection.answer], js=SEND_JS,
             concurrency_limit=settings.workers, show_progress_on=result, api_name="press", api_visibility="private",
             trigger_mode="always_last",  # Who chooses another picture meanwhile presses again.
         )  # fmt: skip
-        api(desk.check_picture, api_name="check", concurrency_limit=settings.workers)
+        api(handlers.check_picture, api_name="check", concurrency_limit=settings.workers)
         page.unload(_forgetting(page))
     page.state_session_capacity = SESSIONS
     page.queue(max_size=settings.waiting, api_open=True)

@@ -9,6 +9,9 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import FileResponse
+
 FOLDER = Path(__file__).parent / "examples"
 TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 CARRIED = (
@@ -63,3 +66,14 @@ def _carried() -> list[Path]:
     specs = [(find_spec(package), name) for package, name in CARRIED]
     places = [Path(spec.origin).parent / name for spec, name in specs if spec is not None and spec.origin]
     return [place for place in places if place.is_file()]
+
+
+def add_examples(app: FastAPI) -> None:
+    """Serve the examples, and no other file beside them."""
+
+    @app.get("/examples/{name}", include_in_schema=False)
+    def example(name: str) -> FileResponse:
+        for known in examples():
+            if known.name == name:
+                return FileResponse(known.path, media_type=TYPES[known.path.suffix.lower()])
+        raise HTTPException(404, "There is no such example.")

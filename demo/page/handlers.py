@@ -8,40 +8,41 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from demo.page import results, texts, timeline
+from demo import texts
+from demo.page import results, timeline
 from demo.server.service import BusyError, Judged, NotReadyError, Service
-from demo.server.uploads import Pictures
+from demo.server.uploads import Uploads
 from demo.settings import Settings
 from demo.video import is_clip, judge_clip
 from facecheck.errors import FacecheckError, ImageError
 from facecheck.result import Prediction
 
 log = logging.getLogger(__name__)
-Words = tuple[str, str]
+Message = tuple[str, str]
 UNSENT = {"!nothing": texts.NOTHING_CHOSEN, "!unsent": texts.UNSENT, "!busy": texts.BUSY}
 
 
-class Desk:
+class CheckHandlers:
     """Judges by ticket; every failure becomes a sentence."""
 
-    def __init__(self, service: Service, pictures: Pictures, settings: Settings) -> None:
-        self.service, self.pictures, self.settings = service, pictures, settings
+    def __init__(self, service: Service, uploads: Uploads, settings: Settings) -> None:
+        self.service, self.uploads, self.settings = service, uploads, settings
 
     async def check(self, ticket: str) -> AsyncIterator[tuple[str, bool]]:
         """HTML for a ticket, and whether it is a verdict; first a word of patience if the model still loads."""
         if ticket.startswith("!"):
             yield results.message(*self._unsent(ticket)), False
             return
-        kept = self.pictures.get(ticket)
-        if kept is None:
+        upload = self.uploads.get(ticket)
+        if upload is None:
             # The page reads the mark, and sends the picture again when the button is pressed again.
             yield f'<div data-gone="{escape(ticket)}">{results.message(*texts.GONE)}</div>', False
             return
         if self.service.state == "loading":
             yield results.message(*texts.LOADING, kind="loading"), False
-        html, judged = await self._drawn(kept.data)
+        html, judged = await self._drawn(upload.data)
         if judged is not None:
-            kept.prediction, kept.turned = judged.prediction, judged.turned
+            upload.prediction, upload.turned = judged.prediction, judged.turned
         yield html, judged is not None
 
     async def _drawn(self, data: bytes) -> tuple[str, Judged | None]:
@@ -63,7 +64,7 @@ class Desk:
         judged = self.service.judge(data)
         return results.answer(judged, self.service.checker.decision), judged
 
-    def _unsent(self, code: str) -> Words:
+    def _unsent(self, code: str) -> Message:
         return texts.too_large(self.settings.max_mb) if code == "!too_large" else UNSENT.get(code, texts.UNSENT)
 
     async def check_picture(self, picture: str) -> dict[str, Any]:

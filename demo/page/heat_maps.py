@@ -1,17 +1,21 @@
 """The heat map of one face of a judged picture, made when a visitor asks for it."""
 
 import numpy as np
+from fastapi import FastAPI, HTTPException, Request
+from PIL import Image
 
-from demo.page.results import CARD_SIDE
-from demo.server.service import upright
-from demo.server.uploads import Kept
+from demo import texts
+from demo.page.results import CARD_SIDE, data_url
+from demo.server.service import BusyError, NotReadyError, Service, upright
+from demo.server.uploads import Upload, Uploads
 from facecheck import crop
 from facecheck.checker import FaceChecker
+from facecheck.errors import ModelError
 from facecheck.explain.heatmaps import GRAD_CAM, heat_maps, region
 from facecheck.image import Pixels
 
 
-def heat_map(kept: Kept, number: int, checker: FaceChecker) -> Pixels:
+def heat_map(upload: Upload, number: int, checker: FaceChecker) -> Pixels:
     """Where the model looked: Grad-CAM over the face, (S, S, 3) uint8 RGB.
 
     Args:
@@ -20,12 +24,29 @@ def heat_map(kept: Kept, number: int, checker: FaceChecker) -> Pixels:
     Raises:
         IndexError: there is no such face. ModelError: the model allows no Grad-CAM.
     """
-    faces = kept.prediction.faces if kept.prediction else ()
+    faces = upload.prediction.faces if upload.prediction else ()
     if not 1 <= number <= len(faces):
         raise IndexError(number)
-    face, picture, config = faces[number - 1], upright(kept.data, kept.turned), checker.config
+    face, picture, config = faces[number - 1], upright(upload.data, upload.turned), checker.config
     seen = crop.face(picture, face.box, config.input_size, config.crop_margin)
     looks_fake = face.p_fake >= checker.decision.threshold
     place = region(picture, face.box, config.crop_margin)
     (heat,) = heat_maps(checker.backend, np.stack([seen]), [place], [looks_fake], GRAD_CAM)
     return heat.on(crop.face(picture, face.box, CARD_SIDE, config.crop_margin))
+
+
+def add_heat_maps(app: FastAPI, uploads: Uploads, service: Service) -> None:
+    """Add the route that a card's button asks for its heat map; the body is the picture's ticket."""
+
+    @app.post("/pictures/heat/{number}", include_in_schema=False)
+    async def heat(number: int, request: Request) -> dict[str, str]:
+        upload = uploads.get((await request.body()).decode("ascii", "replace"))
+        if upload is None:
+            raise HTTPException(404, " ".join(texts.GONE))
+        try:
+            shown = await service.run(lambda: heat_map(upload, number, service.checker))
+        except (IndexError, ModelError, NotReadyError) as error:
+            raise HTTPException(422, texts.NO_HEAT) from error
+        except BusyError as error:
+            raise HTTPException(503, " ".join(texts.BUSY)) from error
+        return {"picture": data_url(Image.fromarray(shown)), "means": texts.HEAT_MEANS}

@@ -6,9 +6,9 @@ from html import escape
 
 import gradio as gr
 
+from demo import texts
 from demo.feedback.store import LABELS, MAX_COMMENT, Store, StoreFullError
-from demo.page import texts
-from demo.server.uploads import Pictures
+from demo.server.uploads import Uploads
 from facecheck.errors import ImageError
 
 
@@ -28,8 +28,8 @@ class ObjectionForm:
 class Objections:
     """Keeps an objection if, and only if, its sender consents."""
 
-    def __init__(self, store: Store, pictures: Pictures) -> None:
-        self._store, self._pictures = store, pictures
+    def __init__(self, store: Store, uploads: Uploads) -> None:
+        self._store, self._uploads = store, uploads
 
     def send(self, ticket: str, label: str | None, comment: str | None, consents: bool) -> str:
         """What the visitor reads after they pressed the button."""
@@ -37,11 +37,11 @@ class Objections:
             return texts.NO_CONSENT
         if label not in LABELS:
             return texts.NO_LABEL
-        kept = self._pictures.get(ticket)
-        if kept is None or kept.prediction is None:
+        upload = self._uploads.get(ticket)
+        if upload is None or upload.prediction is None:
             return " ".join(texts.GONE)
         try:
-            return texts.thanks(self._store.add(kept.data, label, comment or "", kept.prediction))
+            return texts.thanks(self._store.add(upload.data, label, comment or "", upload.prediction))
         except StoreFullError:
             return texts.FULL
         except (ImageError, OSError):
@@ -60,7 +60,7 @@ def build_objections(objections: Objections) -> ObjectionForm:
         gr.Accordion(texts.OBJECTION, open=False, elem_id="rc-object"),
     ):
         gr.HTML(f"<p>{escape(texts.OBJECTION_WORDS)}</p>", apply_default_css=False)
-        label = gr.Radio([(text, name) for name, text in texts.LABELS.items()], label="What do you know about it?")
+        label = gr.Radio([(text, name) for name, text in LABELS.items()], label="What do you know about it?")
         comment = gr.Textbox(label="How do you know? (optional)", max_length=MAX_COMMENT, lines=2, max_lines=4)
         consents = gr.Checkbox(label=texts.CONSENT, value=False, elem_id="rc-consent")
         send = gr.Button("Send", elem_id="rc-object-send")

@@ -8,15 +8,17 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from demo.page import provenance, texts
+from demo import texts
 from demo.server.service import Judged
 from facecheck import crop
 from facecheck.image import Pixels
 from facecheck.model.config import Decision
+from facecheck.provenance.findings import ABSENCE, CAUTION, Finding
 from facecheck.result import Face, Prediction, Verdict
 
 PREVIEW_SIDE, CARD_SIDE, CARD_MARGIN = 1280, 192, 1.3
 CARDS_SHOWN, CROWD = 12, 8
+LONGEST_DETAIL = 500
 ICONS = {Verdict.REAL: "○", Verdict.FAKE: "▲", Verdict.UNCERTAIN: "◇", Verdict.NO_FACE: "□"}
 
 
@@ -30,7 +32,7 @@ def answer(judged: Judged, decision: Decision) -> str:
         banner(prediction, notes),
         picture(judged.pixels, prediction.faces),
         cards(judged.pixels, prediction.faces, decision),
-        provenance.panel(prediction),
+        file_panel(prediction),
         footnote(prediction),
     )
     return "".join(parts)
@@ -145,6 +147,33 @@ def probability_bar(p_fake: float, decision: Decision, number: int) -> str:
         f'<span class="rc-fill" style="width:{max(p_fake, 0.01):.1%}"></span>'
         f'<span class="rc-band" style="left:{low:.1%};width:{max(high - low, 0.005):.1%}"></span></div>'
     )
+
+
+def file_panel(prediction: Prediction) -> str:
+    """The panel as HTML; empty where there was no file. Every word of a file is a stranger's, and escaped."""
+    told = prediction.provenance
+    if told is None:
+        return ""
+    findings = "".join(map(_finding, told.findings)) or f"<li>{escape(ABSENCE)}</li>"
+    problems = "".join(f"<li>{escape(problem)}</li>" for problem in told.problems)
+    warnings = "".join(
+        f'<p class="rc-contradiction">{escape(sentence)}</p>'
+        for sentence in (prediction.contradiction, told.conflict)
+        if sentence
+    )
+    return (
+        f'<section class="rc-file"><h3>{texts.FILE_SAYS}</h3>{warnings}<ul>{findings}{problems}</ul>'
+        f'<p class="rc-foot">{escape(CAUTION)}</p></section>'
+    )
+
+
+def _finding(finding: Finding) -> str:
+    strength = str(finding.strength)
+    details = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(value[:LONGEST_DETAIL])}</dd>" for name, value in finding.details.items()
+    )
+    folded = f"<details><summary>{texts.DETAILS}</summary><dl>{details}</dl></details>" if details else ""
+    return f'<li><span class="rc-tag">{escape(texts.STRENGTHS[strength])}</span> {escape(finding.says)}{folded}</li>'
 
 
 def footnote(prediction: Prediction, *more: str) -> str:

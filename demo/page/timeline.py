@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from demo.page import results, texts
+from demo import texts
+from demo.page import results
 from demo.tracking import Track
 from demo.video import Clip
 from facecheck.model.config import Decision

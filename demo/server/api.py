@@ -1,4 +1,4 @@
-"""The interface for programs: POST /api/v1/predict, /health, /metrics."""
+"""The interface for programs: POST /api/v1/predict."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
-from demo.page import texts
+from demo import texts
 from demo.server.metrics import Metrics
 from demo.server.service import BusyError, NotReadyError, Service
 from facecheck.errors import ModelError
@@ -67,12 +67,6 @@ class Problem(BaseModel):
     detail: str
 
 
-class Health(BaseModel):
-    """Whether the server can answer."""
-
-    status: str = Field(description="ready, loading or failed")
-
-
 REQUEST_BODY = {
     "required": True,
     "content": {
@@ -104,13 +98,13 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         415: "The body is neither multipart/form-data nor JSON.",
         422: "No picture, too many pictures, or a budget that the model does not have.",
         429: "Too many requests from this address.",
-        503: "BusyError, or the model is not there yet; try again.",
+        503: "Busy, or the model is not there yet; try again.",
     }.items()
 }
 
 
 def add_api(app: FastAPI, service: Service, metrics: Metrics) -> None:
-    """Add the routes for programs."""
+    """Add the route for programs."""
 
     @app.post(
         "/api/v1/predict", response_model=Answers, responses=PROBLEMS, openapi_extra={"requestBody": REQUEST_BODY}
@@ -118,27 +112,16 @@ def add_api(app: FastAPI, service: Service, metrics: Metrics) -> None:
     async def predict(request: Request) -> Response:
         """Judge up to 16 pictures: files of a multipart form, or base64 in JSON. A bad picture harms no other."""
         started = time.perf_counter()
-        pictures, max_fpr = await _asked(request)
+        pictures, max_fpr = await _read(request)
         predictions = await _judge(service, metrics, pictures, max_fpr)
         for prediction in predictions:
             metrics.answers.labels(prediction.verdict or "error").inc()
         metrics.seconds.observe(time.perf_counter() - started)
         return JSONResponse({"predictions": [prediction.to_dict() for prediction in predictions]})
 
-    @app.get("/health", responses={503: {"model": Health, "description": "There is no model (yet)."}})
-    async def health(response: Response) -> Health:
-        """200 once the server can judge."""
-        response.status_code = 200 if service.state == "ready" else 503
-        return Health(status=service.state)
-
-    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def tell_metrics() -> Response:
-        """Counters for Prometheus."""
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return JSONResponse({"detail": _told(error.errors())}, 422)
+        return JSONResponse({"detail": _in_one_sentence(error.errors())}, 422)
 
 
 async def _judge(service: Service, metrics: Metrics, pictures: list[Named], max_fpr: float | None) -> list[Prediction]:
@@ -161,7 +144,7 @@ def _renamed(prediction: Prediction, name: str) -> Prediction:
     return replace(prediction, source=source, error=error)
 
 
-async def _asked(request: Request) -> tuple[list[Named], float | None]:
+async def _read(request: Request) -> tuple[list[Named], float | None]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return await _from_form(request)
@@ -189,10 +172,10 @@ def _validated(body: bytes) -> Batch:
     try:
         return Batch.model_validate_json(body)
     except ValidationError as error:
-        raise HTTPException(422, _told(error.errors(include_url=False, include_input=False))) from error
+        raise HTTPException(422, _in_one_sentence(error.errors(include_url=False, include_input=False))) from error
 
 
-def _told(errors: Any) -> str:
+def _in_one_sentence(errors: Any) -> str:
     """Validation errors in one sentence, without repeating what was sent."""
     parts = ("{}: {}".format(".".join(map(str, error["loc"])), error["msg"]) for error in errors[:5])
     return "; ".join(parts).encode("utf-8", "replace").decode()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI, HTTPException, Request
 
-from demo.page import texts
+from demo import texts
 from demo.server.service import BusyError, NotReadyError, Service
 from demo.tracking import Tracker
 from facecheck import image
@@ -81,7 +81,7 @@ class Cameras:
         return tracker
 
 
-def add_live(app: FastAPI, service: Service) -> None:
+def add_camera(app: FastAPI, service: Service) -> None:
     """Add the route that the page's camera sends its frames to."""
     cameras = Cameras()
 

@@ -11,11 +11,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fastapi import FastAPI, Request, Response
+
 from facecheck.result import Prediction
 
 
 @dataclass
-class Kept:
+class Upload:
     """One upload.
 
     Attributes:
@@ -29,7 +31,7 @@ class Kept:
     turned: int = 0
 
 
-class Pictures:
+class Uploads:
     """A store of uploads that is bounded in bytes and in time; safe to use from several threads.
 
     Args:
@@ -40,18 +42,18 @@ class Pictures:
 
     def __init__(self, max_bytes: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_bytes, self._seconds, self._clock = max_bytes, seconds, clock
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._kept: OrderedDict[str, Upload] = OrderedDict()
         self._lock = threading.Lock()
 
     def put(self, data: bytes) -> str:
         """Keep an upload and return its ticket: 192 random bits."""
         ticket = secrets.token_urlsafe(24)
         with self._lock:
-            self._kept[ticket] = Kept(data, self._clock() + self._seconds)
+            self._kept[ticket] = Upload(data, self._clock() + self._seconds)
             self._make_room()
         return ticket
 
-    def get(self, ticket: str) -> Kept | None:
+    def get(self, ticket: str) -> Upload | None:
         """The upload of a ticket; None if there never was one or it is gone."""
         with self._lock:
             self._make_room()
@@ -77,3 +79,16 @@ class Pictures:
                 break
             size -= len(kept.data)
             del self._kept[ticket]
+
+
+def add_uploads(app: FastAPI, uploads: Uploads) -> None:
+    """Where the page puts the visitor's picture, and takes it away again. The body is the file itself, unnamed."""
+
+    @app.post("/pictures", include_in_schema=False)
+    async def put(request: Request) -> dict[str, str]:
+        return {"ticket": uploads.put(await request.body())}
+
+    @app.post("/pictures/forget", include_in_schema=False)
+    async def forget(request: Request) -> Response:
+        uploads.drop((await request.body()).decode("ascii", "replace"))
+        return Response(status_code=204)

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -27,6 +28,19 @@ def settings(monkeypatch):
     monkeypatch.setattr(demo.app, "create_app", made.append)
     monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
     return made
+
+
+def test_help_is_quick_and_loads_neither_torch_nor_gradio():
+    code = (
+        "import runpy, sys\nsys.argv[1:] = ['--help']\n"
+        "try:\n    runpy.run_module('demo', run_name='__main__')\nexcept SystemExit as end:\n"
+        "    print([name for name in ('torch', 'cv2', 'gradio', 'fastapi') if name in sys.modules], end.code)"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "--feedback-dir" in said and said.endswith("[] 0\n")
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.7
 
 
 def test_options_become_settings(settings, tmp_path):

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from demo.page import results, texts, timeline
+from demo import texts
+from demo.page import results, timeline
 from demo.video import MAX_FACES, is_clip, judge_clip
 from facecheck.errors import ImageError
 from facecheck.model.config import Decision

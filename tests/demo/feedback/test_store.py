@@ -11,8 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from demo.feedback import store as rooms
-from demo.feedback.receipts import fingerprint, new_receipt
-from demo.feedback.store import Store, StoreFullError
+from demo.feedback.store import Store, StoreFullError, fingerprint, new_receipt
 from facecheck.errors import ImageError
 from facecheck.provenance.reader import provenance
 from facecheck.result import ModelInfo, Prediction

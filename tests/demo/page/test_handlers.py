@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from demo.page import texts
-from demo.page.handlers import Desk
+from demo import texts
+from demo.page.handlers import CheckHandlers
 from demo.page.objections import Objections
 from demo.server.service import BusyError, Service
-from demo.server.uploads import Pictures
+from demo.server.uploads import Uploads
 from demo.settings import Settings
 from facecheck.result import Verdict
 from tests.demo.conftest import in_a_thread
@@ -17,17 +17,17 @@ from tests.demo.conftest import in_a_thread
 
 @pytest.fixture
 def pictures():
-    return Pictures(1 << 24, 60)
+    return Uploads(1 << 24, 60)
 
 
 @pytest.fixture
-def desk(checker, pictures):
-    return Desk(Service(lambda: checker, 1, 1), pictures, Settings())
+def handlers(checker, pictures):
+    return CheckHandlers(Service(lambda: checker, 1, 1), pictures, Settings())
 
 
-def read(desk: Desk, ticket: str) -> list[tuple[str, bool]]:
+def read(handlers: CheckHandlers, ticket: str) -> list[tuple[str, bool]]:
     async def all_of_it() -> list[tuple[str, bool]]:
-        return [step async for step in desk.check(ticket)]
+        return [step async for step in handlers.check(ticket)]
 
     return in_a_thread(all_of_it())
 
@@ -43,65 +43,67 @@ def read(desk: Desk, ticket: str) -> list[tuple[str, bool]]:
         ("guessed", texts.GONE),
     ],
 )
-def test_without_a_picture_there_is_a_sentence_and_no_verdict(desk, ticket, said):
-    ((html, judged),) = read(desk, ticket)
+def test_without_a_picture_there_is_a_sentence_and_no_verdict(handlers, ticket, said):
+    ((html, judged),) = read(handlers, ticket)
     assert said[0] in html and not judged and "<script" not in html
 
 
-def test_a_picture_that_is_gone_is_marked_with_its_ticket(desk):
-    ((html, _),) = read(desk, '"guessed">')
+def test_a_picture_that_is_gone_is_marked_with_its_ticket(handlers):
+    ((html, _),) = read(handlers, '"guessed">')
     assert 'data-gone="&quot;guessed&quot;&gt;"' in html
 
 
 def test_while_the_model_loads_the_visitor_reads_so_and_then_the_verdict(checker, pictures, portrait):
     loaded = threading.Event()
-    desk = Desk(Service(lambda: (loaded.wait(5), checker)[1], 1, 1), pictures, Settings())
+    handlers = CheckHandlers(Service(lambda: (loaded.wait(5), checker)[1], 1, 1), pictures, Settings())
     ticket = pictures.put(portrait)
     threading.Timer(0.3, loaded.set).start()
-    (first, _), (last, judged) = read(desk, ticket)
+    (first, _), (last, judged) = read(handlers, ticket)
     assert texts.LOADING[0] in first and "data-verdict" in last and judged
     assert pictures.get(ticket).prediction.verdict in set(Verdict)
 
 
-def test_busy_and_broken_are_said_politely(desk, pictures, portrait, monkeypatch, caplog):
+def test_busy_and_broken_are_said_politely(handlers, pictures, portrait, monkeypatch, caplog):
     def broken(*_: object) -> None:
         raise RuntimeError("secret path /srv/app")
 
     ticket = pictures.put(portrait)
-    _ = desk.service.checker
-    monkeypatch.setattr(desk.service, "judge", broken)
-    assert texts.BROKEN[0] in read(desk, ticket)[-1][0] and "/srv" not in read(desk, ticket)[-1][0]
+    _ = handlers.service.checker
+    monkeypatch.setattr(handlers.service, "judge", broken)
+    assert texts.BROKEN[0] in read(handlers, ticket)[-1][0] and "/srv" not in read(handlers, ticket)[-1][0]
     assert "could not be judged" in caplog.text
 
     async def busy(_: object) -> None:
         raise BusyError
 
-    monkeypatch.setattr(desk.service, "run", busy)
-    assert texts.BUSY[0] in read(desk, ticket)[-1][0]
+    monkeypatch.setattr(handlers.service, "run", busy)
+    assert texts.BUSY[0] in read(handlers, ticket)[-1][0]
 
 
 def test_a_model_that_cannot_be_loaded_is_said_too(pictures, portrait):
     def broken() -> None:
         raise OSError("gone")
 
-    desk = Desk(Service(broken, 1, 1), pictures, Settings())
-    assert texts.BROKEN[0] in read(desk, pictures.put(portrait))[-1][0]
+    handlers = CheckHandlers(Service(broken, 1, 1), pictures, Settings())
+    assert texts.BROKEN[0] in read(handlers, pictures.put(portrait))[-1][0]
 
 
-def test_a_data_url_gets_the_librarys_answer_and_rubbish_an_error(desk, portrait, checker):
+def test_a_data_url_gets_the_librarys_answer_and_rubbish_an_error(handlers, portrait, checker):
     url = "data:image/jpeg;base64," + base64.b64encode(portrait).decode()
-    assert in_a_thread(desk.check_picture(url))["p_fake"] == pytest.approx(checker.predict(portrait).p_fake, abs=1e-4)
+    assert in_a_thread(handlers.check_picture(url))["p_fake"] == pytest.approx(
+        checker.predict(portrait).p_fake, abs=1e-4
+    )
     for rubbish in ("", "data:image/png,%%%", "http://127.0.0.1/x.jpg", "/etc/passwd"):
-        answer = in_a_thread(desk.check_picture(rubbish))
+        answer = in_a_thread(handlers.check_picture(rubbish))
         assert answer["error"] and answer["verdict"] is None
 
 
-def test_only_true_consent_to_a_judged_picture_is_kept(desk, pictures, store, portrait):
+def test_only_true_consent_to_a_judged_picture_is_kept(handlers, pictures, store, portrait):
     objections, ticket = Objections(store, pictures), pictures.put(portrait)
     for consent in (False, None, "yes", 1):
         assert objections.send(ticket, "real", "", consent) == texts.NO_CONSENT
     assert objections.send(ticket, "real", "", True) == " ".join(texts.GONE)
-    read(desk, ticket)
+    read(handlers, ticket)
     assert objections.send(ticket, None, "", True) == objections.send(ticket, "maybe", "", True) == texts.NO_LABEL
     assert objections.send("guessed", "real", "", True) == " ".join(texts.GONE)
     assert store.all() == []

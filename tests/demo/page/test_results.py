@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from demo.page import results, texts
+from demo import texts
+from demo.page import results
 from demo.server.service import Judged
 from facecheck.error_rates import ErrorCell
 from facecheck.errors import ImageError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from demo.server.uploads import Pictures
+from demo.server.uploads import Uploads
 from demo.settings import Settings
 
 
@@ -18,7 +18,7 @@ def clock():
 
 
 def test_a_ticket_gives_its_own_picture_and_no_other(clock):
-    pictures = Pictures(100, 10, clock)
+    pictures = Uploads(100, 10, clock)
     one, two = pictures.put(b"one"), pictures.put(b"two")
     assert one != two
     assert (pictures.get(one).data, pictures.get(two).data) == (b"one", b"two")
@@ -27,7 +27,7 @@ def test_a_ticket_gives_its_own_picture_and_no_other(clock):
 
 
 def test_a_dropped_picture_is_gone(clock):
-    pictures = Pictures(100, 10, clock)
+    pictures = Uploads(100, 10, clock)
     ticket = pictures.put(b"one")
     pictures.drop(ticket)
     pictures.drop("guess")
@@ -35,7 +35,7 @@ def test_a_dropped_picture_is_gone(clock):
 
 
 def test_pictures_go_when_their_time_is_over(clock):
-    pictures = Pictures(100, 10, clock)
+    pictures = Uploads(100, 10, clock)
     old = pictures.put(b"old")
     clock.now = 9
     new = pictures.put(b"new")
@@ -46,7 +46,7 @@ def test_pictures_go_when_their_time_is_over(clock):
 
 
 def test_the_oldest_make_room(clock):
-    pictures = Pictures(10, 10, clock)
+    pictures = Uploads(10, 10, clock)
     tickets = [pictures.put(b"12345") for _ in range(3)]
     assert [pictures.get(ticket) is not None for ticket in tickets] == [False, True, True]
     huge = pictures.put(b"x" * 11)
@@ -57,7 +57,7 @@ def test_the_oldest_make_room(clock):
 def test_everybody_who_is_judged_or_waits_keeps_the_largest_picture(clock, max_mb):
     settings = Settings(max_mb=max_mb, workers=1, waiting=3)
     largest = bytes(settings.max_bytes)
-    pictures = Pictures(settings.kept_bytes, 10, clock)
+    pictures = Uploads(settings.kept_bytes, 10, clock)
     tickets = [pictures.put(largest) for _ in range(4)]
     assert all(pictures.get(ticket) for ticket in tickets)
     pictures.put(b"one more")

@@ -7,7 +7,9 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from demo.server.rate_limits import Guard, Rate, content_policy, names_file
+from demo.server.access import content_policy, names_file
+from demo.server.middleware import Middleware
+from demo.server.rate_limits import RateLimit
 from demo.settings import Settings
 from tests.demo.conftest import in_a_thread
 
@@ -19,14 +21,14 @@ PROGRAMS = (
 
 @asynccontextmanager
 async def guarded(**options):
-    """A client of a guard with these settings, before an app that says yes to everything."""
-    guard = Guard(PlainTextResponse("yes"), Settings(mcp=True, **options))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://test") as client:
+    """A client of the middleware with these settings, before an app that says yes to everything."""
+    middleware = Middleware(PlainTextResponse("yes"), Settings(mcp=True, **options))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(middleware), base_url="http://test") as client:
         yield client
 
 
 def statuses(paths, headers=None, **options) -> list[int]:
-    """What a guard with these settings answers, one after the other."""
+    """What the middleware with these settings answers, one after the other."""
 
     async def asked() -> list[int]:
         async with guarded(**options) as client:
@@ -80,12 +82,12 @@ def test_a_cameras_frames_have_a_rate_of_their_own(monkeypatch):
 
 def test_a_rate_is_kept_for_each_address_and_refills():
     now = [0.0]
-    rate = Rate(60, lambda: now[0])
+    rate = RateLimit(60, lambda: now[0])
     assert [rate.allows("a") for _ in range(61)] == [True] * 60 + [False]
     assert rate.allows("b")
     now[0] = 2.0
     assert [rate.allows("a") for _ in range(3)] == [True, True, False]
-    assert all(Rate(0).allows("a") for _ in range(1000))
+    assert all(RateLimit(0).allows("a") for _ in range(1000))
 
 
 def test_nothing_is_loaded_from_elsewhere():

@@ -79,7 +79,6 @@ OBJECTION = "I think this is wrong"
 OBJECTION_WORDS = (
     "Tell us what you know about the picture. Without your consent below, nothing is kept, and nothing is sent."
 )
-LABELS = {"real": "It is a photograph of a person", "fake": "It was generated"}
 CONSENT = (
     "I agree that this picture (without its metadata), my answer, my comment and the score are kept on this "
     "server and may be used, after a person has looked at them, to improve the model. I may share this picture. "
