@@ -14,8 +14,7 @@ from pathlib import Path
 import click
 
 from facecheck.error_rates import ErrorCell
-from facecheck.quality import Quality
-from facecheck.result import Face, ModelInfo, Prediction, Verdict
+from facecheck.result import Face, ModelInfo, Prediction, Quality, Verdict
 from facecheck.scan.ledger import ScanLedger
 from facecheck.scan.rows import Candidate, Settings, row_of
 
@@ -30,7 +29,7 @@ FACE = Face(
     confidence=0.9998244643211365,
     p_fake=0.0002825668534229337,
     verdict=Verdict.REAL,
-    measurements=dict.fromkeys((field.name for field in fields(Quality)), 35.568111419677734),
+    quality=Quality(**dict.fromkeys((field.name for field in fields(Quality)), 35.568111419677734)),
     expected_error=ErrorCell(
         "face_px", 128.0, None, 333, 0.0364376130198915, 0.020649827963894148, 0.06351311681996527
     ),

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from facecheck import calibration
-from facecheck.calibration import BORDERLINE
 from facecheck.model.config import Decision
-from facecheck.result import Face, Verdict
+from facecheck.result import Face, Reason, Verdict
 from facecheck.scan.tracks import joined
 
 # The live score follows new frames, but one bad frame does not turn it over.
@@ -88,4 +87,4 @@ class Tracker:
 
 def is_judged(face: Face) -> bool:
     """Whether the score of a face counts: a borderline one does, that of a blurred or tiny face does not."""
-    return not set(face.reasons) - {BORDERLINE}
+    return not set(face.reasons) - {Reason.BORDERLINE}

@@ -14,12 +14,10 @@ import cv2
 import numpy as np
 
 from demo.tracking import Track, Tracker
-from facecheck.calibration import BORDERLINE
 from facecheck.checker import FaceChecker
 from facecheck.errors import ImageError
 from facecheck.image import Pixels
-from facecheck.result import Face, Prediction, Timing, Verdict
-from facecheck.scan.tracks import BRIEF
+from facecheck.result import Face, Prediction, Reason, Timing, Verdict
 
 MAX_SECONDS, FRAMES, WORK_SECONDS = 60.0, 30, 45.0
 MAX_PIXELS, JUDGED_SIDE = 4096 * 2304, 1280
@@ -92,9 +90,9 @@ def _summed_up(track: Track, face: Face, checker: FaceChecker, is_brief: bool) -
     if middle is None:
         return replace(face, verdict=Verdict.UNCERTAIN)
     verdict = track.verdict_of(middle, checker.decision)
-    reasons: tuple[str, ...] = (BORDERLINE,) if verdict == Verdict.UNCERTAIN else ()
+    reasons: tuple[Reason, ...] = (Reason.BORDERLINE,) if verdict == Verdict.UNCERTAIN else ()
     if is_brief:
-        reasons += (BRIEF,)
+        reasons += (Reason.BRIEF,)
     return replace(face, p_fake=middle, verdict=Verdict.UNCERTAIN if reasons else verdict, reasons=reasons)
 
 

@@ -13,28 +13,46 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker
     from facecheck.detection.detector import Detections, FaceDetector
-    from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError
-    from facecheck.explain.explanation import Explanation, explain
-    from facecheck.model.checkpoint import load_model
-    from facecheck.provenance.findings import Finding, Provenance
+    from facecheck.error_rates import ErrorCell
+    from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError, NoFeatureMapError, ScanError
+    from facecheck.explain.explanation import Explanation, FaceEvidence, explain
+    from facecheck.explain.heatmaps import HeatMap
+    from facecheck.model.checkpoint import Model, load_model
+    from facecheck.model.config import ModelConfig
+    from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
     from facecheck.provenance.reader import provenance
-    from facecheck.result import Face, Prediction, Verdict
+    from facecheck.result import Budget, Face, ModelInfo, Prediction, Quality, Reason, Stability, Timing, Verdict
     from facecheck.shared import predict
 
 __version__ = "0.2.0"
 __all__ = [
+    "Budget",
+    "Claim",
     "Detections",
     "DeviceError",
+    "ErrorCell",
     "Explanation",
     "Face",
     "FaceChecker",
     "FaceDetector",
+    "FaceEvidence",
     "FacecheckError",
     "Finding",
+    "HeatMap",
     "ImageError",
+    "Model",
+    "ModelConfig",
     "ModelError",
+    "ModelInfo",
+    "NoFeatureMapError",
     "Prediction",
     "Provenance",
+    "Quality",
+    "Reason",
+    "ScanError",
+    "Stability",
+    "Strength",
+    "Timing",
     "Verdict",
     "explain",
     "load_model",
@@ -45,13 +63,48 @@ __all__ = [
 # Resolved on first use (PEP 562), so that importing facecheck loads no torch.
 _HOMES = {
     "checker": ("FaceChecker",),
-    "detection.detector": ("Detections", "FaceDetector"),
-    "errors": ("DeviceError", "FacecheckError", "ImageError", "ModelError"),
-    "explain.explanation": ("Explanation", "explain"),
-    "model.checkpoint": ("load_model",),
-    "provenance.findings": ("Finding", "Provenance"),
+    "detection.detector": (
+        "Detections",
+        "FaceDetector",
+    ),
+    "error_rates": ("ErrorCell",),
+    "errors": (
+        "DeviceError",
+        "FacecheckError",
+        "ImageError",
+        "ModelError",
+        "NoFeatureMapError",
+        "ScanError",
+    ),
+    "explain.explanation": (
+        "Explanation",
+        "FaceEvidence",
+        "explain",
+    ),
+    "explain.heatmaps": ("HeatMap",),
+    "model.checkpoint": (
+        "Model",
+        "load_model",
+    ),
+    "model.config": ("ModelConfig",),
+    "provenance.findings": (
+        "Claim",
+        "Finding",
+        "Provenance",
+        "Strength",
+    ),
     "provenance.reader": ("provenance",),
-    "result": ("Face", "Prediction", "Verdict"),
+    "result": (
+        "Budget",
+        "Face",
+        "ModelInfo",
+        "Prediction",
+        "Quality",
+        "Reason",
+        "Stability",
+        "Timing",
+        "Verdict",
+    ),
     "shared": ("predict",),
 }
 

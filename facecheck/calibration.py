@@ -7,7 +7,6 @@ from facecheck.model.config import Decision
 from facecheck.result import Verdict
 
 Floats = npt.NDArray[np.float64]
-BORDERLINE = "borderline"
 
 
 def p_fake(logits: npt.ArrayLike, decision: Decision, face_px: npt.ArrayLike | None = None) -> Floats:

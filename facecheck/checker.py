@@ -22,8 +22,8 @@ from facecheck.image import Pixels, Source
 from facecheck.model.config import Decision, ModelConfig
 from facecheck.model.files import DEFAULT_MODEL, read_model
 from facecheck.reading import LANE_PICTURES, Opened, groups, opened
-from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Timing, Verdict
-from facecheck.stability import DELIVERIES, UNSTABLE, delivered
+from facecheck.result import Budget, Face, ModelInfo, Prediction, Reason, Stability, Timing, Verdict
+from facecheck.stability import DELIVERIES, delivered
 
 if TYPE_CHECKING:
     from facecheck.model.checkpoint import Model
@@ -228,12 +228,12 @@ class FaceChecker:
     ) -> Face:
         box = found.boxes[index]
         measured = quality.measure(picture, box, face, found.landmarks[index])
-        reasons, measurements = measured.reasons(self.config.limits), asdict(measured)
+        reasons = quality.reasons(measured, self.config.limits)
         verdict = calibration.verdict(score, self.decision)
         if verdict == Verdict.UNCERTAIN:
-            reasons += (calibration.BORDERLINE,)
+            reasons += (Reason.BORDERLINE,)
         if stable is not None and stable.flips:
-            reasons += (UNSTABLE,)
+            reasons += (Reason.UNSTABLE,)
         x0, y0, x1, y1 = box.tolist()
         return Face(
             box=(x0, y0, x1, y1),
@@ -243,8 +243,8 @@ class FaceChecker:
             verdict=Verdict.UNCERTAIN if reasons else verdict,
             reasons=reasons,
             stability=stable,
-            measurements=measurements,
-            expected_error=self.errors.expected(measurements),
+            quality=measured,
+            expected_error=self.errors.expected(asdict(measured)),
         )
 
     def _adapted(self, max_fpr: float | None, stability: bool | None) -> Self:

@@ -1,4 +1,4 @@
-"""How files are written and known, and where those lie that can be made again."""
+"""How files are written, known and named to people, and where those lie that can be made again."""
 
 import hashlib
 import os
@@ -39,3 +39,9 @@ def cache_folder() -> Path:
     shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # A relative path is invalid there and to be ignored, says the XDG base directory specification.
     return (shared if shared.is_absolute() else Path.home() / ".cache") / "facecheck"
+
+
+def printable(text: str) -> str:
+    """Names of files are hostile input: what cannot be printed, or is no text, is shown as an escape."""
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return shown.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -4,50 +4,26 @@ What the numbers mean for the error of a model is measured by `python -m trainin
 model's config. Beyond them a face is answered with `uncertain` and the reason.
 """
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from facecheck.model.config import Limits
+from facecheck.result import Quality, Reason
 
 JPEG_BLOCK = 8
 LARGEST_WINDOW = 512
-FACE_TOO_SMALL, BLURRED, HEAVY_COMPRESSION, PARTIAL = "face_too_small", "blurred", "heavy_compression", "partial"
 
 
-@dataclass(frozen=True)
-class Quality:
-    """Measurements of one face.
-
-    Attributes:
-        face_px: longer side of the box, pixels of the picture as given.
-        sharpness: standard deviation of the Laplacian of the classifier's input, grey levels; falls with blur and with
-            enlargement (the variance of the Laplacian: Pech-Pacheco et al. 2000).
-        blockiness: mean step across the borders of the 8x8 JPEG grid over the mean step elsewhere, in the face's
-            original pixels; 1 = no trace of blocks, grows as the quality falls (after Wang, Sheikh, Bovik 2002). A
-            picture that was resized or shifted after compression shows none.
-        outside: share of the box that lies outside the picture, in [0, 1].
-        turned: how far the nose lies beside the middle of the eyes and the mouth, over the distance of the eyes: 0 =
-            frontal, 0.5 = about 40 degrees to a side. 0 also where there are no landmarks.
-    """
-
-    face_px: float
-    sharpness: float
-    blockiness: float
-    outside: float
-    turned: float = 0.0
-
-    def reasons(self, limits: Limits) -> tuple[str, ...]:
-        """Why this face should not be judged; empty if it may be."""
-        failed = {
-            FACE_TOO_SMALL: self.face_px < limits.min_face_px,
-            BLURRED: self.sharpness < limits.min_sharpness,
-            HEAVY_COMPRESSION: self.blockiness > limits.max_blockiness,
-            PARTIAL: self.outside > limits.max_outside,
-        }
-        return tuple(reason for reason, is_so in failed.items() if is_so)
+def reasons(measured: Quality, limits: Limits) -> tuple[Reason, ...]:
+    """Why a face should not be judged; empty if it may be."""
+    failed = {
+        Reason.FACE_TOO_SMALL: measured.face_px < limits.min_face_px,
+        Reason.BLURRED: measured.sharpness < limits.min_sharpness,
+        Reason.HEAVY_COMPRESSION: measured.blockiness > limits.max_blockiness,
+        Reason.PARTIAL: measured.outside > limits.max_outside,
+    }
+    return tuple(reason for reason, is_so in failed.items() if is_so)
 
 
 def measure(

@@ -28,6 +28,18 @@ class Verdict(StrEnum):
         return _MEANINGS[self]
 
 
+class Reason(StrEnum):
+    """Why a face or a picture is `uncertain`. Compares equal to its word: `Reason.BLURRED == "blurred"`."""
+
+    FACE_TOO_SMALL = "face_too_small"
+    BLURRED = "blurred"
+    HEAVY_COMPRESSION = "heavy_compression"
+    PARTIAL = "partial"
+    BORDERLINE = "borderline"
+    UNSTABLE = "unstable"
+    BRIEF = "brief"
+
+
 _MEANINGS = {
     Verdict.REAL: "no sign of generation found",
     Verdict.FAKE: "looks generated",
@@ -67,6 +79,29 @@ class Stability:
 
 
 @dataclass(frozen=True)
+class Quality:
+    """What was measured of one face, by `facecheck.quality.measure`.
+
+    Attributes:
+        face_px: longer side of the box, pixels of the picture as given.
+        sharpness: standard deviation of the Laplacian of the classifier's input, grey levels; falls with blur and with
+            enlargement (the variance of the Laplacian: Pech-Pacheco et al. 2000).
+        blockiness: mean step across the borders of the 8x8 JPEG grid over the mean step elsewhere, in the face's
+            original pixels; 1 = no trace of blocks, grows as the quality falls (after Wang, Sheikh, Bovik 2002). A
+            picture that was resized or shifted after compression shows none.
+        outside: share of the box that lies outside the picture, in [0, 1].
+        turned: how far the nose lies beside the middle of the eyes and the mouth, over the distance of the eyes: 0 =
+            frontal, 0.5 = about 40 degrees to a side. 0 also where there are no landmarks.
+    """
+
+    face_px: float
+    sharpness: float
+    blockiness: float
+    outside: float
+    turned: float = 0.0
+
+
+@dataclass(frozen=True)
 class Face:
     """One face.
 
@@ -76,9 +111,9 @@ class Face:
         confidence: of the detector, in [0, 1].
         p_fake: calibrated probability that the face was generated, in [0, 1].
         verdict: real, fake or uncertain.
-        reasons: why it is uncertain: face_too_small, blurred, heavy_compression, partial, borderline, unstable.
+        reasons: why it is uncertain.
         stability: what delivery does to the score; None where it was not asked for.
-        measurements: size, sharpness and so on, by the names of `facecheck.quality.Quality`.
+        quality: its size, sharpness and so on; None where nobody measured it.
         expected_error: how often the model is wrong on faces of this size, or with another measurement that is
             worse; None where the model has no table of that.
     """
@@ -88,9 +123,9 @@ class Face:
     confidence: float
     p_fake: float
     verdict: Verdict
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     stability: Stability | None = None
-    measurements: dict[str, float] = field(default_factory=dict, hash=False)
+    quality: Quality | None = None
     expected_error: ErrorCell | None = None
 
     @property
@@ -107,10 +142,10 @@ class Face:
             confidence=float(values["confidence"]),
             p_fake=float(values["p_fake"]),
             verdict=Verdict(values["verdict"]),
-            reasons=tuple(values["reasons"]),
+            reasons=tuple(map(Reason, values["reasons"])),
             # 0.2.0 wrote none of these.
             stability=Stability.from_dict(values["stability"]) if values.get("stability") is not None else None,
-            measurements=dict(values.get("measurements", {})),
+            quality=Quality(**values["quality"]) if values.get("quality") is not None else None,
             expected_error=ErrorCell.from_dict(values["expected_error"]) if values.get("expected_error") else None,
         )
 
@@ -194,7 +229,7 @@ class Prediction:
         return max((face.p_fake for face in _deciding(self.faces)), default=None)
 
     @property
-    def reasons(self) -> tuple[str, ...]:
+    def reasons(self) -> tuple[Reason, ...]:
         """Why the picture is uncertain, each reason once; empty for other verdicts."""
         if self.verdict != Verdict.UNCERTAIN:
             return ()
@@ -209,12 +244,15 @@ class Prediction:
         """Plain values only, ready for `json.dumps`."""
         values = asdict(self)
         values["provenance"] = self.provenance.to_dict() if self.provenance else None
-        values["faces"] = [{**face, "verdict": str(face["verdict"])} for face in values["faces"]]
+        values["faces"] = [
+            face | {"verdict": str(face["verdict"]), "reasons": tuple(map(str, face["reasons"]))}
+            for face in values["faces"]
+        ]
         head = {
             "source": self.source,
             "verdict": str(self.verdict) if self.verdict else None,
             "p_fake": self.p_fake,
-            "reasons": self.reasons,
+            "reasons": tuple(map(str, self.reasons)),
             "contradiction": self.contradiction,
         }
         return head | values

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from facecheck import crop
 
 Pixels = npt.NDArray[np.uint8]
-UNSTABLE = "unstable"
 LARGEST_SIDE = 448
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from facecheck.cli.options import Chosen, runs_a_model
-from facecheck.cli.predict import UNREADABLE, opened, printable, sentence
+from facecheck.cli.predict import UNREADABLE, opened
 from facecheck.errors import FacecheckError
+from facecheck.explain import wording
+from facecheck.files import printable
 
 
 @click.command()
@@ -38,5 +40,5 @@ def explain(photo: str, output: Sequence[str], occlusion: bool, chosen: Chosen, 
             write_atomically(Path(path), page.encode("utf-8", "backslashreplace"))
     except (FacecheckError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{printable(found.prediction.source)}: {sentence(found.prediction)}")
+    click.echo(f"{printable(found.prediction.source)}: {printable(wording.summary(found.prediction))}")
     sys.exit(UNREADABLE if found.prediction.error else 0)

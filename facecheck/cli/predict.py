@@ -13,6 +13,8 @@ import click
 
 from facecheck.cli.options import Chosen, runs_a_model
 from facecheck.errors import FacecheckError
+from facecheck.explain import wording
+from facecheck.files import printable
 from facecheck.result import Prediction, Verdict
 
 UNREADABLE, FOUND = 1, 3
@@ -119,7 +121,7 @@ def _written(results: Iterable[Prediction], style: str) -> Iterator[Prediction]:
             click.echo(
                 json.dumps(prediction.to_dict())
                 if style == "json"
-                else f"{printable(prediction.source)}: {sentence(prediction)}"
+                else f"{printable(prediction.source)}: {printable(wording.summary(prediction))}"
             )
         sys.stdout.flush()
         yield prediction
@@ -134,7 +136,7 @@ def _csv_row(prediction: Prediction) -> list[object]:
         len(prediction.faces),
         " ".join(prediction.reasons),
         _cell(prediction.error or ""),
-        "; ".join(_file_says(prediction)),
+        "; ".join(wording.file_says(prediction)),
     ]
 
 
@@ -143,48 +145,14 @@ def _cell(text: str) -> str:
     return printable(f"'{text}" if text.startswith(("=", "+", "-", "@")) else text)
 
 
-def sentence(prediction: Prediction) -> str:
-    if prediction.verdict is None:
-        return f"could not be read: {_problem(prediction)}"
-    words = f"{prediction.verdict} ({prediction.verdict.meaning})"
-    if prediction.p_fake is not None:
-        words += (
-            f", p_fake {prediction.p_fake:.2f}, {len(prediction.faces)} face{'s' if len(prediction.faces) > 1 else ''}"
-        )
-    if prediction.reasons:
-        words += f", because {', '.join(prediction.reasons)}"
-    return words + "".join(f"; {said}" for said in _file_says(prediction))
-
-
-def _file_says(prediction: Prediction) -> list[str]:
-    """What the file claims, in a few words and apart from the verdict; traces of programs are in the JSON only."""
-    findings = prediction.provenance.findings if prediction.provenance else ()
-    claims = {
-        f.claim: f"the file says {f.claim} ({f.source}, {f.strength})"
-        for f in reversed(findings)
-        if f.claim != "nothing"
-    }
-    return [words.replace("_", " ") for words in reversed(claims.values())]
-
-
-def _problem(prediction: Prediction) -> str:
-    return printable((prediction.error or "").removeprefix(f"{prediction.source}: "))
-
-
 def _print_table(predictions: Sequence[Prediction]) -> None:
     width = min(max((len(printable(p.source)) for p in predictions), default=0), 60)
     for prediction in predictions:
         name = printable(prediction.source)
         name = name if len(name) <= width else f"...{name[3 - width :]}"
         score = "    " if prediction.p_fake is None else f"{prediction.p_fake:.2f}"
-        note = prediction.verdict.meaning if prediction.verdict else _problem(prediction)
+        note = prediction.verdict.meaning if prediction.verdict else printable(wording.problem(prediction))
         note += f" ({', '.join(prediction.reasons)})" if prediction.reasons else ""
-        note += "".join(f"; {said}" for said in _file_says(prediction))
+        note += "".join(f"; {said}" for said in wording.file_says(prediction))
         verdict = click.style(f"{prediction.verdict or 'unreadable':<10}", fg=COLOURS[prediction.verdict], bold=True)
         click.echo(f"{name:<{width}}  {verdict}  {score}  {len(prediction.faces):>2} face(s)  {note}")
-
-
-def printable(text: str) -> str:
-    """File names are hostile too: no control characters reach the terminal, no undecodable byte breaks the pipe."""
-    cleaned = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return cleaned.encode("utf-8", "replace").decode("utf-8")

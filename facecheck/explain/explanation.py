@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -114,6 +114,10 @@ def _seen(
     except NoFeatureMapError:
         maps = [heat_maps(checker.backend, crops, regions, fake, OCCLUSION)]
     return tuple(
-        FaceEvidence(face, pixels, tuple(of_method[index] for of_method in maps), checker.errors.of(face.measurements))
+        FaceEvidence(face, pixels, tuple(of_method[index] for of_method in maps), _cells(checker, face))
         for index, (face, pixels) in enumerate(zip(faces, crops, strict=True))
     )
+
+
+def _cells(checker: FaceChecker, face: Face) -> tuple[ErrorCell, ...]:
+    return () if face.quality is None else checker.errors.of(asdict(face.quality))

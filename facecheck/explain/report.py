@@ -5,6 +5,7 @@ import importlib.metadata
 import io
 import platform
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -70,7 +71,7 @@ def now() -> str:
 def _head(found: "Explanation") -> str:
     answer = found.prediction
     verdict = answer.verdict
-    score = "" if answer.p_fake is None else f"<p>Score: {_score(answer.p_fake)}.</p>"
+    score = "" if answer.p_fake is None else f"<p>Score: {wording.score(answer.p_fake)}.</p>"
     error = f"<p>{escape(answer.error)}</p>" if answer.error else ""
     budget = (
         f"<p class=small>With the budget that was asked for: {escape(answer.budget.meaning)}.</p>"
@@ -79,8 +80,8 @@ def _head(found: "Explanation") -> str:
     )
     return (
         f"<h1>facecheck: case report</h1><p class=source>{escape(answer.source)} · {now()}</p>"
-        f"<section class='panel verdict {verdict or 'unreadable'}'><strong>{wording.HEADLINES[verdict]}</strong>"
-        f"<p>{wording.EXPLAINED[verdict]}</p>{_reasons(answer.reasons)}{error}{score}{_deciding(found)}{budget}</section>"
+        f"<section class='panel verdict {verdict or 'unreadable'}'><strong>{wording.headline(answer)}</strong>"
+        f"{_paragraphs(wording.explained(answer))}{error}{score}{_deciding(found)}{budget}</section>"
     )
 
 
@@ -92,14 +93,6 @@ def _deciding(found: "Explanation") -> str:
         return ""
     decided = f"Decided by face {', '.join(numbers)} of {len(answer.faces)}"
     return f"<p class=small>{decided}; the score is the highest of them all.</p>"
-
-
-def _score(p_fake: float) -> str:
-    return f"{p_fake:.2f} on a scale from 0 (like the photographs it learned from) to 1 (like the generated faces)"
-
-
-def _reasons(reasons: tuple[str, ...]) -> str:
-    return "".join(f"<p>{escape(wording.REASONS.get(reason, reason))}</p>" for reason in reasons)
 
 
 def _contradiction(found: "Explanation") -> str:
@@ -148,9 +141,10 @@ def _face(number: int, seen: "FaceEvidence", threshold: float) -> str:
     if stability:
         each = zip(stability.p_fake, stability.deliveries, strict=True)
         rows["Saved or resized again"] = ", ".join(f"{score:.2f} ({name})" for score, name in each)
+    why = _paragraphs(wording.reasons(face))
     return (
         f"<section class='panel face {face.verdict}'><div class=maps>{''.join(figures)}</div><div>"
-        f"<h3>Face {number}: <strong>{wording.HEADLINES[face.verdict]}</strong></h3>{_reasons(face.reasons)}"
+        f"<h3>Face {number}: <strong>{wording.HEADLINES[face.verdict]}</strong></h3>{why}"
         f"<p>Score {face.p_fake:.2f}.</p>{_scale(face.p_fake, low, high, threshold)}{stable}{expected}{_table(rows)}"
         "</div></section>"
     )
@@ -239,11 +233,11 @@ def _table(rows: dict[str, str]) -> str:
     return f"<table>{''.join(cells)}</table>" if rows else ""
 
 
-def _paragraphs(sentences: list[str]) -> str:
+def _paragraphs(sentences: Iterable[str]) -> str:
     return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
 
 
-def _list(items: "list[str] | tuple[str, ...]") -> str:
+def _list(items: Iterable[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from facecheck.explain import wording
+from facecheck.files import printable
 from facecheck.result import Verdict
-from facecheck.scan.rows import printable
 from facecheck.scan.summary import BINS, SHOWN_ERRORS, UNREADABLE, Summary, Suspect
 
 STYLE = """
@@ -19,10 +20,6 @@ td.n { text-align: right; font-variant-numeric: tabular-nums; }
 figure { margin: 0; } figure img, .gone { width: 100%; aspect-ratio: 1; object-fit: cover; background: #8884; }
 figcaption, .path { overflow-wrap: anywhere; font-size: .85rem; }
 """
-NOTE = (
-    "A verdict is a measurement, not a proof. \u201creal\u201d means that no sign of generation was found; it never "
-    "means that a picture is authentic. Look at a file yourself before you accuse anybody."
-)
 
 
 def page(summary: Summary, thumbnails: Sequence[str | None]) -> str:
@@ -32,7 +29,7 @@ def page(summary: Summary, thumbnails: Sequence[str | None]) -> str:
         thumbnails: a `data:` URL for each of `summary.most_suspicious()`; None where there is none.
     """
     parts = [
-        f"<h1>facecheck scan: {summary.files} files</h1><p>{escape(NOTE)}</p>",
+        f"<h1>facecheck scan: {summary.files} files</h1><p>{escape(wording.NOT_A_PROOF)}</p>",
         _counts(summary),
         _histogram(summary.histogram),
         _suspects(summary.most_suspicious(), thumbnails),
@@ -48,7 +45,7 @@ def page(summary: Summary, thumbnails: Sequence[str | None]) -> str:
 
 
 def _counts(summary: Summary) -> str:
-    meanings = {verdict.value: verdict.meaning for verdict in Verdict} | {UNREADABLE: "could not be read"}
+    meanings = {verdict.value: verdict.meaning for verdict in Verdict} | {UNREADABLE: wording.UNREADABLE}
     rows = [
         (word, summary.verdicts[word], f"{summary.verdicts[word] / max(summary.files, 1):.1%}", meaning)
         for word, meaning in meanings.items()

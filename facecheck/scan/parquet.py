@@ -60,7 +60,7 @@ def schema() -> Any:
     `write_parquet` learns the types from the rows themselves. Where nobody sees all rows they are fixed, and the
     details of a finding, whose names come from files, are a map.
     """
-    from facecheck.quality import Quality
+    from facecheck.result import Quality
 
     pa = arrow()
     text, real, whole = pa.string(), pa.float64(), pa.int64()
@@ -71,7 +71,7 @@ def schema() -> Any:
     measured = dict.fromkeys((field.name for field in fields(Quality)), real)
     cell = {"measure": text, "faces": whole}
     cell |= dict.fromkeys(("low", "high", "error", "error_low", "error_high", "from_px", "to_px"), real)
-    parts = {"stability": stability, "measurements": measured, "expected_error": cell}
+    parts = {"stability": stability, "quality": measured, "expected_error": cell}
     face = pa.struct({name: pa.struct(inside) for name, inside in parts.items()})
     more = pa.schema({"contradiction": text, "provenance": pa.struct(provenance), "faces": pa.list_(face)})
     return pa.unify_schemas([_stable_columns(pa), more], promote_options="permissive")

@@ -114,9 +114,3 @@ def hash_of(path: str) -> str | None:
         return sha256_of(Path(path))
     except (OSError, ValueError):
         return None
-
-
-def printable(text: str) -> str:
-    """Names of files are hostile input: what cannot be printed, or is no text, is shown as an escape."""
-    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
-    return shown.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw
 
 from facecheck import crop, image
 from facecheck.errors import ImageError
-from facecheck.files import write_atomically
-from facecheck.scan.rows import CLIP, Row, printable
+from facecheck.files import printable, write_atomically
+from facecheck.scan.rows import CLIP, Row
 
 BINS = 20
 SUSPECTS = 40

@@ -5,16 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from facecheck.calibration import BORDERLINE, verdict
+from facecheck.calibration import verdict
 from facecheck.model.config import Decision
-from facecheck.result import Box, Face, Verdict
+from facecheck.result import Box, Face, Reason, Verdict
 from facecheck.scan.rows import Row
 
 SMALLEST_OVERLAP = 0.3
 LONGEST_GAP = 2
 """Samples that a face may be missing and still be the same one."""
-BRIEF = "brief"
-"""Reason of a face that a single frame of many shows: too little to accuse anybody."""
 
 
 @dataclass
@@ -30,12 +28,12 @@ class Track:
     samples: int = 0
     rank: tuple[bool, float] = (False, 0.0)
     scores: list[float] = field(default_factory=list)
-    doubts: Counter[str] = field(default_factory=Counter)
+    doubts: Counter[Reason] = field(default_factory=Counter)
 
     def add(self, face: Face, at_s: float, sample: int) -> None:
         """The same face in a later sample."""
         self.to_s, self.box, self.last_sample, self.samples = at_s, face.box, sample, self.samples + 1
-        hindrances = [reason for reason in face.reasons if reason != BORDERLINE]
+        hindrances = [reason for reason in face.reasons if reason != Reason.BORDERLINE]
         self.doubts.update(hindrances)
         if not hindrances:
             self.scores.append(face.p_fake)
@@ -54,9 +52,9 @@ class Track:
             return replace(self.face, verdict=Verdict.UNCERTAIN, reasons=reasons)
         score = median(self.scores)
         word = verdict(score, decision)
-        reasons = (BORDERLINE,) if word == Verdict.UNCERTAIN else ()
+        reasons = (Reason.BORDERLINE,) if word == Verdict.UNCERTAIN else ()
         if self.samples == 1 and samples > 2:
-            reasons += (BRIEF,)
+            reasons += (Reason.BRIEF,)
         return replace(self.face, p_fake=score, verdict=Verdict.UNCERTAIN if reasons else word, reasons=reasons)
 
     def to_dict(self) -> Row:

@@ -55,9 +55,9 @@ def test_faces_too_small_for_a_grid_show_no_blocks(astronaut):
 
 def test_each_limit_has_its_reason(astronaut):
     found = measured(astronaut)
-    assert found.reasons(Limits()) == ()
-    assert found.reasons(Limits(min_face_px=500)) == ("face_too_small",)
-    assert found.reasons(Limits(min_sharpness=500)) == ("blurred",)
-    assert found.reasons(Limits(max_blockiness=0.5)) == ("heavy_compression",)
+    assert quality.reasons(found, Limits()) == ()
+    assert quality.reasons(found, Limits(min_face_px=500)) == ("face_too_small",)
+    assert quality.reasons(found, Limits(min_sharpness=500)) == ("blurred",)
+    assert quality.reasons(found, Limits(max_blockiness=0.5)) == ("heavy_compression",)
     outside = measured(astronaut, np.array([-50.0, 100.0, 50.0, 200.0]))
-    assert outside.reasons(Limits(max_outside=0.4)) == ("partial",)
+    assert quality.reasons(outside, Limits(max_outside=0.4)) == ("partial",)

@@ -14,7 +14,7 @@ from facecheck import crop, quality
 from facecheck.checker import FaceChecker
 from facecheck.model.checkpoint import Model
 from facecheck.model.config import Limits
-from facecheck.quality import Quality
+from facecheck.result import Quality
 from training.data import FaceFile, read_rgb
 from training.evaluation.corruptions import Corruption, blurred, compressed, cut_off, shrunk
 from training.evaluation.metrics import Floats, balanced

@@ -4,11 +4,11 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from facecheck import quality
 from facecheck.calibration import verdict
 from facecheck.error_rates import ErrorCell
 from facecheck.model.config import ModelConfig
-from facecheck.quality import Quality
-from facecheck.result import Verdict
+from facecheck.result import Quality, Verdict
 from training.evaluation.metrics import NORMAL_97_5, wilson
 from training.evaluation.random_delivery import Judged
 
@@ -99,7 +99,7 @@ def stable_and_not(judged: Sequence[Judged], config: ModelConfig) -> list[Part]:
 def _answered(face: Judged, config: ModelConfig) -> bool:
     """Whether the face is good enough to be judged, and its score not too near to the threshold."""
     measured = Quality(face.face_px, face.sharpness, face.blockiness, face.outside, face.turned)
-    return not measured.reasons(config.limits) and verdict(face.p_fake, config.decision) != Verdict.UNCERTAIN
+    return not quality.reasons(measured, config.limits) and verdict(face.p_fake, config.decision) != Verdict.UNCERTAIN
 
 
 def _of_measure(judged: Sequence[Judged], measure: str, smallest: int) -> list[ErrorCell]:

@@ -16,7 +16,7 @@ from facecheck.checker import FaceChecker
 from facecheck.cli.options import Chosen
 from facecheck.error_rates import ErrorCell
 from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
-from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Verdict
+from facecheck.result import Budget, Face, ModelInfo, Prediction, Quality, Reason, Stability, Verdict
 from facecheck.scan import dataset
 from facecheck.scan.dataset import JudgeBatch, fetched, judged
 from facecheck.scan.judging import Judge
@@ -32,9 +32,9 @@ FULL_FACE = Face(
     confidence=0.5,
     p_fake=0.25,
     verdict=Verdict.REAL,
-    reasons=("borderline",),
+    reasons=(Reason.BORDERLINE,),
     stability=Stability((0.1, 0.2), ("JPEG quality 75", "half"), 0.1, 0.25, flips=False),
-    measurements={"face_px": 2.0, "sharpness": 3.0, "blockiness": 1.0, "outside": 0.5, "turned": 0.0},
+    quality=Quality(face_px=2.0, sharpness=3.0, blockiness=1.0, outside=0.5),
     expected_error=ErrorCell("face_px", 0.0, None, 30, 0.1, 0.05, 0.2, 0.0, 64.0),
 )
 FINDING = Finding("text", Strength.DECLARED, "It says so.", Claim.GENERATED, {"prompt": "a face", "odd name": "\u00e9"})

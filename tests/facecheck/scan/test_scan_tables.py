@@ -56,13 +56,13 @@ def test_columns_that_come_later_are_not_lost(tmp_path, monkeypatch):
     monkeypatch.setattr("facecheck.scan.parquet.ROWS_AT_ONCE", 2)
     rows = [row(f"/{number}", number / 9) for number in range(9)]
     rows[7] |= {"provenance": {"claim": "ai", "sources": ["c2pa"]}, "path": "/odd\udcff"}
-    rows[8]["faces"][0]["measurements"] = {"sharpness": 3}
+    rows[8]["faces"][0]["quality"] = {"sharpness": 3}
     assert write_parquet(Rows(rows), tmp_path / "t.parquet") == 9
     table = parquet.read_table(tmp_path / "t.parquet").to_pylist()
     assert [line["p_fake"] for line in table] == [line["p_fake"] for line in rows]
     assert table[7]["provenance"] == rows[7]["provenance"]
     assert table[7]["path"] == "/odd\\udcff"
-    assert table[8]["faces"][0]["measurements"] == {"sharpness": 3}
+    assert table[8]["faces"][0]["quality"] == {"sharpness": 3}
     assert table[0]["provenance"] is None
 
 
