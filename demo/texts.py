@@ -1,48 +1,19 @@
-"""Every sentence that a visitor reads.
+"""The words of the page and the server themselves: titles, buttons, consent, errors.
 
-"real" always reads "no sign of generation found": nothing here may promise that a picture is authentic.
+What a verdict, a reason or a limit means is said by `facecheck.explain.wording`, for the page as for everybody else.
 """
 
 from facecheck.errors import ImageError
-from facecheck.result import Prediction, Verdict
 
 NAME = "Reality Check"
-TAGLINE = "Is this face a photograph of a person, or was it generated?"
 PROMISE = "Only this server sees your picture. It is kept in memory while you look at it, and forgotten when you leave."
 
-SHORT = {
-    Verdict.REAL: "No sign of generation found",
-    Verdict.FAKE: "Looks generated",
-    Verdict.UNCERTAIN: "Cannot be judged",
-}
-EXPLAINED = {
-    Verdict.REAL: "The model found none of the traces that it knows from generated faces. This does not prove that "
-    "the picture is authentic: it may be retouched, staged, or made by a generator that the model has never seen.",
-    Verdict.FAKE: "The model found traces that it knows from generated faces. This is a score, not a proof: it is "
-    "wrong about some photographs. Do not accuse anybody on it alone.",
-    Verdict.UNCERTAIN: "There is too little to go by, so there is no verdict. A larger, sharper, or less compressed "
-    "copy of the same picture may help.",
-    Verdict.NO_FACE: "This page judges faces only, and says nothing about the rest of a picture. If there is a face, "
-    "try a picture in which it is larger, turned to the camera, and not covered.",
-}
-REASONS = {
-    "face_too_small": "The face is too small to be judged.",
-    "blurred": "The face is too blurred to be judged.",
-    "heavy_compression": "The file is compressed so strongly that the traces are gone.",
-    "partial": "Too much of the face lies outside the picture.",
-    "borderline": "The score lies too near to the threshold.",
-    "unstable": "The answer changes when the picture is saved or resized again.",
-    "brief": "Too few frames of the clip show this face.",
-}
 TURNED = "The picture was lying on its side or upside down. It was turned before it was judged."
-CROWD = "With many faces, a false alarm on one of them becomes likely. Look at each face by itself."
 
 HEAT = "Where the model looked"
-HEAT_MEANS = "Bright places spoke most for the answer. They show what the model used, not what was generated."
 NO_HEAT = "There is no heat map for this face."
 FILE_SAYS = "What the file says"
 DETAILS = "Details"
-STRENGTHS = {"signed": "signed", "declared": "declared", "hint": "a hint"}
 CLIP_CUT = "Only the first minute of the clip was looked at."
 
 BUSY = ("Many people are asking right now", "Please wait a few seconds and press the button again.")
@@ -64,16 +35,6 @@ GUIDELINES = (
     "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF; a clip as MP4, MOV or WebM. Not for HEIC: save it as JPEG first.",
     "Faces only. Generated landscapes, texts, voices, drawings and edited backgrounds are not what this is for.",
 )
-DOES_MEAN = (
-    "How much each face resembles the generated faces that the model learned from, as a calibrated probability.",
-    "'Looks generated' is drawn where the model was right most often on faces that it had never seen.",
-    "'Cannot be judged' is an honest answer: the face is too small, blurred, or compressed, or the score is a tie.",
-)
-DOES_NOT_MEAN = (
-    "'No sign of generation found' does not say that a picture is authentic, unedited, or shows what its caption says.",
-    "It is no proof against anybody. Photographs are called generated now and then, some kinds more often than others.",
-    "Face swaps, retouching, beauty filters, and generators newer than the model may leave no trace that it knows.",
-)
 
 OBJECTION = "I think this is wrong"
 OBJECTION_WORDS = (
@@ -93,40 +54,6 @@ DELETED = (
     "a model that was trained before then stays as it is."
 )
 NOT_FOUND = "There is no objection with this code. Nothing was deleted; please check the code letter by letter."
-
-
-def headline(prediction: Prediction) -> str:
-    """The verdict in one line."""
-    verdicts = [face.verdict for face in prediction.faces]
-    count, fakes, unclear = len(verdicts), verdicts.count(Verdict.FAKE), verdicts.count(Verdict.UNCERTAIN)
-    match prediction.verdict:
-        case Verdict.FAKE if count > 1:
-            return f"{fakes} of {count} faces {'looks' if fakes == 1 else 'look'} generated"
-        case Verdict.FAKE:
-            return "This face looks generated"
-        case Verdict.REAL:
-            return "No sign of generation found"
-        case Verdict.UNCERTAIN if unclear < count:
-            return f"{unclear} of {count} faces cannot be judged"
-        case Verdict.UNCERTAIN:
-            return "These faces cannot be judged" if count > 1 else "This face cannot be judged"
-    return "No face found"
-
-
-def percent(probability: float) -> str:
-    """A probability for people: never 0 % or 100 %, because the model is never sure."""
-    if probability < 0.01:
-        return "under 1 %"
-    if probability > 0.99:
-        return "over 99 %"
-    return f"{probability:.0%}".replace("%", " %")
-
-
-def delivered(low: float, high: float) -> str:
-    """How the probability moves when the picture travels."""
-    least, most = percent(low), percent(high)
-    span = f"Stays {least}" if least == most else f"Between {least} and {most}"
-    return f"{span} when the picture is saved and resized again."
 
 
 def thanks(receipt: str) -> str:

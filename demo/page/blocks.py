@@ -14,6 +14,7 @@ from demo.page.examples import examples
 from demo.page.handlers import CheckHandlers
 from demo.page.objections import Objections, build_deletion, build_objections
 from demo.settings import Settings
+from facecheck.explain import wording
 
 STATIC = Path(__file__).parent / "static"
 HEAD = (
@@ -60,7 +61,7 @@ def build_page(handlers: CheckHandlers, objections: Objections, settings: Settin
             with gr.Column(scale=6, min_width=320):
                 result = gr.HTML(_welcome(), elem_id="rc-result", apply_default_css=False)
                 objection = build_objections(objections)
-        gr.HTML(_notes(), apply_default_css=False)
+        gr.HTML(notes(), apply_default_css=False)
         build_deletion(objections)
         gr.HTML('<footer class="rc-footer"><a href="docs">For programs: the API</a></footer>', apply_default_css=False)
         ticket = gr.Textbox(visible=False)
@@ -110,12 +111,14 @@ def _welcome() -> str:
     return f'<section class="rc-welcome"><h2>How it works</h2><ol>{steps}</ol></section>'
 
 
-def _notes() -> str:
+def notes() -> str:
+    """What a result means, what it does not mean, and which pictures the page is made for."""
+
     def items(sentences: tuple[str, ...]) -> str:
         return "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
 
     return (
-        f'<div class="rc-notes"><section><h2>What this result means</h2><ul>{items(texts.DOES_MEAN)}</ul></section>'
-        f"<section><h2>What it does not mean</h2><ul>{items(texts.DOES_NOT_MEAN)}</ul></section>"
+        f'<div class="rc-notes"><section><h2>What this result means</h2><ul>{items(wording.MEANS)}</ul></section>'
+        f"<section><h2>What it does not mean</h2><ul>{items(wording.LIMITS)}</ul></section>"
         f"<section><h2>Which pictures it is made for</h2><ul>{items(texts.GUIDELINES)}</ul></section></div>"
     )

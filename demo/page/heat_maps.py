@@ -11,8 +11,11 @@ from demo.server.uploads import Upload, Uploads
 from facecheck import crop
 from facecheck.checker import FaceChecker
 from facecheck.errors import ModelError
+from facecheck.explain import wording
 from facecheck.explain.heatmaps import GRAD_CAM, heat_maps, region
 from facecheck.image import Pixels
+
+MEANS = f"{wording.HEAT_MAPS[GRAD_CAM]} {wording.HEAT_MAP_CAUTION}"
 
 
 def heat_map(upload: Upload, number: int, checker: FaceChecker) -> Pixels:
@@ -49,4 +52,7 @@ def add_heat_maps(app: FastAPI, uploads: Uploads, service: Service) -> None:
             raise HTTPException(422, texts.NO_HEAT) from error
         except BusyError as error:
             raise HTTPException(503, " ".join(texts.BUSY)) from error
-        return {"picture": data_url(Image.fromarray(shown)), "means": texts.HEAT_MEANS}
+        return {
+            "picture": data_url(Image.fromarray(shown)),
+            "means": f"{wording.HEAT_MAPS[GRAD_CAM]} {wording.HEAT_MAP_CAUTION}",
+        }

@@ -11,6 +11,7 @@ from PIL import Image
 from demo import texts
 from demo.server.service import Judged
 from facecheck import crop
+from facecheck.explain import wording
 from facecheck.image import Pixels
 from facecheck.model.config import Decision
 from facecheck.provenance.findings import ABSENCE, CAUTION, Finding
@@ -27,7 +28,7 @@ def answer(judged: Judged, decision: Decision) -> str:
     prediction = judged.prediction
     notes = [texts.TURNED] if judged.turned else []
     if len(prediction.faces) >= CROWD:
-        notes.append(texts.CROWD)
+        notes.append(wording.CROWD)
     parts = (
         banner(prediction, notes),
         picture(judged.pixels, prediction.faces),
@@ -41,11 +42,10 @@ def answer(judged: Judged, decision: Decision) -> str:
 def banner(prediction: Prediction, notes: Iterable[str] = ()) -> str:
     """The verdict in plain words, with what it does not say."""
     verdict = prediction.verdict or Verdict.NO_FACE
-    said = [texts.EXPLAINED[verdict], *(texts.REASONS.get(reason, reason) for reason in prediction.reasons), *notes]
-    sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
+    sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in (*wording.explained(prediction), *notes))
     return (
         f'<section class="rc-verdict rc-{verdict}" data-verdict="{verdict}"><h2><span class="rc-icon" '
-        f'aria-hidden="true">{ICONS[verdict]}</span>{escape(texts.headline(prediction))}</h2>{sentences}</section>'
+        f'aria-hidden="true">{ICONS[verdict]}</span>{escape(wording.headline(prediction))}</h2>{sentences}</section>'
     )
 
 
@@ -74,7 +74,7 @@ def described(faces: Sequence[Face]) -> str:
     if not faces:
         return "Your picture. No face was found in it."
     told = "; ".join(
-        f"face {number}: {texts.SHORT[face.verdict].lower()}, {texts.percent(face.p_fake)}"
+        f"face {number}: {face.verdict.meaning}, {wording.percent(face.p_fake)}"
         for number, face in enumerate(faces[:CARDS_SHOWN], 1)
     )
     more = f"; and {len(faces) - CARDS_SHOWN} more" if len(faces) > CARDS_SHOWN else ""
@@ -120,18 +120,18 @@ def heat_button(number: int) -> str:
 
 def _evidence(face: Face) -> list[str]:
     """What is known beside the score: how it survives delivery, and how often the model is wrong on such faces."""
-    told = [texts.delivered(face.stability.low, face.stability.high)] if face.stability else []
+    told = [wording.delivered(face.stability)] if face.stability else []
     return [*told, face.expected_error.meaning] if face.expected_error else told
 
 
 def card(pixels: Pixels, number: int, face: Face, decision: Decision, notes: Sequence[str] = (), heat: str = "") -> str:
     """Crop, verdict, probability, reasons, notes and perhaps the button for the heat map, of one face."""
-    told = [*(texts.REASONS.get(reason, reason) for reason in face.reasons), *notes]
+    told = [*wording.reasons(face), *notes]
     reasons = "".join(f"<li>{escape(sentence)}</li>" for sentence in told)
     return (
         f'<li class="rc-card rc-{face.verdict}"><img src="{data_url(_cut(pixels, face))}" '
         f'alt="Face {number}, cut out" width="96" height="96"/><div><h3>Face {number}: '
-        f"{texts.SHORT[face.verdict]}</h3>{probability_bar(face.p_fake, decision, number)}"
+        f"{wording.HEADLINES[face.verdict]}</h3>{probability_bar(face.p_fake, decision, number)}"
         f"<ul>{reasons}</ul>{heat}</div></li>"
     )
 
@@ -141,9 +141,9 @@ def probability_bar(p_fake: float, decision: Decision, number: int) -> str:
     low, high = decision.uncertain_from, decision.uncertain_to
     name = f"Face {number}: probability that it was generated"
     return (
-        f'<p class="rc-score"><span>Probability of generation</span> <b>{texts.percent(p_fake)}</b></p>'
+        f'<p class="rc-score"><span>Probability of generation</span> <b>{wording.percent(p_fake)}</b></p>'
         f'<div class="rc-bar" role="meter" aria-label="{name}" aria-valuemin="0" aria-valuemax="100" '
-        f'aria-valuenow="{p_fake * 100:.0f}" aria-valuetext="{texts.percent(p_fake)}">'
+        f'aria-valuenow="{p_fake * 100:.0f}" aria-valuetext="{wording.percent(p_fake)}">'
         f'<span class="rc-fill" style="width:{max(p_fake, 0.01):.1%}"></span>'
         f'<span class="rc-band" style="left:{low:.1%};width:{max(high - low, 0.005):.1%}"></span></div>'
     )
@@ -168,12 +168,11 @@ def file_panel(prediction: Prediction) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    strength = str(finding.strength)
     details = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(value[:LONGEST_DETAIL])}</dd>" for name, value in finding.details.items()
     )
     folded = f"<details><summary>{texts.DETAILS}</summary><dl>{details}</dl></details>" if details else ""
-    return f'<li><span class="rc-tag">{escape(texts.STRENGTHS[strength])}</span> {escape(finding.says)}{folded}</li>'
+    return f'<li><span class="rc-tag">{wording.STRENGTHS[finding.strength]}</span> {escape(finding.says)}{folded}</li>'
 
 
 def footnote(prediction: Prediction, *more: str) -> str:

@@ -7,6 +7,7 @@ from demo import texts
 from demo.page import results
 from demo.tracking import Track
 from demo.video import Clip
+from facecheck.explain import wording
 from facecheck.model.config import Decision
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 220, 56, 28
@@ -35,7 +36,7 @@ def _seen(track: Track) -> str:
 def _span(scores: Sequence[float]) -> str:
     if not scores:
         return "not clearly enough"
-    least, most = texts.percent(min(scores)), texts.percent(max(scores))
+    least, most = wording.percent(min(scores)), wording.percent(max(scores))
     return least if least == most else f"{least} to {most}"
 
 

@@ -21,6 +21,7 @@ from facecheck import image
 from facecheck.checker import FaceChecker
 from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.errors import ImageError
+from facecheck.explain import wording
 
 FRAME_BYTES, FRAME_PIXELS, FACES = 2 << 20, 1920 * 1088, 4
 # People before a camera are near; looking for small faces would take most of the time.
@@ -59,7 +60,7 @@ class Cameras:
             "ms": (time.perf_counter() - started) * 1000,
             "faces": [
                 {"number": track.number, "box": face.box, "p_fake": score, "verdict": str(verdict),
-                 "meaning": texts.SHORT[verdict], "percent": "" if score is None else texts.percent(score)}
+                 "meaning": wording.HEADLINES[verdict], "percent": "" if score is None else wording.percent(score)}
                 for track, face, score, verdict in zip(tracks, faces, scores, verdicts, strict=True)
             ],
         }  # fmt: skip

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SHOWN_SIDE = 1100
 CARD_SECTIONS = ("Known limits",)
+OFFLINE = "Nothing left this machine to make this report."
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
@@ -210,7 +211,7 @@ def _plain(markdown: str) -> str:
 
 
 def _limits(_: "Explanation") -> str:
-    return f"<h2>What this report cannot say</h2><section class=panel>{_list(wording.LIMITS)}</section>"
+    return f"<h2>What this report cannot say</h2><section class=panel>{_list((*wording.LIMITS, OFFLINE))}</section>"
 
 
 def _technical(found: "Explanation") -> str:

@@ -4,7 +4,7 @@
 """
 
 from facecheck.provenance.findings import Strength
-from facecheck.result import Face, Prediction, Reason, Verdict
+from facecheck.result import Face, Prediction, Reason, Stability, Verdict
 
 UNREADABLE = "could not be read"
 HEADLINES: dict[Verdict | None, str] = {
@@ -52,14 +52,21 @@ STRENGTHS: dict[Strength, str] = {
     Strength.DECLARED: "declared: the file says so, anybody can write that",
     Strength.HINT: "hint: a trace or an oddity",
 }
+MEANS = (
+    "How much each face resembles the generated faces that the model learned from, as a calibrated probability.",
+    f"“{HEADLINES[Verdict.FAKE]}” is drawn where the model was right most often on faces that it had never seen.",
+    f"“{HEADLINES[Verdict.UNCERTAIN]}” is an honest answer: the face is too small, blurred, or compressed, or the "
+    "score is a tie.",
+)
 LIMITS = (
+    f"“{HEADLINES[Verdict.REAL]}” does not say that a picture is authentic, unedited, or shows what its caption says.",
+    "It is no proof against anybody. Photographs are called generated now and then, some kinds more often than others.",
     "The answer is about faces that were generated as a whole. Face swaps, retouching and beauty filters were not in "
     "the training data.",
     "Generators and cameras that the model has never seen are judged worse than the numbers say.",
     "The more faces a picture has, the more likely is one false alarm among them.",
     "The numbers were measured on sources of which many are portraits; they hold for pictures like those.",
     "Somebody who wants to fool the model can.",
-    "Nothing left this machine to make this report.",
 )
 
 
@@ -126,6 +133,13 @@ def percent(probability: float) -> str:
     if probability > 0.99:
         return "over 99 %"
     return f"{probability:.0%}".replace("%", " %")
+
+
+def delivered(stability: Stability) -> str:
+    """How the probability moves when the picture travels, for people."""
+    least, most = percent(stability.low), percent(stability.high)
+    span = f"Stays {least}" if least == most else f"Between {least} and {most}"
+    return f"{span} when the picture is saved and resized again."
 
 
 def score(p_fake: float) -> str:

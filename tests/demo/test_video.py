@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from demo import texts
 from demo.page import results, timeline
 from demo.video import MAX_FACES, is_clip, judge_clip
 from facecheck.errors import ImageError
+from facecheck.explain import wording
 from facecheck.model.config import Decision
-from facecheck.result import Face, Prediction, Verdict
+from facecheck.result import Face, Prediction, Reason, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_short_shot_of_a_face_is_shown_but_accuses_nobody(clip, scores, verdic
     html = timeline.answer(seen, Script.decision)
     ElementTree.fromstring(f"<div>{html}</div>")
     assert "No face found" not in html and html.count("<circle") == html.count("<li class") == 1
-    assert told in html and (texts.REASONS["brief"] in html) == ("brief" in reasons)
+    assert told in html and (wording.REASONS[Reason.BRIEF] in html) == ("brief" in reasons)
 
 
 def test_a_face_that_is_too_blurred_in_its_only_frame_says_that(clip):

@@ -12,14 +12,15 @@ from demo.page import results
 from demo.server.service import Judged
 from facecheck.error_rates import ErrorCell
 from facecheck.errors import ImageError
+from facecheck.explain import wording
 from facecheck.model.config import Decision
 from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
-from facecheck.result import Face, ModelInfo, Prediction, Stability, Timing, Verdict
+from facecheck.result import Face, ModelInfo, Prediction, Reason, Stability, Timing, Verdict
 
 PICTURE = np.full((300, 400, 3), 127, np.uint8)
 
 
-def face(p_fake: float, verdict: Verdict, *reasons: str, at: float = 50) -> Face:
+def face(p_fake: float, verdict: Verdict, *reasons: Reason, at: float = 50) -> Face:
     return Face((at, 50.0, at + 100, 170.0), (), 1.0, p_fake, verdict, reasons)
 
 
@@ -28,7 +29,7 @@ def prediction(*faces: Face) -> Prediction:
 
 
 REAL, FAKE = face(0.02, Verdict.REAL), face(0.98, Verdict.FAKE, at=200)
-UNSURE = face(0.5, Verdict.UNCERTAIN, "face_too_small", "borderline")
+UNSURE = face(0.5, Verdict.UNCERTAIN, Reason.FACE_TOO_SMALL, Reason.BORDERLINE)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_every_face_has_a_box_a_card_a_probability_and_its_reasons():
     root = ElementTree.fromstring(f"<div>{html}</div>")
     assert len(root.findall(".//g/rect")) == len(root.findall(".//li/img")) == 2
     assert [meter.get("aria-valuenow") for meter in root.iterfind(".//*[@role='meter']")] == ["2", "50"]
-    assert texts.REASONS["face_too_small"] in html and texts.REASONS["borderline"] in html
+    assert wording.REASONS[Reason.FACE_TOO_SMALL] in html and wording.REASONS[Reason.BORDERLINE] in html
     assert "Judged in 0.60 s" in html and "400 x 300" in html
     assert all(image.get("alt") for image in root.iterfind(".//img"))
 
@@ -84,7 +85,7 @@ def test_what_the_file_says_is_a_panel_of_its_own_and_escaped():
 
 def test_a_crowd_is_folded_and_warned_of():
     html = results.answer(Judged(PICTURE, prediction(*[REAL] * 24)), Decision())
-    assert "Show 12 smaller faces" in html and texts.CROWD in html and "and 12 more" in html
+    assert "Show 12 smaller faces" in html and wording.CROWD in html and "and 12 more" in html
 
 
 def test_a_turned_picture_says_so():
@@ -92,21 +93,21 @@ def test_a_turned_picture_says_so():
 
 
 def test_what_comes_from_outside_is_escaped():
-    hostile = replace(prediction(replace(UNSURE, reasons=("<script>alert(1)</script>",))), source="<img src=x>")
+    hostile = replace(prediction(UNSURE), source="<img src=x>", model=ModelInfo("<script>", "<b> 1", ""))
     html = results.answer(Judged(PICTURE, hostile), Decision()) + results.message("<script>", "<script>")
     assert "<script" not in html and "<img src=x" not in html and "<b> 1" not in html
 
 
 @pytest.mark.parametrize(("p_fake", "text"), [(0.0, "under 1 %"), (0.034, "3 %"), (0.5, "50 %"), (1.0, "over 99 %")])
 def test_the_model_is_never_certain(p_fake, text):
-    assert texts.percent(p_fake) == text
+    assert wording.percent(p_fake) == text
 
 
 def test_no_sentence_promises_authenticity():
-    said = " ".join(value if isinstance(value, str) else str(value) for value in vars(texts).values())
+    said = " ".join(str(value) for module in (texts, wording) for value in vars(module).values())
     for match in re.finditer(r"[^.]*\b(authentic|genuine|verified|trustworthy)\b[^.]*", said):
-        assert "not" in match.group()
-    assert texts.SHORT[Verdict.REAL] == "No sign of generation found"
+        assert re.search(r"not|never", match.group())
+    assert wording.HEADLINES[Verdict.REAL] == "No sign of generation found"
 
 
 def test_an_unreadable_file_is_explained_without_its_internals():

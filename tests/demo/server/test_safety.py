@@ -30,7 +30,7 @@ PATHS = (
     "/monitoring",
     "/monitoring/summary",
     "/gradio_api/vibe-code",
-    "/own/../texts.py",
+    "/own/../../texts.py",
     "/own/../../settings.py",
     "/own/..%2f..%2fsettings.py",
     "/own/%2e%2e/%2e%2e/settings.py",
@@ -62,7 +62,7 @@ def test_no_file_of_the_server_is_served(small_server, path, method):
     assert (
         SECRET not in answer.text
         and "MEBIBYTE" not in answer.text
-        and "TAGLINE" not in answer.text
+        and "PROMISE" not in answer.text
         and "Traceback" not in answer.text
     )
 
