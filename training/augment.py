@@ -32,7 +32,8 @@ class Delivery:
         recode, quality, recode_again: one lossy save, or two (Wang et al. 2020); `codecs` are the shares of `CODECS`.
         blur, noise: as in Wang et al. 2020. sharpen: the unsharp mask of phone cameras and photo editors.
         colour, grey: brightness, contrast, saturation, white balance and tone curve, as filters change them.
-        beauty: edge-preserving smoothing (Tomasi and Manduchi 1998), what beauty filters do to skin.
+        beauty: edge-preserving smoothing (Tomasi and Manduchi 1998), what beauty filters and night modes do to skin.
+        tone: local tone mapping (CLAHE, Zuiderveld 1994), as phones do. portrait: everything around the face blurred.
         cut, cut_share: a side of the picture cuts this share of the face off.
         turn, turn_degrees: rotate the picture.
         zoom, zoom_scale: a part of the face at its native resolution (Gragnaniello et al. 2021).
@@ -50,10 +51,12 @@ class Delivery:
     codecs: tuple[float, float, float] = (0.82, 0.14, 0.04)
     blur: float = 0.12
     noise: float = 0.10
-    sharpen: float = 0.06
+    sharpen: float = 0.12
     colour: float = 0.5
     grey: float = 0.04
-    beauty: float = 0.04
+    beauty: float = 0.12
+    tone: float = 0.1
+    portrait: float = 0.1
     cut: float = 0.2
     cut_share: tuple[float, float] = (0.05, 0.45)
     turn: float = 0.15
@@ -140,9 +143,38 @@ def _sharpened(image: Picture, rng: np.random.Generator) -> Picture:
     return cv2.addWeighted(image, 1 + amount, soft, -amount, 0).astype(np.uint8)
 
 
+def smoothed(image: Picture, rng: np.random.Generator) -> Picture:
+    """Skin without pores: an edge-preserving filter, now and then only half of it, as retouching apps mix it."""
+    smooth = cv2.bilateralFilter(image, int(rng.choice((5, 7, 9))), rng.uniform(10, 55), rng.uniform(2, 6))
+    share = rng.uniform(0.4, 1.0)
+    return cv2.addWeighted(image, 1 - share, smooth, share, 0).astype(np.uint8)
+
+
+def tone_mapped(image: Picture, rng: np.random.Generator) -> Picture:
+    """Local contrast, in lightness only."""
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    tiles = int(rng.integers(2, 6))
+    lab[:, :, 0] = cv2.createCLAHE(rng.uniform(1.0, 3.0), (tiles, tiles)).apply(lab[:, :, 0])
+    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).astype(np.uint8)
+
+
+def portrait_blurred(image: Picture, box: Box, rng: np.random.Generator) -> Picture:
+    """A soft background behind a sharp face, as the portrait mode of phones computes it."""
+    side = float(max(box[2:] - box[:2]))
+    mask = np.zeros(image.shape[:2], np.float32)
+    centre = (int((box[0] + box[2]) / 2), int((box[1] + box[3]) / 2))
+    axes = (int(side * rng.uniform(0.55, 0.75)), int(side * rng.uniform(0.7, 0.95)))
+    cv2.ellipse(mask, centre, axes, 0, 0, 360, 1.0, -1)
+    mask = cv2.GaussianBlur(mask, (0, 0), side * rng.uniform(0.03, 0.1))[:, :, None]
+    soft = cv2.GaussianBlur(image, (0, 0), side * rng.uniform(0.015, 0.06))
+    return np.asarray(image * mask + soft * (1 - mask), dtype=np.uint8)
+
+
 def _worn(image: Picture, settings: Delivery, rng: np.random.Generator) -> Picture:
     if rng.random() < settings.beauty:
-        image = cv2.bilateralFilter(image, 5, rng.uniform(10, 40), 3).astype(np.uint8)
+        image = smoothed(image, rng)
+    if rng.random() < settings.tone:
+        image = tone_mapped(image, rng)
     if rng.random() < settings.blur:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.6)).astype(np.uint8)
     if rng.random() < settings.sharpen:
@@ -221,6 +253,8 @@ def training_face(
         image = _recoloured(image, rng)
     if rng.random() < settings.grey:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2).astype(np.uint8)
+    if rng.random() < settings.portrait:
+        image = portrait_blurred(image, corners, rng)
     image, corners = _framed(image, corners, settings, rng)
     face = crop.face(_worn(image, settings, rng), _jittered(corners, settings, rng), size, margin)
     if rng.random() < settings.flip:
