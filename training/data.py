@@ -13,7 +13,8 @@ import torch
 from torch.utils.data import Dataset
 
 from training.augment import Box, Delivery, Picture, training_face
-from training.pseudo import AUTOENCODER, KINDS, load_upsampler, self_blended
+from training.autoencoders import load_autoencoder
+from training.pseudo import AUTOENCODER, KINDS, decoded_copy, self_blended
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
         sizes: side of the input at each step, pixels; all examples of a batch have one size.
         share: (rank, world): the process `rank` gets its part of every batch of `batch` faces.
         pseudo: share of the real examples that become fakes, by kind, see `training.pseudo`.
+        copies: a folder of `training.pairs`; `pair_share` of a batch are photographs that have a copy there, each beside
+            its copy, and both come through the very same delivery.
     """
 
     def __init__(
@@ -125,6 +128,8 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
         share: tuple[int, int] = (0, 1),
         pseudo: Mapping[str, float] | None = None,
         autoencoder: Path | None = None,
+        copies: Path | None = None,
+        pair_share: float = 0.0,
     ) -> None:
         if unknown := set(pseudo or {}) - set(KINDS):
             raise ValueError(f"no such pseudo-fakes: {sorted(unknown)}; there are {KINDS}")
@@ -133,8 +138,14 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
         self.rows, self.sizes, self.batch, self.margin = rows, sizes, batch, margin
         self.delivery, self.seed, self.start_step, self.share = delivery, seed, start_step, share
         self.pseudo = dict(pseudo or {})
-        self.upsampler = load_upsampler(autoencoder) if autoencoder else None
-        self.cumulative = np.cumsum(sampling_weights(rows, boost))
+        self.autoencoder = load_autoencoder(autoencoder) if autoencoder else None
+        weights = sampling_weights(rows, boost)
+        self.cumulative = np.cumsum(weights)
+        self.copies, self.pair_share = copies, pair_share if copies else 0.0
+        paired = [copies is not None and row.label == "real" and copy_path(copies, row).is_file() for row in rows]
+        if self.pair_share and not any(paired):
+            raise ValueError(f"{copies} holds no copies of these photographs; `python -m training pairs` makes them")
+        self.cumulative_paired = np.cumsum(weights * paired)
 
     def __len__(self) -> int:
         return (len(self.sizes) - self.start_step) * (self.batch // self.share[1])
@@ -143,21 +154,47 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
         rank, world = self.share
         step, place = divmod(position, self.batch // world)
         k = (self.start_step + step) * self.batch + rank * (self.batch // world) + place
+        # Two neighbours draw alike until it is known whether they are a pair, and all the way if they are.
+        rng = np.random.default_rng((self.seed, k - k % 2))
+        side = self.sizes[self.start_step + step]
+        if rng.random() < self.pair_share:
+            return self._example(*self._half_of_a_pair(k % 2, rng), side, rng)
         rng = np.random.default_rng((self.seed, k))
-        row = self.rows[min(int(np.searchsorted(self.cumulative, rng.random())), len(self.rows) - 1)]
+        row = self.rows[_drawn(self.cumulative, rng)]
         picture, target = read_rgb(row.path), row.target
         if self.pseudo and row.label == "real":
             picture, target = self._disguised(picture, np.array(row.box), rng)
-        face = training_face(picture, row.box, self.sizes[self.start_step + step], self.margin, self.delivery, rng)
+        return self._example(picture, row.box, target, side, rng)
+
+    def _example(
+        self, picture: Picture, box: tuple[float, ...], target: int, side: int, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, float]:
+        face = training_face(picture, box, side, self.margin, self.delivery, rng)
         return torch.from_numpy(face.transpose(2, 0, 1).copy()), float(target)
+
+    def _half_of_a_pair(self, which: int, rng: np.random.Generator) -> tuple[Picture, tuple[float, ...], int]:
+        """A photograph (0) or its copy (1), its box, and its target."""
+        row = self.rows[_drawn(self.cumulative_paired, rng)]
+        path = copy_path(self.copies, row) if which and self.copies else row.path
+        return read_rgb(path), row.box, which
 
     def _disguised(self, picture: Picture, box: Box, rng: np.random.Generator) -> tuple[Picture, int]:
         """A photograph, or now and then a pseudo-fake made of it, and its target."""
         drawn = rng.random()
         for kind, share in self.pseudo.items():
             if drawn < share:
-                if kind == AUTOENCODER and self.upsampler is not None:
-                    return self.upsampler.round_trip(picture), 1
+                if kind == AUTOENCODER and self.autoencoder is not None:
+                    return decoded_copy(picture, box, self.autoencoder.round_trip, rng), 1
                 return self_blended(picture, box, rng), 1
             drawn -= share
         return picture, 0
+
+
+def copy_path(copies: Path, row: FaceFile) -> Path:
+    """Where the copy of a photograph lies in a folder of `training.pairs`."""
+    return copies / row.source / f"{row.path.stem}.jpg"
+
+
+def _drawn(cumulative: npt.NDArray[np.float64], rng: np.random.Generator) -> int:
+    """An index, drawn by the running sum of weights."""
+    return min(int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right")), len(cumulative) - 1)

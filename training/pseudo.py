@@ -1,25 +1,23 @@
 """Pseudo-fakes: photographs that get a trace of generation, so that no single generator teaches what a trace is.
 
-Both kinds need real photographs only. `self_blended` pastes a face onto itself (Shiohara and Yamasaki 2022, "Detecting
-deepfakes with self-blended images"); an `Upsampler` sends it through a decoder that enlarges as generators do (the idea
+All kinds need real photographs only. `self_blended` pastes a face onto itself (Shiohara and Yamasaki 2022, "Detecting
+deepfakes with self-blended images"); `decoded_copy` sends it through a decoder that enlarges as generators do (the idea
 of Zhang et al. 2019, "Detecting and simulating artifacts in GAN fake images").
 """
 
-from pathlib import Path
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
 
 from training.augment import Box, Picture
 
 SELF_BLEND, AUTOENCODER = "self-blend", "autoencoder"
 KINDS = (SELF_BLEND, AUTOENCODER)
-LATENT = 16
-FACTOR = 4
+COPIES = {"whole": 0.5, "part": 0.2, "twice": 0.1, "resized": 0.2}
+"""Share of each way in which `decoded_copy` copies."""
+SMALLEST_SIDE = 64
 
 
 def _face_mask(shape: tuple[int, ...], box: Box, rng: np.random.Generator) -> npt.NDArray[np.float32]:
@@ -53,41 +51,27 @@ def self_blended(image: Picture, box: Box, rng: np.random.Generator) -> Picture:
     return np.asarray(np.clip(image * (1 - mask) + moved * mask, 0, 255), dtype=np.uint8)
 
 
-class Upsampler(nn.Module):
-    """A small convolutional autoencoder: 4 times smaller, 16 channels, and back up the way a generator draws.
+def decoded_copy(
+    image: Picture, box: Box, round_trip: Callable[[Picture], Picture], rng: np.random.Generator
+) -> Picture:
+    """What a decoder makes of a photograph: a fake that differs from it in nothing but the decoder's traces.
 
-    forward: (N, 3, H, W) float in [-1, 1], H and W multiples of 4 -> the same shape.
+    All of it, the face alone (blended by a soft mask), all of it twice, or at another size; shares: `COPIES`.
+
+    Args:
+        image: (H, W, 3) uint8 RGB of a photograph. box: (4,) xyxy pixels.
+        round_trip: through an autoencoder and back, same shape; see `training.autoencoders`.
     """
-
-    def __init__(self, width: int = 32) -> None:
-        super().__init__()
-        self.encoder = nn.Sequential(
-            nn.Conv2d(3, width, 3, 2, 1), nn.SiLU(), nn.Conv2d(width, 2 * width, 3, 2, 1), nn.SiLU(),
-            nn.Conv2d(2 * width, LATENT, 3, 1, 1),
-        )  # fmt: skip
-        self.decoder = nn.Sequential(
-            nn.Conv2d(LATENT, 2 * width, 3, 1, 1), nn.SiLU(), nn.Upsample(scale_factor=2),
-            nn.Conv2d(2 * width, width, 3, 1, 1), nn.SiLU(), nn.Upsample(scale_factor=2),
-            nn.Conv2d(width, width, 3, 1, 1), nn.SiLU(), nn.Conv2d(width, 3, 3, 1, 1),
-        )  # fmt: skip
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Encode and decode."""
-        decoded: Tensor = self.decoder(self.encoder(pixels))
-        return decoded
-
-    @torch.inference_mode()
-    def round_trip(self, image: Picture) -> Picture:
-        """(H, W, 3) uint8 RGB through the latent space and back; the edges are mirrored to a multiple of 4."""
-        height, width = image.shape[:2]
-        padded = np.pad(image, ((0, -height % FACTOR), (0, -width % FACTOR), (0, 0)), mode="symmetric")
-        pixels = torch.from_numpy(padded.transpose(2, 0, 1)[None].copy()).float() / 127.5 - 1
-        restored = (self(pixels)[0, :, :height, :width] + 1) * 127.5
-        return np.asarray(restored.clamp(0, 255).round().byte().permute(1, 2, 0).contiguous().numpy(), dtype=np.uint8)
-
-
-def load_upsampler(path: Path) -> Upsampler:
-    """The autoencoder that `train_upsampler` saved."""
-    upsampler = Upsampler()
-    upsampler.load_state_dict(load_file(path))
-    return upsampler.eval()
+    kind = str(rng.choice(list(COPIES), p=list(COPIES.values())))
+    if kind == "part":
+        mask = _face_mask(image.shape, box, rng)
+        return np.asarray(np.rint(image * (1 - mask) + round_trip(image) * mask), dtype=np.uint8)
+    if kind == "twice":
+        return round_trip(round_trip(image))
+    if kind == "whole":
+        return round_trip(image)
+    height, width = image.shape[:2]
+    scale = max(rng.uniform(0.6, 1.4), SMALLEST_SIDE / min(height, width))
+    sized = cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+    copied = round_trip(np.ascontiguousarray(sized, dtype=np.uint8))
+    return cv2.resize(copied, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8)

@@ -11,7 +11,7 @@ from torch.nn.functional import l1_loss
 
 from facecheck.files import write_atomically
 from training.data import FaceFile, read_rgb
-from training.pseudo import Upsampler
+from training.autoencoders import Upsampler
 
 PATCH = 96
 
@@ -40,13 +40,13 @@ def train_upsampler(
     rng, losses = np.random.default_rng(seed), []
     for _ in range(steps):
         patches = np.stack([_patch(real[i], rng) for i in rng.integers(0, len(real), batch)])
-        pixels = torch.from_numpy(patches).float() / 127.5 - 1
+        pixels = torch.from_numpy(patches).float() / 255
         loss = l1_loss(network(pixels), pixels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        losses.append(loss.item() * 127.5)
+        losses.append(loss.item() * 255)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, dump_tensors(network.state_dict()))
     return float(np.mean(losses[-max(steps // 10, 1) :]))

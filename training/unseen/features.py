@@ -23,7 +23,8 @@ from training.augment import Delivery, training_face
 from training.data import FaceFile, quiet_worker, read_rgb
 from training.fitting.monitoring import arrived
 from training.fitting.trainer import load_backbone
-from training.pseudo import SELF_BLEND, load_upsampler, self_blended
+from training.autoencoders import load_autoencoder
+from training.pseudo import SELF_BLEND, decoded_copy, self_blended
 
 Features = npt.NDArray[np.float16]
 
@@ -107,7 +108,7 @@ class _Faces(Dataset[Tensor]):
 
     def __init__(self, rows: Sequence[FaceFile], size: int, margin: float, view: View) -> None:
         self.rows, self.size, self.margin, self.view = rows, size, margin, view
-        self.upsampler = load_upsampler(view.autoencoder) if view.autoencoder else None
+        self.autoencoder = load_autoencoder(view.autoencoder) if view.autoencoder else None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -121,8 +122,8 @@ class _Faces(Dataset[Tensor]):
             picture = read_rgb(row.path)
             if view.pseudo == SELF_BLEND:
                 picture = self_blended(picture, np.array(row.box), rng)
-            elif self.upsampler is not None:
-                picture = self.upsampler.round_trip(picture)
+            elif self.autoencoder is not None:
+                picture = decoded_copy(picture, np.array(row.box), self.autoencoder.round_trip, rng)
             face = training_face(picture, row.box, self.size, self.margin, view.delivery, rng)
         return torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1)))
 

@@ -26,7 +26,7 @@ from training.fitting.distributed import Processes
 from training.fitting.monitoring import Watch
 from training.fitting.train import average, train
 from training.fitting.trainer import TrainConfig, Trainer, load_backbone
-from training.pseudo import Upsampler
+from training.autoencoders import Upsampler
 from training.unseen.logo import FineTuned
 
 MODEL = ModelConfig("tiny", "0", "tiny", input_size=32)
