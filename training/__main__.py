@@ -9,6 +9,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "prepare": ("faces", "Cut the faces out of PHOTOS into a data folder."),
     "audit": ("faces", "Fail if anything but the faces tells the classes apart."),
     "autoencoder": ("fit", "Train the autoencoder of the pseudo-fakes."),
+    "pairs": ("fit", "Copy photographs through an autoencoder."),
     "train": ("fit", "Fine-tune on the train split."),
     "average": ("fit", "Average the weights of several runs."),
     "calibrate": ("calibrate", "Choose probabilities, threshold and limits."),

@@ -16,6 +16,9 @@ from training.augment import Box, Delivery, Picture, training_face
 from training.autoencoders import load_autoencoder
 from training.pseudo import AUTOENCODER, KINDS, decoded_copy, self_blended
 
+WORLD = "world"
+"""The split of whole sources that nothing is trained or tuned on."""
+
 
 @dataclass(frozen=True)
 class FaceFile:
@@ -113,6 +116,8 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
         pseudo: share of the real examples that become fakes, by kind, see `training.pseudo`.
         copies: a folder of `training.pairs`; `pair_share` of a batch are photographs that have a copy there, each beside
             its copy, and both come through the very same delivery.
+        opinions: p_fake of a teacher by file name; `teacher_share` of a face's target comes from there (Hinton et al.
+            2015), the rest from its label. Pseudo-fakes and pairs have their label alone.
     """
 
     def __init__(
@@ -130,6 +135,8 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
         autoencoder: Path | None = None,
         copies: Path | None = None,
         pair_share: float = 0.0,
+        opinions: Mapping[str, float] | None = None,
+        teacher_share: float = 0.0,
     ) -> None:
         if unknown := set(pseudo or {}) - set(KINDS):
             raise ValueError(f"no such pseudo-fakes: {sorted(unknown)}; there are {KINDS}")
@@ -141,6 +148,7 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
         self.autoencoder = load_autoencoder(autoencoder) if autoencoder else None
         weights = sampling_weights(rows, boost)
         self.cumulative = np.cumsum(weights)
+        self.opinions, self.teacher_share = opinions or {}, teacher_share
         self.copies, self.pair_share = copies, pair_share if copies else 0.0
         paired = [copies is not None and row.label == "real" and copy_path(copies, row).is_file() for row in rows]
         if self.pair_share and not any(paired):
@@ -161,16 +169,22 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
             return self._example(*self._half_of_a_pair(k % 2, rng), side, rng)
         rng = np.random.default_rng((self.seed, k))
         row = self.rows[_drawn(self.cumulative, rng)]
-        picture, target = read_rgb(row.path), row.target
+        picture, target = read_rgb(row.path), self._taught(row)
         if self.pseudo and row.label == "real":
-            picture, target = self._disguised(picture, np.array(row.box), rng)
+            picture, disguised = self._disguised(picture, np.array(row.box), rng)
+            target = 1.0 if disguised else target
         return self._example(picture, row.box, target, side, rng)
 
     def _example(
-        self, picture: Picture, box: tuple[float, ...], target: int, side: int, rng: np.random.Generator
+        self, picture: Picture, box: tuple[float, ...], target: float, side: int, rng: np.random.Generator
     ) -> tuple[torch.Tensor, float]:
         face = training_face(picture, box, side, self.margin, self.delivery, rng)
         return torch.from_numpy(face.transpose(2, 0, 1).copy()), float(target)
+
+    def _taught(self, row: FaceFile) -> float:
+        """The target of a face: its label, and what a teacher thinks of it."""
+        opinion = self.opinions.get(row.path.name)
+        return row.target if opinion is None else row.target + self.teacher_share * (opinion - row.target)
 
     def _half_of_a_pair(self, which: int, rng: np.random.Generator) -> tuple[Picture, tuple[float, ...], int]:
         """A photograph (0) or its copy (1), its box, and its target."""
@@ -188,6 +202,22 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
                 return self_blended(picture, box, rng), 1
             drawn -= share
         return picture, 0
+
+
+def read_opinions(path: Path) -> dict[str, float]:
+    """p_fake by file name, from a CSV file with the columns file and p_fake.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            opinions = {Path(row["file"]).name: float(row["p_fake"]) for row in csv.DictReader(stream)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no table of a teacher's opinions: it needs columns file, p_fake") from error
+    if not all(0 <= p <= 1 for p in opinions.values()):
+        raise ValueError(f"{path}: p_fake must be between 0 and 1")
+    return opinions
 
 
 def copy_path(copies: Path, row: FaceFile) -> Path:

@@ -8,9 +8,10 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 from training.augment import Delivery
+from training.autoencoders import load_autoencoder
 from training.data import FaceFile, FaceStream
 from training.fitting.autoencoder import train_upsampler
-from training.pseudo import AUTOENCODER, SELF_BLEND, load_upsampler, self_blended
+from training.pseudo import AUTOENCODER, SELF_BLEND, self_blended
 
 BOX = np.array([180.0, 60.0, 330.0, 250.0])
 
@@ -43,7 +44,7 @@ def test_self_blending_changes_the_face_and_leaves_the_frame(astronaut):
 
 def test_the_round_trip_keeps_the_picture_and_leaves_a_trace(autoencoder, astronaut):
     picture = astronaut[:203, :150]
-    restored = load_upsampler(autoencoder).round_trip(picture)
+    restored = load_autoencoder(autoencoder).round_trip(picture)
     assert restored.shape == picture.shape
     assert restored.dtype == np.uint8
     assert 15 < peak_signal_noise_ratio(picture, restored) < 45

@@ -1,4 +1,4 @@
-"""Photos to weights: autoencoder, train, average, update."""
+"""Photos to weights: autoencoder, pairs, train, average, update."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,17 +8,19 @@ import click
 
 from facecheck.files import write_atomically
 from facecheck.model.checkpoint import load_model
+from training.autoencoders import load_autoencoder
 from training.commands import FILE, FOLDER, NEW_FILE
 from training.data import FaceFile, read_manifest
 from training.faces.audit import GATE, AuditSettings, gate
 from training.fitting.autoencoder import train_upsampler
 from training.fitting.presets import PRESETS
-from training.fitting.train import Reporting
+from training.fitting.train import Aids, Reporting
 from training.fitting.train import average as average_models
 from training.fitting.train import train as run_training
 from training.fitting.trainer import TrainConfig
 from training.fitting.update import Dataset, read_cases, write_cases
 from training.fitting.update import update as update_model
+from training.pairs import make_copies
 from training.tiers import TIERS
 
 
@@ -41,6 +43,10 @@ from training.tiers import TIERS
 @click.option("--workers", default=TrainConfig.workers, help="Processes that prepare the faces.")
 @click.option("--pseudo", multiple=True, type=(str, float), help="KIND SHARE of the real faces that become fakes.")
 @click.option("--autoencoder", type=FILE, help="Weights for pseudo-fakes of that kind.")
+@click.option("--pairs", "copies", type=FOLDER, help="Copies that `pairs` made, for --pair-share.")
+@click.option("--pair-share", type=float, help="Of a batch that are photographs beside their copies.")
+@click.option("--teacher", type=FILE, help="CSV of a teacher's opinions (file, p_fake), for --teacher-share.")
+@click.option("--teacher-share", type=float, help="Weight of a teacher's opinion beside the label.")
 @click.option("--watch-every", default=0, help="Steps between two looks at the web tier; the best network is kept.")
 @click.option("--patience", default=0, help="Looks without progress before the run stops.")
 @click.option("--tensorboard", is_flag=True, help="Write event files into OUT/tensorboard.")
@@ -48,7 +54,8 @@ from training.tiers import TIERS
 @click.option("--unaudited", is_flag=True, help="Train although the audit fails.")
 def train(
     data: Path, out: Path, backbone: Path | None, name: str, version: str, preset: str, licence: str, train_all: bool,
-    autoencoder: Path | None, tensorboard: bool, wandb: str, unaudited: bool, **settings: Any,
+    autoencoder: Path | None, copies: Path | None, teacher: Path | None, tensorboard: bool, wandb: str, unaudited: bool,
+    **settings: Any,
 ) -> None:  # fmt: skip
     """Fine-tune on the train split of DATA/manifest.csv; run again with the same OUT to resume.
 
@@ -70,7 +77,8 @@ def train(
     model = recipe.model_config(name, version, config, licence=licence, training_data=sources)
     watched = [row for row in rows if row.split == "val"]
     reporting = Reporting(tensorboard, wandb)
-    click.echo(run_training(learned, model, config, backbone, out, watched, autoencoder, reporting))
+    aids = Aids(autoencoder, copies, teacher)
+    click.echo(run_training(learned, model, config, backbone, out, watched, aids, reporting))
 
 
 def _refuse_leaks(rows: Sequence[FaceFile], config: TrainConfig) -> None:
@@ -88,6 +96,17 @@ def autoencoder(data: Path, out: Path, steps: int) -> None:
     """Train the autoencoder of the pseudo-fakes on the real faces of DATA's train split, into the file OUT."""
     error = train_upsampler([row for row in read_manifest(data) if row.split == "train"], out, steps)
     click.echo(f"{out}: mean absolute error {error:.2f} grey levels of 255")
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("data", type=FOLDER)
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--autoencoder", type=FILE, required=True, help="Weights: taef2, or those of `autoencoder`.")
+@click.option("--limit", default=0, help="So many photographs, the sources in turn; 0 = all.")
+def pairs(data: Path, out: Path, autoencoder: Path, limit: int) -> None:
+    """Copy the photographs of DATA's train split through an autoencoder into OUT; run again to go on."""
+    count = make_copies(read_manifest(data), load_autoencoder(autoencoder).round_trip, out, limit)
+    click.echo(f"{out}: copies of {count} photographs")
 
 
 @click.command(context_settings={"show_default": True})

@@ -10,8 +10,8 @@ from safetensors.torch import save as dump_tensors
 from torch.nn.functional import l1_loss
 
 from facecheck.files import write_atomically
-from training.data import FaceFile, read_rgb
 from training.autoencoders import Upsampler
+from training.data import FaceFile, read_rgb
 
 PATCH = 96
 

@@ -17,7 +17,7 @@ from facecheck.files import sha256_of, write_atomically
 from facecheck.model.architectures import build
 from facecheck.model.checkpoint import Model, save_model
 from facecheck.model.config import ModelConfig
-from training.data import FaceFile, FaceStream, quiet_worker
+from training.data import WORLD, FaceFile, FaceStream, copy_path, quiet_worker, read_opinions
 from training.fitting.distributed import Processes
 from training.fitting.monitoring import RunLog, Watch
 from training.fitting.trainer import TrainConfig, Trainer
@@ -33,12 +33,28 @@ class Reporting:
     wandb: str = ""
 
 
-def _loader(rows: list[FaceFile], trainer: Trainer, autoencoder: Path | None) -> "DataLoader[tuple[Tensor, float]]":
+@dataclass(frozen=True)
+class Aids:
+    """Files that a run learns from besides the faces.
+
+    Attributes:
+        autoencoder: weights for the pseudo-fakes of that kind.
+        copies: a folder of `training.pairs`, for `TrainConfig.pair_share`.
+        teacher: a table of `training.teacher`, for `TrainConfig.teacher_share`.
+    """
+
+    autoencoder: Path | None = None
+    copies: Path | None = None
+    teacher: Path | None = None
+
+
+def _loader(rows: list[FaceFile], trainer: Trainer, aids: Aids) -> "DataLoader[tuple[Tensor, float]]":
     config, processes = trainer.config, trainer.processes
     stream = FaceStream(
         rows, config.sizes(), config.batch, trainer.model_config.crop_margin, config.delivery, config.seed,
         start_step=trainer.step, boost=dict(config.boost), share=(processes.rank, processes.world),
-        pseudo=dict(config.pseudo), autoencoder=autoencoder,
+        pseudo=dict(config.pseudo), autoencoder=aids.autoencoder, copies=aids.copies, pair_share=config.pair_share,
+        opinions=read_opinions(aids.teacher) if aids.teacher else None, teacher_share=config.teacher_share,
     )  # fmt: skip
     return DataLoader(
         stream,
@@ -56,46 +72,47 @@ def train(
     backbone: Path | None,
     folder: Path,
     watched: Sequence[FaceFile] = (),
-    autoencoder: Path | None = None,
+    aids: Aids | None = None,
     reporting: Reporting | None = None,
 ) -> Path:
     """Train on these rows (pass the train split), resuming a run found in `folder`.
 
     Args:
         watched: rows of the val split, needed if `config.watch_every` is set.
-        autoencoder: weights for the pseudo-fakes of that kind.
+        aids: files that the run learns from besides the faces.
 
     Returns:
         The path of the weights: the moving average at the end, or at its best on the web tier where it was watched.
 
     Raises:
-        ValueError: the folder holds a run with other settings, on other faces, or from another backbone or autoencoder;
-            there is nothing to watch; the processes cannot share the batch.
+        ValueError: the folder holds a run with other settings, on other faces, or from another backbone or other aids;
+            there is nothing to watch; the processes cannot share the batch; a face is of the split `world`.
     """
-    processes = Processes.join()
+    if any(row.split == WORLD for row in rows):
+        raise ValueError(f"faces of the split {WORLD!r} are there to be judged on: nothing is trained on them")
+    aids, processes = aids or Aids(), Processes.join()
     if config.batch % processes.world:
         raise ValueError(f"a batch of {config.batch} cannot be shared by {processes.world} processes")
-    inputs = _inputs(rows, watched if config.watch_every else (), backbone, autoencoder)
+    inputs = _inputs(rows, watched if config.watch_every else (), backbone, aids)
     trainer = Trainer(model_config, config, backbone, folder, processes, inputs)
     if trainer.resume() and processes.leads:
         print(f"resumed at step {trainer.step}", flush=True)
     watch = Watch(watched, model_config, config.phases[-1][1]) if config.watch_every else None
     try:
-        _run(trainer, _loader(rows, trainer, autoencoder), watch, reporting or Reporting())
+        _run(trainer, _loader(rows, trainer, aids), watch, reporting or Reporting())
     finally:
         processes.leave()
     path = folder / f"{model_config.name}.safetensors"
     return _saved(trainer, watch is not None) if processes.leads else path
 
 
-def _inputs(
-    rows: Sequence[FaceFile], watched: Sequence[FaceFile], backbone: Path | None, autoencoder: Path | None
-) -> dict[str, str]:
+def _inputs(rows: Sequence[FaceFile], watched: Sequence[FaceFile], backbone: Path | None, aids: Aids) -> dict[str, str]:
     """The sha256 of everything that a run learns from, by the name that stands in a refusal."""
     faces = {"faces": rows, "watched faces": watched}
-    files = {"backbone": backbone, "autoencoder": autoencoder}
+    files = {"backbone": backbone, "autoencoder": aids.autoencoder, "teacher": aids.teacher}
     # Of the faces names and places alone: to read every file would take minutes.
     told = {name: repr([(r.path.name, r.label, r.source, r.box) for r in part]) for name, part in faces.items()}
+    told["copies"] = repr(sorted(copy_path(aids.copies, r).is_file() for r in rows)) if aids.copies else ""
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in told.items()}
     return digests | {name: sha256_of(path) if path else "" for name, path in files.items()}
 

@@ -32,6 +32,8 @@ class TrainConfig:
         boost: ("label/source", factor) on the share of hard sources, see `training.data.sampling_weights`.
         frozen: top-level modules that keep the backbone's weights and batch-norm statistics.
         pseudo: (kind, share of the real examples that become pseudo-fakes), see `training.pseudo`.
+        pair_share: share of a batch that are photographs beside their copies, see `training.pairs`.
+        teacher_share: how much a teacher's opinion of a face weighs beside its label.
         watch_every: steps between two looks at the web tier of the val split; 0 = never look.
         patience: looks without a better AUC before the run stops; the best network is kept. 0 = train to the end.
     """
@@ -49,6 +51,8 @@ class TrainConfig:
     frozen: tuple[str, ...] = ("conv1", "bn1", "layer1")
     boost: tuple[tuple[str, float], ...] = ()
     pseudo: tuple[tuple[str, float], ...] = ()
+    pair_share: float = 0.0
+    teacher_share: float = 0.5
     watch_every: int = 0
     patience: int = 0
     save_every: int = 100

@@ -20,10 +20,10 @@ from tqdm import tqdm
 from facecheck.files import write_atomically
 from facecheck.model.architectures import IMAGENET_MEAN, IMAGENET_STD, build
 from training.augment import Delivery, training_face
+from training.autoencoders import load_autoencoder
 from training.data import FaceFile, quiet_worker, read_rgb
 from training.fitting.monitoring import arrived
 from training.fitting.trainer import load_backbone
-from training.autoencoders import load_autoencoder
 from training.pseudo import SELF_BLEND, decoded_copy, self_blended
 
 Features = npt.NDArray[np.float16]

@@ -22,7 +22,7 @@ from facecheck.model.config import ModelConfig
 from training.data import FaceFile, sampling_weights
 from training.evaluation.metrics import Floats, Ints, clustered_interval
 from training.fitting.monitoring import arrived, logits
-from training.fitting.train import train
+from training.fitting.train import Aids, train
 from training.fitting.trainer import TrainConfig
 from training.unseen.features import Features
 
@@ -112,7 +112,7 @@ class FineTuned:
         """Train on the rows of `train_mask`, score those of `test`."""
         run = self.folder / hashlib.sha256(train_mask.tobytes()).hexdigest()[:12]
         learned, judged = ([r for r, is_in in zip(self.rows, m, strict=True) if is_in] for m in (train_mask, test))
-        path = train(learned, self.model, self.config, self.backbone, run, autoencoder=self.autoencoder)
+        path = train(learned, self.model, self.config, self.backbone, run, aids=Aids(self.autoencoder))
         scores = logits(load_model(path).network, self._batches(judged), self.model, torch.device("cpu"))
         return scores.double().numpy()
 

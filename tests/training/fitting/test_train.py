@@ -21,12 +21,12 @@ from facecheck.model.architectures import ARCHITECTURES, Architecture, build
 from facecheck.model.checkpoint import load_model
 from facecheck.model.config import Decision, Limits, ModelConfig
 from training.augment import Delivery
+from training.autoencoders import Upsampler
 from training.data import FaceFile
 from training.fitting.distributed import Processes
 from training.fitting.monitoring import Watch
-from training.fitting.train import average, train
+from training.fitting.train import Aids, average, train
 from training.fitting.trainer import TrainConfig, Trainer, load_backbone
-from training.autoencoders import Upsampler
 from training.unseen.logo import FineTuned
 
 MODEL = ModelConfig("tiny", "0", "tiny", input_size=32)
@@ -181,7 +181,7 @@ def test_a_run_is_not_resumed_from_other_inputs(rows, tmp_path):
         ((rows, first, upsampler), "other autoencoder"),
     ):
         with pytest.raises(ValueError, match=rf"other settings \({what}\)"):
-            train(given[0], MODEL, CONFIG, given[1], out, autoencoder=given[2])
+            train(given[0], MODEL, CONFIG, given[1], out, aids=Aids(given[2]))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     train([replace(row, path=row.path.rename(elsewhere / row.path.name)) for row in rows], MODEL, CONFIG, first, out)
