@@ -1,7 +1,7 @@
 """Autoencoders whose round trip gives a photograph a generator's traces and changes nothing else of it.
 
-`Upsampler` is small enough to be trained here (`python -m training autoencoder`). `TinyAutoencoder` is taef2, madebyollin's
-distilled autoencoder of FLUX.2's latent space (github.com/madebyollin/taesd, MIT). Both are told apart by their tensors.
+`Upsampler` is small enough to be trained here (`python -m training autoencoder`). `TinyAutoencoder` is taef2, the
+distilled autoencoder of FLUX.2's latent space (github.com/madebyollin/taesd, MIT). Their tensors tell them apart.
 """
 
 from pathlib import Path

@@ -114,8 +114,8 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
         sizes: side of the input at each step, pixels; all examples of a batch have one size.
         share: (rank, world): the process `rank` gets its part of every batch of `batch` faces.
         pseudo: share of the real examples that become fakes, by kind, see `training.pseudo`.
-        copies: a folder of `training.pairs`; `pair_share` of a batch are photographs that have a copy there, each beside
-            its copy, and both come through the very same delivery.
+        copies: a folder of `training.pairs`; `pair_share` of a batch are photographs that have a copy there, each
+            beside its copy, and both come through the very same delivery.
         opinions: p_fake of a teacher by file name; `teacher_share` of a face's target comes from there (Hinton et al.
             2015), the rest from its label. Pseudo-fakes and pairs have their label alone.
     """
