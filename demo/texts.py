@@ -14,7 +14,6 @@ HEAT = "Where the model looked"
 NO_HEAT = "There is no heat map for this face."
 FILE_SAYS = "What the file says"
 DETAILS = "Details"
-CLIP_CUT = "Only the first minute of the clip was looked at."
 
 BUSY = ("Many people are asking right now", "Please wait a few seconds and press the button again.")
 LOADING = ("The model is waking up", "This takes a few seconds after the page was started. Your picture comes next.")

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     BORDERLINE = "borderline"
     UNSTABLE = "unstable"
     BRIEF = "brief"
+    INCONSISTENT = "inconsistent"
 
 
 _MEANINGS = {

@@ -13,9 +13,9 @@ from demo.page import results, timeline
 from demo.server.service import BusyError, Judged, NotReadyError, Service
 from demo.server.uploads import Uploads
 from demo.settings import Settings
-from demo.video import is_clip, judge_clip
 from facecheck.errors import FacecheckError, ImageError
 from facecheck.result import Prediction
+from facecheck.video.containers import is_clip
 
 log = logging.getLogger(__name__)
 Message = tuple[str, str]
@@ -60,7 +60,7 @@ class CheckHandlers:
 
     def _draw(self, data: bytes) -> tuple[str, Judged | None]:
         if is_clip(data):
-            return timeline.answer(judge_clip(data, self.service.checker), self.service.checker.decision), None
+            return timeline.answer(self.service.judge_clip(data), self.service.checker.decision), None
         judged = self.service.judge(data)
         return results.answer(judged, self.service.checker.decision), judged
 

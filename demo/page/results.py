@@ -95,19 +95,24 @@ def _box(number: int, face: Face, unit: float) -> str:
 def cards(pixels: Pixels, faces: Sequence[Face], decision: Decision) -> str:
     """One card a face; those of a crowd beyond the largest are folded away."""
     drawn = [
-        card(pixels, number, face, decision, _evidence(face), heat_button(number))
+        card(_cut(pixels, face), number, face, decision, _evidence(face), heat_button(number))
         for number, face in enumerate(faces, 1)
     ]
+    return folded(drawn)
+
+
+def folded(drawn: Sequence[str], rest_are: str = "smaller faces") -> str:
+    """A list of cards, of which those beyond the first twelve are folded away."""
     if not drawn:
         return ""
     rest = drawn[CARDS_SHOWN:]
-    folded = (
-        f'<details class="rc-more"><summary>Show {len(rest)} smaller faces</summary>'
+    more = (
+        f'<details class="rc-more"><summary>Show {len(rest)} {rest_are}</summary>'
         f'<ol class="rc-cards" start="{CARDS_SHOWN + 1}">{"".join(rest)}</ol></details>'
         if rest
         else ""
     )
-    return f'<ol class="rc-cards" aria-label="Faces">{"".join(drawn[:CARDS_SHOWN])}</ol>{folded}'
+    return f'<ol class="rc-cards" aria-label="Faces">{"".join(drawn[:CARDS_SHOWN])}</ol>{more}'
 
 
 def heat_button(number: int) -> str:
@@ -124,12 +129,14 @@ def _evidence(face: Face) -> list[str]:
     return [*told, face.expected_error.meaning] if face.expected_error else told
 
 
-def card(pixels: Pixels, number: int, face: Face, decision: Decision, notes: Sequence[str] = (), heat: str = "") -> str:
-    """Crop, verdict, probability, reasons, notes and perhaps the button for the heat map, of one face."""
+def card(
+    cut: Image.Image, number: int, face: Face, decision: Decision, notes: Sequence[str] = (), heat: str = ""
+) -> str:
+    """The face cut out, verdict, probability, reasons, notes and perhaps the button for the heat map, of one face."""
     told = [*wording.reasons(face), *notes]
     reasons = "".join(f"<li>{escape(sentence)}</li>" for sentence in told)
     return (
-        f'<li class="rc-card rc-{face.verdict}"><img src="{data_url(_cut(pixels, face))}" '
+        f'<li class="rc-card rc-{face.verdict}"><img src="{data_url(cut)}" '
         f'alt="Face {number}, cut out" width="96" height="96"/><div><h3>Face {number}: '
         f"{wording.HEADLINES[face.verdict]}</h3>{probability_bar(face.p_fake, decision, number)}"
         f"<ul>{reasons}</ul>{heat}</div></li>"

@@ -3,49 +3,62 @@
 from collections.abc import Sequence
 from html import escape
 
-from demo import texts
+from PIL import Image
+
 from demo.page import results
-from demo.tracking import Track
-from demo.video import Clip
 from facecheck.explain import wording
 from facecheck.model.config import Decision
+from facecheck.video.judging import JudgedClip
+from facecheck.video.tracks import Sighting, Track
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 220, 56, 28
 
 
-def answer(clip: Clip, decision: Decision) -> str:
+def answer(judged: JudgedClip, decision: Decision) -> str:
     """Everything that a clip's answer consists of."""
-    notes = [texts.CLIP_CUT] if clip.was_cut else []
-    faces = clip.prediction.faces
-    people = "".join(
-        results.card(still, number, face, decision, [_seen(track)])
-        for number, (face, track, still) in enumerate(zip(faces, clip.tracks, clip.stills, strict=True), 1)
+    prediction, clip = judged.prediction, judged.clip
+    notes = [] if clip.is_complete else [wording.unseen(clip.unseen_s)]
+    people = [
+        results.card(Image.fromarray(thumbnail), number, face, decision, [_seen(track)])
+        for number, (face, track, thumbnail) in enumerate(
+            zip(prediction.faces, judged.tracks, judged.thumbnails, strict=True), 1
+        )
+    ]
+    chart = _chart(judged, decision) if people else ""
+    seconds = f"{judged.samples} frames of {_seconds(judged):.1f} s of film"
+    return (
+        results.banner(prediction, notes)
+        + chart
+        + results.folded(people, "people in fewer frames")
+        + results.footnote(prediction, seconds)
     )
-    listed = f'<ol class="rc-cards" aria-label="Faces">{people}</ol>' if people else ""
-    chart = _chart(clip, decision) if faces else ""
-    seconds = f"{clip.frames} frames of {clip.seconds:.1f} s of film"
-    return results.banner(clip.prediction, notes) + chart + listed + results.footnote(clip.prediction, seconds)
+
+
+def _seconds(judged: JudgedClip) -> float:
+    """What was looked at, as an axis that has a length."""
+    return max(judged.clip.duration_s, 0.1)
 
 
 def _seen(track: Track) -> str:
-    first, last, frames = track.seconds[0], track.seconds[-1], len(track.faces)
+    first, last, frames = track.sightings[0].at_s, track.sightings[-1].at_s, track.seen
     when = f"1 frame, at {first:.1f} s" if frames == 1 else f"{frames} frames, {first:.1f} to {last:.1f} s"
     return f"In {when}: {_span(track.judged)}."
 
 
-def _span(scores: Sequence[float]) -> str:
-    if not scores:
+def _span(judged: Sequence[Sighting]) -> str:
+    if not judged:
         return "not clearly enough"
+    scores = [sighting.p_fake for sighting in judged]
     least, most = wording.percent(min(scores)), wording.percent(max(scores))
     return least if least == most else f"{least} to {most}"
 
 
-def _chart(clip: Clip, decision: Decision) -> str:
+def _chart(judged: JudgedClip, decision: Decision) -> str:
     """Score over time; every line carries its face's number, and the cards tell the same in words."""
-    inner = WIDTH - LEFT - 24
+    inner, seconds = WIDTH - LEFT - 24, _seconds(judged)
 
     def x(at: float) -> float:
-        return LEFT + inner * at / clip.seconds
+        return LEFT + inner * at / seconds
 
     def y(p_fake: float) -> float:
         return 12 + (HEIGHT - BOTTOM - 12) * (1 - p_fake)
@@ -59,11 +72,11 @@ def _chart(clip: Clip, decision: Decision) -> str:
     )
     times = "".join(
         f'<text x="{x(at):.0f}" y="{HEIGHT - 6}" text-anchor="middle">{at:.1f} s</text>'
-        for at in (0, clip.seconds / 2, clip.seconds)
+        for at in (0, seconds / 2, seconds)
     )
     lines = ""
-    for number, (face, track) in enumerate(zip(clip.prediction.faces, clip.tracks, strict=True), 1):
-        points = [(x(at), y(seen.p_fake)) for at, seen in zip(track.seconds, track.faces, strict=True)]
+    for number, (face, track) in enumerate(zip(judged.prediction.faces, judged.tracks, strict=True), 1):
+        points = [(x(sighting.at_s), y(sighting.p_fake)) for sighting in track.sightings]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
         end_x, end_y = points[-1]
         lines += (
@@ -71,7 +84,7 @@ def _chart(clip: Clip, decision: Decision) -> str:
             f'<circle cx="{end_x:.1f}" cy="{end_y:.1f}" r="9"/>'
             f'<text x="{end_x:.1f}" y="{end_y:.1f}">{number}</text></g>'
         )
-    name = escape(f"Time line of the probability of generation, {len(clip.tracks)} faces, {clip.seconds:.1f} s")
+    name = escape(f"Time line of the probability of generation, {len(judged.tracks)} faces, {seconds:.1f} s")
     return (
         f'<figure class="rc-timeline"><figcaption>Probability of generation over time</figcaption>'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">{band}{scale}{times}{lines}</svg></figure>'

@@ -16,17 +16,21 @@ from fastapi import FastAPI, HTTPException, Request
 
 from demo import texts
 from demo.server.service import BusyError, NotReadyError, Service
-from demo.tracking import Tracker
-from facecheck import image
+from facecheck import calibration, image
 from facecheck.checker import FaceChecker
 from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.errors import ImageError
 from facecheck.explain import wording
+from facecheck.result import Verdict
+from facecheck.video.tracker import Tracker
+from facecheck.video.tracks import Track
 
 FRAME_BYTES, FRAME_PIXELS, FACES = 2 << 20, 1920 * 1088, 4
 # People before a camera are near; looking for small faces would take most of the time.
 MIN_FACE_PX = 48
 CAMERAS, SILENT_S, FRAMES_KEPT = 64, 30.0, 30
+# The live score follows new frames, but one bad frame does not turn it over.
+NEW_SHARE = 0.3
 NAME = re.compile(r"[\w-]{16,64}")
 
 
@@ -52,9 +56,11 @@ class Cameras:
         nearest = Detections(found.boxes[:FACES], found.landmarks[:FACES], found.confidence[:FACES])
         (faces,) = checker.judge([pixels], [nearest])
         with self._lock:
-            tracks = self._tracker(name).update(self._clock(), faces)
-            scores = [track.smooth for track in tracks]
-        verdicts = [track.verdict_of(score, checker.decision) for track, score in zip(tracks, scores, strict=True)]
+            tracks = self._tracker(name).update(self._clock(), faces, pixels)
+            scores = [smoothed(track) for track in tracks]
+        verdicts = [
+            Verdict.UNCERTAIN if score is None else calibration.verdict(score, checker.decision) for score in scores
+        ]
         return {
             "size": [pixels.shape[1], pixels.shape[0]],
             "ms": (time.perf_counter() - started) * 1000,
@@ -80,6 +86,14 @@ class Cameras:
                 break
             del self._trackers[known]
         return tracker
+
+
+def smoothed(track: Track) -> float | None:
+    """p_fake, smoothed exponentially over the frames that could be judged; None before the first."""
+    score = None
+    for sighting in track.judged:
+        score = sighting.p_fake if score is None else (1 - NEW_SHARE) * score + NEW_SHARE * sighting.p_fake
+    return score
 
 
 def add_camera(app: FastAPI, service: Service) -> None:

@@ -15,12 +15,16 @@ from facecheck.checker import FaceChecker
 from facecheck.image import Pixels
 from facecheck.provenance.reader import provenance
 from facecheck.result import Prediction, Verdict
+from facecheck.video.frames import ClipLimits
+from facecheck.video.judging import JudgedClip, judge_clip
 
 Result = TypeVar("Result")
 
 # A face found only after turning the picture must be a sure one: a wall that looks like a face on its side is none.
 TURNED_CONFIDENCE, TURNED_FACE_PX = 0.99, 40
 LOADING_LIMIT_S = 120.0
+CLIPS = ClipLimits(max_pixels=4096 * 2304, max_samples=60, max_frames=60 * 240, max_seconds=60, max_work_s=45)
+"""A minute of film, so that nobody waits long for somebody else's clip."""
 
 
 class BusyError(Exception):
@@ -134,6 +138,14 @@ class Service:
             provenance=provenance(data),
         )
         return dataclasses.replace(judged, prediction=prediction)
+
+    def judge_clip(self, data: bytes, name: str = "clip") -> JudgedClip:
+        """Judge one clip within `CLIPS`, to be called inside `run`.
+
+        Raises:
+            ImageError: no frame of it can be read. NotReadyError.
+        """
+        return judge_clip(data, self.checker, CLIPS, name=name)
 
     def _judged(self, pixels: Pixels) -> Judged:
         prediction = self.checker.predict(pixels, stability=True)

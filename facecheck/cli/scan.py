@@ -67,10 +67,8 @@ class Tally:
     "--every",
     "every_s",
     type=click.FloatRange(0, min_open=True),
-    default=1.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Of videos one frame every so often.",
+    help="Of videos one frame every so often.  [default: 1, less for short ones]",
 )
 @click.option(
     "--rescore",
@@ -102,7 +100,7 @@ def scan(
     out: Path | None,
     style: str | None,
     summary: Path | None,
-    every_s: float,
+    every_s: float | None,
     rescore: str | None,
     sha256: bool,
     workers: int | None,

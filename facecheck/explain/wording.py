@@ -30,7 +30,8 @@ REASONS: dict[Reason, str] = {
     Reason.PARTIAL: "Too much of the face lies outside the picture.",
     Reason.BORDERLINE: "The score lies too near to the threshold.",
     Reason.UNSTABLE: "The answer changes when the picture is saved or resized again, as websites and messengers do.",
-    Reason.BRIEF: "Too few frames of the clip show this face.",
+    Reason.BRIEF: "Too few frames of the clip show this face well enough.",
+    Reason.INCONSISTENT: "Some frames of the clip say the opposite of the others.",
 }
 CROWD = "With many faces, a false alarm on one of them becomes likely. Look at each face by itself."
 NOT_A_PROOF = (
@@ -140,6 +141,12 @@ def delivered(stability: Stability) -> str:
     least, most = percent(stability.low), percent(stability.high)
     span = f"Stays {least}" if least == most else f"Between {least} and {most}"
     return f"{span} when the picture is saved and resized again."
+
+
+def unseen(seconds: float) -> str:
+    """What of a clip was not looked at; 0 where its length is not known."""
+    end = f"the last {seconds:.1f} s" if seconds else "the end"
+    return f"{end[:1].upper()}{end[1:]} of the clip {'were' if seconds else 'was'} not looked at."
 
 
 def score(p_fake: float) -> str:

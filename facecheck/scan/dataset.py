@@ -156,10 +156,10 @@ def _root(address: str) -> tuple[Any, str]:
 
 def _opened(path: str, data: bytes | None, error: str | None) -> "Opened":
     from facecheck.reading import Opened, opened
-    from facecheck.scan.video import begins_like_clip
+    from facecheck.video.containers import is_clip
 
     started = time.perf_counter()
-    if data is not None and begins_like_clip(data):
+    if data is not None and is_clip(data):
         error = f"{path}: a video; videos are only judged from paths that the workers can open"
     if data is None or error is not None:
         return Opened(path, None, (time.perf_counter() - started) * 1000, ImageError(error))

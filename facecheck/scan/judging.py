@@ -71,10 +71,10 @@ class Judge:
     def read(self, candidate: Candidate) -> Read:
         """Decode a picture, or see that it is a clip; a file that cannot be read says so in `opened.error`."""
         from facecheck.reading import opened
-        from facecheck.scan.video import is_clip
+        from facecheck.video.containers import is_clip_file
 
         sha256 = hash_of(candidate.path) if self.settings.sha256 and candidate.size is not None else None
-        if is_clip(candidate.path):
+        if is_clip_file(candidate.path):
             return Read(candidate, None, sha256)
         return Read(candidate, opened(Path(candidate.path)), sha256)
 
@@ -96,14 +96,16 @@ class Judge:
         ]
 
     def _clip_row(self, read: Read) -> Row:
-        from facecheck.scan.video import judge_clip
+        from facecheck.video.frames import ClipLimits
+        from facecheck.video.judging import judge_clip
 
         checker = self.checker
         try:
-            prediction, clip = judge_clip(read.candidate.path, checker, self.settings)
+            judged = judge_clip(read.candidate.path, checker, ClipLimits(every_s=self.settings.every_s))
         except Exception as error:  # Any decoder, any exception; see facecheck.image.
             return self._failed(read, error)
-        return row_of(read.candidate, prediction, read.sha256, clip)
+        prediction = replace(judged.prediction, model=self.settings.model)
+        return row_of(read.candidate, prediction, read.sha256, judged.to_dict())
 
     def _failed(self, read: Read, error: Exception) -> Row:
         path = read.candidate.path

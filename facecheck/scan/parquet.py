@@ -122,7 +122,7 @@ def _stable_columns(pa: Any) -> Any:
     track = {"from_s": real, "to_s": real, "at_s": real, "samples": whole, "judged": whole}
     track |= {"p_fake_low": real, "p_fake_high": real}
     clip = {"every_s": real, "duration_s": real, "fps": real, "frames": whole, "complete": pa.bool_()}
-    clip |= {"samples": whole, "tracks": pa.list_(pa.struct(track))}
+    clip |= {"unseen_s": real, "stopped": text, "samples": whole, "people": whole, "tracks": pa.list_(pa.struct(track))}
     columns = {"path": text, "kind": text, "size": whole, "mtime_ns": whole, "sha256": text}
     columns |= {"verdict": text, "p_fake": real, "reasons": pa.list_(text), "faces": pa.list_(pa.struct(face))}
     columns |= {"model": pa.struct({"name": text, "version": text, "sha256": text}), "error": text}

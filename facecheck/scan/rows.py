@@ -23,13 +23,13 @@ class Settings:
     Attributes:
         model: as the config beside the weights names it; read without loading the weights.
         max_fpr: false-accusation budget; None: the model's own threshold.
-        every_s: seconds between the frames of a clip that are looked at.
+        every_s: seconds between the frames of a clip that are looked at; None: see `facecheck.video.frames.ClipLimits`.
         sha256: whether rows hold the hash of their file.
     """
 
     model: ModelInfo
     max_fpr: float | None = None
-    every_s: float = 1.0
+    every_s: float | None = None
     sha256: bool = False
 
     @property
@@ -37,7 +37,8 @@ class Settings:
         """For messages."""
         budget = "" if self.max_fpr is None else f", --max-fpr {self.max_fpr:g}"
         model = f"{self.model.name} {self.model.version}, sha256 {self.model.sha256[:12]}"
-        return f"{model}{budget}, --every {self.every_s:g}{', --sha256' if self.sha256 else ''}"
+        every = "" if self.every_s is None else f", --every {self.every_s:g}"
+        return f"{model}{budget}{every}{', --sha256' if self.sha256 else ''}"
 
     @cached_property
     def _model(self) -> Row:
@@ -91,7 +92,7 @@ def row_of(candidate: Candidate, prediction: Prediction, sha256: str | None, cli
     """The row of a file: `Prediction.to_dict` with the facts about the file in place of `source`.
 
     Args:
-        clip: for a video, what `facecheck.scan.video` says of it.
+        clip: for a video, what `facecheck.video` says of it.
     """
     values = prediction.to_dict()
     del values["source"]

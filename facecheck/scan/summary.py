@@ -120,7 +120,7 @@ def thumbnail(suspect: Suspect) -> Image.Image | None:
         if suspect.at_s is None:
             pixels = image.load(Path(suspect.path))
         else:
-            from facecheck.scan.video import frame_at
+            from facecheck.video.judging import frame_at
 
             pixels = frame_at(suspect.path, suspect.at_s)
     except ImageError:

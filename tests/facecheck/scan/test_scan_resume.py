@@ -38,7 +38,7 @@ def test_killed_at_ten_random_moments(tmp_path, portrait, weights):
         face.rotate(number).save(folder / f"{number:03d}.png")
     (folder / "050.png").write_bytes(b"junk")
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["facenet_pytorch", "facecheck.scan.video", "tests.facecheck.scan.conftest"])
+    processes.set_forkserver_preload(["facenet_pytorch", "facecheck.video.judging", "tests.facecheck.scan.conftest"])
     finished = 0
     for _ in range(KILLS):
         process = processes.Process(target=scan_all, args=(str(folder), str(out), str(weights)))

@@ -1,59 +1,25 @@
-"""A clip: sampled, followed, one score over time; nothing but the file itself is opened."""
+"""A clip's answer: people followed, one score over time, and what was not looked at."""
 
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-import cv2
 import numpy as np
 import pytest
 
 from demo.page import results, timeline
-from demo.video import MAX_FACES, is_clip, judge_clip
-from facecheck.errors import ImageError
 from facecheck.explain import wording
 from facecheck.model.config import Decision
 from facecheck.result import Face, Prediction, Reason, Verdict
+from facecheck.video.frames import ClipLimits
+from facecheck.video.judging import judge_clip
+from tests.clips import frame, head, write_clip
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory, grace) -> bytes:
     """A second in which a portrait moves to the right."""
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    small = cv2.resize(grace, (256, 300), interpolation=cv2.INTER_AREA)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 8, (256, 300))
-    for step in range(8):
-        writer.write(np.ascontiguousarray(np.roll(small, 3 * step, axis=1)[..., ::-1]))
-    writer.release()
-    return path.read_bytes()
-
-
-def test_the_face_of_a_clip_is_followed_and_drawn(clip, checker):
-    assert is_clip(clip)
-    seen = judge_clip(clip, checker)
-    assert seen.frames == 8 and len(seen.tracks) == len(seen.prediction.faces) == 1
-    assert seen.prediction.faces[0].p_fake == pytest.approx(np.median(seen.tracks[0].judged))
-    assert seen.tracks[0].seconds == pytest.approx(np.arange(8) / 8)
-    html = timeline.answer(seen, checker.decision)
-    assert html.count("<polyline") == 1 and "8 frames of 0.9 s" in html and "Time line" in html
-
-
-def test_pictures_and_play_lists_are_no_clips(portrait):
-    assert not is_clip(portrait) and not is_clip(b"") and not is_clip(b"\0\0\0\x1cftypavif")
-    assert not is_clip(b"#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:1,\nfile:///etc/passwd\n")
-    assert not is_clip(b"ffconcat version 1.0\nfile /etc/passwd\n")
-
-
-@pytest.mark.parametrize("share", [0.01, 0.3])
-def test_a_damaged_clip_is_an_image_error(clip, checker, share):
-    with pytest.raises(ImageError, match="clip"):
-        judge_clip(clip[: int(len(clip) * share)], checker)
-
-
-def test_a_disguised_play_list_opens_no_other_file(clip, checker, tmp_path):
-    (tmp_path / "secret.mp4").write_bytes(clip)
-    hidden = b"\0\0\0\x18ftypisom" + b"#EXTM3U\n#EXTINF:1,\n" + (tmp_path / "secret.mp4").as_uri().encode() + b"\n"
-    with pytest.raises(ImageError):
-        judge_clip(hidden, checker)
+    return write_clip(path, [frame((head(grace), 3 * step)) for step in range(8)], fps=8).read_bytes()
 
 
 class Script:
@@ -64,12 +30,24 @@ class Script:
     def __init__(self, *frames: Sequence[Face]) -> None:
         self._frames = iter(frames)
 
-    def predict(self, _: np.ndarray) -> Prediction:
-        return Prediction("frame", faces=tuple(next(self._frames)))
+    def judge_batch(self, batch) -> list[Prediction]:
+        return [Prediction("frame", faces=tuple(next(self._frames))) for _ in batch]
 
 
-def face(p_fake: float, x: float = 0, reasons: tuple[str, ...] = ()) -> Face:
+def face(p_fake: float, x: float = 0, *reasons: Reason) -> Face:
     return Face((x, 0.0, x + 100, 100.0), (), 1.0, p_fake, Verdict.FAKE, reasons)
+
+
+def test_the_face_of_a_clip_is_followed_and_drawn(clip, checker):
+    seen = judge_clip(clip, checker)
+    assert seen.samples == 8 and len(seen.tracks) == len(seen.prediction.faces) == 1
+    (track,) = seen.tracks
+    assert min(one.p_fake for one in track.judged) <= seen.prediction.p_fake <= max(one.p_fake for one in track.judged)
+    assert [one.at_s for one in track.sightings] == pytest.approx(np.arange(8) / 8)
+    html = timeline.answer(seen, checker.decision)
+    ElementTree.fromstring(f"<div>{html}</div>")
+    assert html.count("<polyline") == 1 and "8 frames of 0.9 s" in html and "Time line" in html
+    assert "not looked at" not in html
 
 
 @pytest.mark.parametrize(
@@ -93,7 +71,7 @@ def test_a_short_shot_of_a_face_is_shown_but_accuses_nobody(clip, scores, verdic
 
 
 def test_a_face_that_is_too_blurred_in_its_only_frame_says_that(clip):
-    seen = judge_clip(clip, Script([face(0.9, 0, ("blurred",))], *[[]] * 7))
+    seen = judge_clip(clip, Script([face(0.9, 0, Reason.BLURRED)], *[[]] * 7))
     assert seen.prediction.reasons == ("blurred",)
     assert "In 1 frame, at 0.0 s: not clearly enough." in timeline.answer(seen, Script.decision)
 
@@ -104,13 +82,21 @@ def test_a_long_and_a_short_shot_are_told_apart_and_no_verdict_hides_the_short_o
     assert "1 of 2 faces cannot be judged" in results.banner(seen.prediction)
 
 
-def test_short_shots_never_push_a_person_out(clip):
+def test_short_shots_never_push_a_person_out_and_many_people_are_folded(clip):
     crowd = [[*(face(0.9, 300 * (3 * at + place)) for place in (1, 2, 3)), face(0.1)] for at in range(8)]
     seen = judge_clip(clip, Script(*crowd))
-    assert len(seen.prediction.faces) == len(seen.tracks) == len(seen.stills) == MAX_FACES
-    assert (seen.prediction.faces[0].verdict, len(seen.tracks[0].faces)) == ("real", 8)
+    assert len(seen.prediction.faces) == len(seen.tracks) == len(seen.thumbnails) == 25
+    assert (seen.prediction.faces[0].verdict, seen.tracks[0].seen) == ("real", 8)
+    assert "Show 13 people in fewer frames" in timeline.answer(seen, Script.decision)
 
 
-def test_a_clip_of_two_frames_is_judged_by_both(clip, monkeypatch):
-    monkeypatch.setattr("demo.video.FRAMES", 2)
-    assert judge_clip(clip, Script([face(0.9)], [face(0.9)])).prediction.verdict == "fake"
+def test_a_clip_of_two_frames_is_judged_by_both(clip):
+    seen = judge_clip(clip, Script([face(0.9)], [face(0.9)]), ClipLimits(max_samples=2))
+    assert seen.prediction.verdict == "fake"
+
+
+def test_a_clip_that_was_not_looked_at_to_its_end_says_so(clip, checker):
+    seen = judge_clip(clip, checker, ClipLimits(max_seconds=0.4))
+    assert "The last 0.6 s of the clip were not looked at." in timeline.answer(seen, checker.decision)
+    seen.clip.length_s = 0.0
+    assert "The end of the clip was not looked at." in timeline.answer(seen, checker.decision)
