@@ -22,6 +22,13 @@ from facecheck.files import sha256_of
 Pixels = npt.NDArray[np.uint8]
 EMBEDDED_FOLDER = Path(__file__).parent.parent / "tiny" / "weights"
 DEFAULT_SIZE = 512
+LOADERS = {
+    TXT2IMG: "DiffusionPipeline",
+    IMG2IMG: "AutoPipelineForImage2Image",
+    INPAINT: "AutoPipelineForInpainting",
+    VAE: "AutoModel",
+}
+"""Classes of diffusers by mode; their names, since the automatic ones import every pipeline there is."""
 
 
 @dataclass(frozen=True)
@@ -182,12 +189,6 @@ def _device(asked: str) -> str:
 def _loaded(settings: Settings, dtype: torch.dtype) -> Any:
     import diffusers
 
-    makers = {
-        TXT2IMG: diffusers.DiffusionPipeline,
-        IMG2IMG: diffusers.AutoPipelineForImage2Image,
-        INPAINT: diffusers.AutoPipelineForInpainting,
-        VAE: diffusers.AutoModel,
-    }
     options: dict[str, Any] = {"dtype": dtype, "revision": settings.revision or None}
     if settings.mode == VAE:
         options["subfolder"] = "vae"
@@ -195,7 +196,7 @@ def _loaded(settings: Settings, dtype: torch.dtype) -> Any:
     if looks_like_folder(settings.model) and not Path(place).is_dir():
         raise GenerationError(f"{place}: no such folder; give a folder in diffusers' layout or a hub id")
     try:
-        return makers[settings.mode].from_pretrained(place, **options)
+        return getattr(diffusers, LOADERS[settings.mode]).from_pretrained(place, **options)
     except (OSError, ValueError, ImportError) as error:
         raise GenerationError(_unreachable(settings, error)) from error
 
