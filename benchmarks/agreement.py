@@ -1,4 +1,4 @@
-"""Whether two stacks see the same faces and say the same of them."""
+"""Whether two stacks see the same faces and say the same of them, on the pictures that are timed and on more."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torchvision.ops import box_iou
 
-from benchmarks.report import Bar
+from benchmarks.harness import Bar, Bench, Table
+from benchmarks.inputs import ALL
 from facecheck import calibration
 from facecheck.model.config import Decision
 from facecheck.result import Face, Prediction
@@ -108,3 +109,26 @@ def by_score(prediction: Prediction, decision: Decision) -> Prediction:
         replace(face, verdict=calibration.verdict(face.p_fake, decision), reasons=()) for face in prediction.faces
     )
     return replace(prediction, faces=faces)
+
+
+@dataclass(frozen=True)
+class Verdicts(Part):
+    """All photos, and stored faces."""
+
+    agreement: Agreement
+
+    def tables(self) -> list[Table]:
+        """See `benchmarks.harness.Part`."""
+        row = (f"{self.agreement.pictures} photos and stored faces", *agreement_cells(self.agreement))
+        return [Table("Agreement on more pictures", ("pictures", *AGREEMENT_COLUMNS), [row])]
+
+    def bars(self) -> list[Bar]:
+        """See `benchmarks.harness.Part`."""
+        return agreement_bars(self.agreement, f"{self.agreement.pictures} photos and stored faces")
+
+
+def run(bench: Bench) -> Verdicts:
+    """Let both judge everything once; nothing is timed."""
+    paths = (*bench.inputs.named(ALL).paths, *bench.inputs.stored_faces)
+    pairs = zip(map(bench.naive.predict, paths), bench.checker.stream(paths), strict=True)
+    return Verdicts(agreement(pairs, bench.checker.decision))

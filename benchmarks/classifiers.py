@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.timing import seconds
+from benchmarks.harness import seconds
 from facecheck import crop, image
 from facecheck.checker import FaceChecker
 from facecheck.engines import BF16, F16, INT8, OPENVINO, Backend

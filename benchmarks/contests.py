@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.agreement import AGREEMENT_COLUMNS, LARGE_PX, Agreement, agreement, agreement_bars, agreement_cells
-from benchmarks.bench import Bench
+from benchmarks.harness import Bar, Bench, Table, alternating, median, ratio, seconds
 from benchmarks.inputs import ALL, CROWDS, PHONE, PORTRAITS, PictureSet
-from benchmarks.report import Bar, Table
-from benchmarks.timing import alternating, median, ratio, seconds
 from facecheck.result import Prediction, Timing
 
 THROUGHPUT_BARS = {PORTRAITS: 5.0, PHONE: 12.0, CROWDS: 6.0}
@@ -63,8 +61,8 @@ class Contest:
 
 
 @dataclass(frozen=True)
-class Contests:
-    """All of them; see `benchmarks.report.Part`."""
+class Contests(Part):
+    """All of them."""
 
     sets: list[Contest]
 
@@ -75,11 +73,11 @@ class Contests:
         return sum(median(each.naive_folder_s) for each in phones) / sum(median(each.folder_s) for each in phones)
 
     def tables(self) -> list[Table]:
-        """See `benchmarks.report.Part`."""
+        """See `benchmarks.harness.Part`."""
         return [self._throughput(), self._latency(), self._stages(), self._agreement()]
 
     def bars(self) -> list[Bar]:
-        """See `benchmarks.report.Part`."""
+        """See `benchmarks.harness.Part`."""
         phones = Bar("throughput, phone photos of all sizes together", THROUGHPUT_BARS[PHONE], self.phone_ratio)
         bars = [phones, *(_throughput_bar(each) for each in self.sets if _kind(each) in THROUGHPUT_BARS)]
         bars += [Bar(f"single-call latency, {each.name}", LATENCY_BAR, each.latency_ratio) for each in self.sets]

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.bench import Bench
 from benchmarks.classifiers import CutFaces, cut_faces, repeated, stage_runner
+from benchmarks.harness import Bar, Bench, Table, alternating, median
 from benchmarks.inputs import ALL
-from benchmarks.report import Bar, Table
-from benchmarks.timing import alternating, median
 from facecheck import calibration
 from facecheck.checker import FaceChecker
 from facecheck.engines import BF16, F16, F32, INT8, OPENVINO, TORCH, Backend, is_cpu
@@ -28,8 +26,8 @@ ON_GPU = (REFERENCE, (TORCH, BF16), (TORCH, F16))
 
 
 @dataclass(frozen=True)
-class Engines:
-    """See `benchmarks.report.Part`.
+class Engines(Part):
+    """Speed of every engine that runs here, and how far its answers are from the reference's.
 
     Attributes:
         face_s: seconds a face in each round, by engine, from as many threads as it likes best.
@@ -48,7 +46,7 @@ class Engines:
     losses: tuple[Loss, ...]
 
     def tables(self) -> list[Table]:
-        """See `benchmarks.report.Part`."""
+        """See `benchmarks.harness.Part`."""
         columns = ("engine", "faces/s", f"same verdicts, {self.faces} faces", "largest shift of p_fake")
         rows: list[tuple[object, ...]] = [
             (name, 1 / median(rounds), f"{self.same_verdicts[name]:.2%}", self.largest_shift[name])
@@ -63,7 +61,7 @@ class Engines:
         return Table("int8 on the test split, by `python -m training quantize`", columns, list(rows))
 
     def bars(self) -> list[Bar]:
-        """See `benchmarks.report.Part`."""
+        """See `benchmarks.harness.Part`."""
         return [
             bar
             for each in self.losses

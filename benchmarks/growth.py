@@ -5,17 +5,15 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from benchmarks.bench import Bench
-from benchmarks.report import Bar, Table
-from benchmarks.settings import ONE_ROUND_FROM
-from benchmarks.timing import alternating, median, seconds
+from benchmarks.harness import Bench, Table, alternating, median, seconds
+from benchmarks.inputs import ONE_ROUND_FROM
 
 Rounds = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
-class Growth:
-    """Seconds in each round, by stack; see `benchmarks.report.Part`.
+class Growth(Part):
+    """Seconds in each round, by stack.
 
     Attributes:
         pictures_s: by the number of small pictures: for all of them.
@@ -26,7 +24,7 @@ class Growth:
     faces_s: dict[int, Rounds]
 
     def tables(self) -> list[Table]:
-        """See `benchmarks.report.Part`."""
+        """See `benchmarks.harness.Part`."""
         stacks = ("naive, ms", "facecheck, ms")
         pictures = [(count, *_ms(times, count)) for count, times in self.pictures_s.items()]
         faces = [(count, *_ms(times, 1), *_ms(times, count)) for count, times in self.faces_s.items()]
@@ -40,10 +38,6 @@ class Growth:
                 list(faces),
             ),
         ]
-
-    def bars(self) -> list[Bar]:
-        """See `benchmarks.report.Part`."""
-        return []
 
 
 def run(bench: Bench) -> Growth:

@@ -8,8 +8,7 @@ import torch
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.bench import Bench
-from benchmarks.report import Bar, Table
+from benchmarks.harness import Bench, Table
 
 COPIES = ("Memcpy HtoD", "Memcpy DtoH")
 NEITHER = ("Memcpy", "Memset")
@@ -25,16 +24,16 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Launches:
+class Launches(Part):
     """By set: one picture at a time by the naive stack, by facecheck, and all in one stream by facecheck.
 
-    On a CPU everything is 0. See `benchmarks.report.Part`.
+    On a CPU everything is 0.
     """
 
     asked: dict[str, tuple[Asked, Asked, Asked]]
 
     def tables(self) -> list[Table]:
-        """See `benchmarks.report.Part`."""
+        """See `benchmarks.harness.Part`."""
         columns = ("set", "who", "kernels", "copies to the GPU", "copies from it")
         rows: list[tuple[object, ...]] = [
             (name, who, each.kernels, each.copies_there, each.copies_back)
@@ -42,10 +41,6 @@ class Launches:
             for who, each in zip(("naive", "facecheck", "facecheck, a folder"), counts, strict=True)
         ]
         return [Table("What a picture asks of the GPU", columns, rows)]
-
-    def bars(self) -> list[Bar]:
-        """See `benchmarks.report.Part`."""
-        return []
 
 
 def run(bench: Bench) -> Launches:

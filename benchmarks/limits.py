@@ -8,11 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.bench import Bench
 from benchmarks.classifiers import Pixels, bare_runner, cut_faces, repeated, stage_runner
+from benchmarks.harness import Bar, Bench, Table, alternating, median, seconds
 from benchmarks.inputs import ALL, PORTRAITS, PictureSet
-from benchmarks.report import Bar, Table
-from benchmarks.timing import alternating, median, seconds
 from facecheck import crop, image
 from facecheck.checker import FaceChecker
 from facecheck.engines.runtime import processors
@@ -46,8 +44,8 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """See `benchmarks.report.Part`.
+class Limits(Part):
+    """What the parts take, and what the libraries below them would take.
 
     Attributes:
         engine: of the classifier.
@@ -68,11 +66,11 @@ class Limits:
         return min(median(rounds) for rounds in self.bare_s.values())
 
     def tables(self) -> list[Table]:
-        """See `benchmarks.report.Part`."""
+        """See `benchmarks.harness.Part`."""
         return [self._parts(), self._classifier(), self._folders()]
 
     def bars(self) -> list[Bar]:
-        """See `benchmarks.report.Part`."""
+        """See `benchmarks.harness.Part`."""
         stage = Bar("classifier stage, of the bare engine", STAGE_BAR, self.best_bare_s / median(self.stage_s))
         return [stage, *(self._folder_bar(folder) for folder in self.folders if folder.name in (PORTRAITS, ALL))]
 

@@ -9,13 +9,10 @@ from typing import Any
 
 import click
 
-from benchmarks import contests, engines, growth, launches, limits, memory, starts, verdicts
-from benchmarks.bench import Bench
-from benchmarks.inputs import Inputs, make_inputs
-from benchmarks.machine import describe_machine
+from benchmarks import agreement, contests, engines, footprint, growth, launches, limits
+from benchmarks.harness import Bench, Part, describe_machine, table_of
+from benchmarks.inputs import FULL, QUICK, USUAL, Inputs, make_inputs
 from benchmarks.naive import NaiveStack
-from benchmarks.report import Part, table_of
-from benchmarks.settings import FULL, QUICK, USUAL
 from facecheck.checker import FaceChecker
 from facecheck.engines import AUTO, PRECISIONS, is_cpu
 from facecheck.errors import DeviceError
@@ -23,12 +20,12 @@ from facecheck.files import write_atomically
 
 PARTS: dict[str, Callable[[Bench], Part]] = {
     "contests": contests.run,
-    "verdicts": verdicts.run,
-    "starts": starts.run,
+    "verdicts": agreement.run,
+    "starts": footprint.run_starts,
     "limits": limits.run,
     "growth": growth.run,
-    "memory": memory.run,
-    "scans": memory.run_scans,
+    "memory": footprint.run_memory,
+    "scans": footprint.run_scans,
     "engines": engines.run,
     "launches": launches.run,
 }

@@ -1,6 +1,12 @@
-"""Commands in processes of their own: how long they take, and how much memory. Linux only."""
+"""Commands in processes of their own: how long they take, and how much memory. Linux only.
+
+`python -m benchmarks.processes OUT MODULE ARGUMENTS...` runs a module and writes the most memory that the process held.
+The kernel's account of a child (`getrusage`) would not do: it begins with the memory of the parent.
+"""
 
 import os
+import re
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -37,10 +43,29 @@ def seconds_and_peak(module: str, arguments: Sequence[str]) -> tuple[float, int]
     """
     with tempfile.TemporaryDirectory() as folder:
         peak = Path(folder) / "peak"
-        command = [sys.executable, "-m", "benchmarks.peak", str(peak), module, *arguments]
+        command = [sys.executable, "-m", "benchmarks.processes", str(peak), module, *arguments]
         started = time.perf_counter()
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         taken = time.perf_counter() - started
         if done.returncode:
             raise RuntimeError(f"{module} {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
         return taken, int(peak.read_text())
+
+
+STATUS = Path("/proc/self/status")
+
+
+def peak_bytes() -> int:
+    """The most resident memory of this process so far ("VmHWM")."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", STATUS.read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+if __name__ == "__main__":
+    out, module, *arguments = sys.argv[1:]
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        Path(out).write_text(str(peak_bytes()))

@@ -4,10 +4,9 @@ import pytest
 
 from benchmarks.agreement import Agreement
 from benchmarks.contests import Contest, Contests
+from benchmarks.harness import Bar, alternating, median, ratio, table_of
 from benchmarks.inputs import ALL, PORTRAITS
 from benchmarks.limits import Folder, Limits
-from benchmarks.report import Bar, table_of
-from benchmarks.timing import alternating, median, ratio
 
 
 def contest(name: str, naive_s: list[list[float]], folder_s: list[float], single_s: list[list[float]]) -> Contest:

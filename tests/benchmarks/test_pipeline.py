@@ -10,12 +10,11 @@ from PIL import Image
 from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
 
-from benchmarks import launches, memory, pipeline, starts
-from benchmarks.bench import Bench
-from benchmarks.inputs import ALL, CROWDS, PORTRAITS, make_inputs
+from benchmarks import footprint, launches, pipeline
+from benchmarks.harness import Bench
+from benchmarks.inputs import ALL, CROWDS, PORTRAITS, QUICK, make_inputs
 from benchmarks.naive import NaiveStack
 from benchmarks.processes import first_line_s, seconds_and_peak
-from benchmarks.settings import QUICK
 from facecheck import crop
 from facecheck.checker import FaceChecker
 
@@ -154,8 +153,8 @@ def test_starts_share_one_cache(bench: Bench, monkeypatch: pytest.MonkeyPatch) -
         calls.append((arguments[1], environment["FACECHECK_CACHE"]))
         return {"benchmarks.naive": 3.0, "facecheck": 9.0 if len(calls) == 1 else 1.5}[arguments[1]]
 
-    monkeypatch.setattr(starts, "first_line_s", timed)
-    found = starts.run(bench)
+    monkeypatch.setattr(footprint, "first_line_s", timed)
+    found = footprint.run_starts(bench)
     assert calls[0][0] == "facecheck"
     assert len({cache for _, cache in calls}) == 1
     assert not Path(calls[0][1]).exists()
@@ -165,7 +164,7 @@ def test_starts_share_one_cache(bench: Bench, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_scans_of_small_pictures(bench: Bench) -> None:
-    found = memory.run_scans(bench)
+    found = footprint.run_scans(bench)
     assert [run.pictures for run in (found.smaller, found.larger, found.again)] == [3, 6, 6]
     assert found.again.seconds < found.larger.seconds
     size, again = found.bars()

@@ -1,33 +1,29 @@
-"""The most memory that a process holds: both stacks on photos of all sizes, and scans of folders."""
+"""What a command costs besides its pictures: seconds to the first verdict, and the most memory that it holds."""
 
 import os
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from benchmarks.bench import Bench
+from benchmarks.harness import Bar, Bench, Table, alternating, median, ratio
 from benchmarks.inputs import PHONE, PORTRAITS
-from benchmarks.processes import seconds_and_peak
-from benchmarks.report import Bar, Table
+from benchmarks.processes import first_line_s, seconds_and_peak
+from facecheck.files import CACHE_VARIABLE
 
 MIB = 1 << 20
 GROWTH_BAR, AGAIN_BAR = 1.10, 50.0
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Peaks in bytes, by set: of the naive stack and of facecheck. See `benchmarks.report.Part`."""
+class Memory(Part):
+    """Peaks in bytes, by set: of the naive stack and of facecheck."""
 
     peaks: dict[str, tuple[int, int]]
 
     def tables(self) -> list[Table]:
-        """See `benchmarks.report.Part`."""
+        """See `benchmarks.harness.Part`."""
         rows = [(name, naive / MIB, ours / MIB) for name, (naive, ours) in self.peaks.items()]
         return [Table("Peak memory", ("pictures", "naive, MiB", "facecheck, MiB"), list(rows))]
-
-    def bars(self) -> list[Bar]:
-        """See `benchmarks.report.Part`."""
-        return []
 
 
 @dataclass(frozen=True)
@@ -41,22 +37,22 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class Scans:
-    """Two folders, and the larger one once more; see `benchmarks.report.Part`."""
+class Scans(Part):
+    """Two folders, and the larger one once more."""
 
     smaller: Scan
     larger: Scan
     again: Scan
 
     def tables(self) -> list[Table]:
-        """See `benchmarks.report.Part`."""
+        """See `benchmarks.harness.Part`."""
         rows = [
             (run.what, run.pictures, run.seconds, run.peak / MIB) for run in (self.smaller, self.larger, self.again)
         ]
         return [Table("facecheck scan", ("run", "pictures", "seconds", "peak, MiB"), list(rows))]
 
     def bars(self) -> list[Bar]:
-        """See `benchmarks.report.Part`."""
+        """See `benchmarks.harness.Part`."""
         counts = f"{self.larger.pictures} pictures against {self.smaller.pictures}"
         return [
             Bar(f"peak memory of scan, {counts}", GROWTH_BAR, self.larger.peak / self.smaller.peak, at_most=True),
@@ -68,7 +64,7 @@ class Scans:
         ]
 
 
-def run(bench: Bench) -> Memory:
+def run_memory(bench: Bench) -> Memory:
     """Measure both stacks on all portraits, and on one phone photo of each size."""
     chosen = {PORTRAITS: bench.inputs.named(PORTRAITS).paths}
     chosen |= {f"one of {each.name}": each.paths[:1] for each in bench.inputs.sets if each.name.startswith(PHONE)}
@@ -102,3 +98,43 @@ def _scan(bench: Bench, what: str, folder: Path) -> Scan:
     with rows.open() as lines:
         pictures = sum(1 for _ in lines)
     return Scan(what, pictures, taken, peak)
+
+
+@dataclass(frozen=True)
+class Starts(Part):
+    """Seconds to the first verdict in each round; files are in memory already.
+
+    Attributes:
+        first_s: of the very first start, which converts the networks for OpenVINO.
+    """
+
+    first_s: float
+    naive_s: list[float]
+    facecheck_s: list[float]
+
+    def tables(self) -> list[Table]:
+        """See `benchmarks.harness.Part`."""
+        rows: list[tuple[object, ...]] = [
+            ("naive script", median(self.naive_s)),
+            ("facecheck predict", median(self.facecheck_s)),
+            ("facecheck predict, the very first time", self.first_s),
+        ]
+        return [Table("Cold start, to the first verdict", ("who", "seconds"), rows)]
+
+    def bars(self) -> list[Bar]:
+        """See `benchmarks.harness.Part`."""
+        return [Bar("cold start, naive over facecheck", 1, ratio(self.naive_s, self.facecheck_s))]
+
+
+def run_starts(bench: Bench) -> Starts:
+    """Start both, in rounds, with a cache of converted networks that only the very first start has to fill."""
+    photo = str(bench.inputs.named(PORTRAITS).paths[0])
+    environment = {CACHE_VARIABLE: str(bench.folder / "cache")}
+    naive = ["-m", "benchmarks.naive", photo, "--device", bench.device]
+    ours = ["-m", "facecheck", "predict", photo, *bench.options]
+    first_s = first_line_s(ours, environment)
+    times = alternating(
+        {"naive": lambda: first_line_s(naive, environment), "facecheck": lambda: first_line_s(ours, environment)},
+        bench.settings.rounds,
+    )
+    return Starts(first_s, times["naive"], times["facecheck"])
