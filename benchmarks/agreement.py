@@ -7,7 +7,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torchvision.ops import box_iou
 
-from benchmarks.harness import Bar, Bench, Table
+from benchmarks.harness import Bar, Bench, Part, Table
 from benchmarks.inputs import ALL
 from facecheck import calibration
 from facecheck.model.config import Decision

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.agreement import AGREEMENT_COLUMNS, LARGE_PX, Agreement, agreement, agreement_bars, agreement_cells
-from benchmarks.harness import Bar, Bench, Table, alternating, median, ratio, seconds
+from benchmarks.harness import Bar, Bench, Part, Table, alternating, median, ratio, seconds
 from benchmarks.inputs import ALL, CROWDS, PHONE, PORTRAITS, PictureSet
 from facecheck.result import Prediction, Timing
 

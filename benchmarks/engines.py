@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.classifiers import CutFaces, cut_faces, repeated, stage_runner
-from benchmarks.harness import Bar, Bench, Table, alternating, median
+from benchmarks.harness import Bar, Bench, Part, Table, alternating, median
 from benchmarks.inputs import ALL
 from facecheck import calibration
 from facecheck.checker import FaceChecker

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from benchmarks.harness import Bar, Bench, Table, alternating, median, ratio
+from benchmarks.harness import Bar, Bench, Part, Table, alternating, median, ratio
 from benchmarks.inputs import PHONE, PORTRAITS
 from benchmarks.processes import first_line_s, seconds_and_peak
 from facecheck.files import CACHE_VARIABLE

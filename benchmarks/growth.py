@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from benchmarks.harness import Bench, Table, alternating, median, seconds
+from benchmarks.harness import Bench, Part, Table, alternating, median, seconds
 from benchmarks.inputs import ONE_ROUND_FROM
 
 Rounds = dict[str, list[float]]

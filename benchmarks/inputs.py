@@ -1,4 +1,4 @@
-"""How much a run of the benchmark does, and the pictures that it runs on: photos as they are, enlarged ones, mosaics."""
+"""How much a run of the benchmark does, and its pictures: photos as they are, enlarged ones, mosaics."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ import torch
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.harness import Bench, Table
+from benchmarks.harness import Bench, Part, Table
 
 COPIES = ("Memcpy HtoD", "Memcpy DtoH")
 NEITHER = ("Memcpy", "Memset")
