@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.agreement import AGREEMENT_COLUMNS, LARGE_PX, Agreement, agreement, agreement_bars, agreement_cells
-from benchmarks.harness import Bar, Bench, Part, Table, alternating, median, ratio, seconds
+from benchmarks.harness import Bar, Bench, Part, Table, median, ratio, seconds
 from benchmarks.inputs import ALL, CROWDS, PHONE, PORTRAITS, PictureSet
 from facecheck.result import Prediction, Timing
 
@@ -115,13 +115,12 @@ def run(bench: Bench) -> Contests:
 def contest(bench: Bench, group: PictureSet) -> Contest:
     """Let both judge one set, in rounds."""
     paths, repeats = group.paths, group.repeats(bench.settings.folder)
-    passes = alternating(
+    passes = bench.take_turns(
         {
             "naive": lambda: _one_by_one(bench.naive.predict, paths),
             "folder": lambda: _together(bench, paths * repeats),
             "single": lambda: _one_by_one(bench.checker.predict, paths),
-        },
-        bench.settings.rounds,
+        }
     )
     times = {name: [each for each, _ in rounds] for name, rounds in passes.items()}
     answers = {name: [answer for _, given in rounds for answer in given] for name, rounds in passes.items()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.classifiers import CutFaces, cut_faces, repeated, stage_runner
-from benchmarks.harness import Bar, Bench, Part, Table, alternating, median
+from benchmarks.harness import Bar, Bench, Part, Table, median
 from benchmarks.inputs import ALL
 from facecheck import calibration
 from facecheck.checker import FaceChecker
@@ -120,4 +120,4 @@ def _times(bench: Bench, backends: dict[str, Backend], cut: CutFaces) -> dict[st
             name: stage_runner(several, faces, LANE_PICTURES, pools.enter_context(ThreadPoolExecutor(several.lanes)))
             for name, several in ((name, backend.side_by_side()) for name, backend in backends.items())
         }
-        return alternating(runners, bench.settings.rounds)
+        return bench.take_turns(runners)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from benchmarks.harness import Bar, Bench, Part, Table, alternating, median, ratio
+from benchmarks.harness import Bar, Bench, Part, Table, median, ratio
 from benchmarks.inputs import PHONE, PORTRAITS
 from benchmarks.processes import first_line_s, seconds_and_peak
 from facecheck.files import CACHE_VARIABLE
@@ -133,8 +133,7 @@ def run_starts(bench: Bench) -> Starts:
     naive = ["-m", "benchmarks.naive", photo, "--device", bench.device]
     ours = ["-m", "facecheck", "predict", photo, *bench.options]
     first_s = first_line_s(ours, environment)
-    times = alternating(
-        {"naive": lambda: first_line_s(naive, environment), "facecheck": lambda: first_line_s(ours, environment)},
-        bench.settings.rounds,
+    times = bench.take_turns(
+        {"naive": lambda: first_line_s(naive, environment), "facecheck": lambda: first_line_s(ours, environment)}
     )
     return Starts(first_s, times["naive"], times["facecheck"])

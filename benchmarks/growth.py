@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from benchmarks.harness import Bench, Part, Table, alternating, median, seconds
+from benchmarks.harness import Bench, Part, Table, median, seconds
 from benchmarks.inputs import ONE_ROUND_FROM
 
 Rounds = dict[str, list[float]]
@@ -42,20 +42,16 @@ class Growth(Part):
 
 def run(bench: Bench) -> Growth:
     """Measure both."""
-    rounds = bench.settings.rounds
     return Growth(
         {count: _pictures(bench, count) for count in bench.settings.picture_counts},
-        {
-            count: alternating(_callers(bench, [path], single=True), rounds)
-            for count, path in bench.inputs.mosaics.items()
-        },
+        {count: bench.take_turns(_callers(bench, [path], single=True)) for count, path in bench.inputs.mosaics.items()},
     )
 
 
 def _pictures(bench: Bench, count: int) -> Rounds:
     callers = _callers(bench, list(islice(cycle(bench.inputs.small), count)))
     if count < ONE_ROUND_FROM:
-        return alternating(callers, bench.settings.rounds)
+        return bench.take_turns(callers)
     return {"facecheck": [callers["facecheck"]()]}
 
 

@@ -20,6 +20,8 @@ from facecheck.checker import FaceChecker
 from facecheck.engines import is_cpu
 from facecheck.engines.runtime import processors
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -36,30 +38,35 @@ class Bench:
         """Where the networks of both sides run, as torch names it."""
         return self.checker.backend.device
 
+    def take_turns(self, contestants: Mapping[str, Callable[[], Result]]) -> dict[str, list[Result]]:
+        """`alternating`, with the rounds of the settings."""
+        return alternating(contestants, self.settings.rounds, self.settings.uncounted)
+
     @property
     def options(self) -> list[str]:
         """For a `facecheck` command that shall run on the same."""
         return ["--device", self.device, "--precision", self.checker.backend.name.split()[1]]
 
 
-Result = TypeVar("Result")
 REST_S = 0.05
 """After a run, until the threads of its pools sleep: they spin for a while and would take time from who comes next."""
 
 
-def alternating(contestants: Mapping[str, Callable[[], Result]], rounds: int) -> dict[str, list[Result]]:
-    """Let every contestant run once a round, forwards and backwards by turns, after one round that is not counted.
+def alternating(
+    contestants: Mapping[str, Callable[[], Result]], rounds: int, uncounted: int = 1
+) -> dict[str, list[Result]]:
+    """Let every contestant run once a round, forwards and backwards by turns, after `uncounted` rounds to warm up.
 
     Returns:
         What each gave in each counted round.
     """
     results: dict[str, list[Result]] = {name: [] for name in contestants}
-    for number in range(rounds + 1):
+    for number in range(1 - uncounted, rounds + 1):
         for name in list(contestants) if number % 2 else reversed(list(contestants)):
             gc.collect()  # Nobody pays for the garbage of another.
             time.sleep(REST_S)
             result = contestants[name]()
-            if number:
+            if number > 0:
                 results[name].append(result)
     return results
 

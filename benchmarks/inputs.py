@@ -14,7 +14,7 @@ class Settings:
     """Sizes of everything.
 
     Attributes:
-        rounds: counted ones; one more comes first and is thrown away.
+        rounds: counted ones. uncounted: rounds that come first and are thrown away.
         most: pictures of a set at most; None: all.
         folder: pictures of a folder at least; smaller sets are repeated, lest its end, where one processor has nothing
             left to do, is what is measured.
@@ -28,6 +28,7 @@ class Settings:
     """
 
     rounds: int = 5
+    uncounted: int = 1
     most: int | None = None
     folder: int = 40
     megapixels: tuple[int, ...] = (2, 5, 12, 24, 40)
@@ -45,6 +46,7 @@ USUAL = Settings()
 FULL = Settings(picture_counts=(1, 10, 100, 1000, 10_000), scans=(500, 10_000))
 QUICK = Settings(
     rounds=1,
+    uncounted=0,
     most=2,
     folder=2,
     megapixels=(2,),

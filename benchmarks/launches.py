@@ -68,7 +68,8 @@ def _of_set(bench: Bench, paths: Sequence[Path]) -> tuple[Asked, Asked, Asked]:
 
 def _asked(work: Callable[[], object], pictures: int) -> Asked:
     work()  # Libraries try out their kernels when a shape comes for the first time.
-    there = [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
-    with profile(activities=[ProfilerActivity.CPU, *there]) as found:
+    if not torch.cuda.is_available():
+        return Asked(0, 0, 0)
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as found:
         work()
     return counted(found.events() or (), pictures)

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.classifiers import Pixels, bare_runner, cut_faces, repeated, stage_runner
-from benchmarks.harness import Bar, Bench, Part, Table, alternating, median, seconds
+from benchmarks.harness import Bar, Bench, Part, Table, median, seconds
 from benchmarks.inputs import ALL, PORTRAITS, PictureSet
 from facecheck import crop, image
 from facecheck.checker import FaceChecker
@@ -107,12 +107,12 @@ class Limits(Part):
 
 def run(bench: Bench) -> Limits:
     """Measure all of it."""
-    portraits, rounds = bench.inputs.named(PORTRAITS).paths, bench.settings.rounds
+    portraits = bench.inputs.named(PORTRAITS).paths
     faces = repeated(cut_faces(bench.checker, portraits).pixels, bench.settings.classified)
     stage_s, bare_s = _classifier(bench, faces)
     return Limits(
         bench.checker.backend.name,
-        alternating(_parts(bench.checker, portraits), rounds),
+        bench.take_turns(_parts(bench.checker, portraits)),
         stage_s,
         bare_s,
         [_folder(bench, group) for group in bench.inputs.sets],
@@ -124,7 +124,7 @@ def _classifier(bench: Bench, faces: Pixels) -> tuple[list[float], dict[int, lis
     with ThreadPoolExecutor(backend.lanes) as pool:
         runners = {"stage": stage_runner(backend, faces, LANE_PICTURES, pool)}
         runners |= {str(size): bare_runner(stored, backend, faces, size) for size in BARE_BATCHES if size <= len(faces)}
-        times = alternating(runners, bench.settings.rounds)
+        times = bench.take_turns(runners)
     return times.pop("stage"), {int(size): rounds for size, rounds in times.items()}
 
 
@@ -144,7 +144,7 @@ def _folder(bench: Bench, group: PictureSet) -> Folder:
             "decode": lambda: list(pool.map(_decode, paths)),
         }
         timers = {name: functools.partial(seconds, work) for name, work in works.items()}
-        times = alternating(timers, bench.settings.rounds)
+        times = bench.take_turns(timers)
     faces = sum(len(found[path]) for path in paths)
     return Folder(group.name, len(paths), faces, times["folder"], times["known"], times["decode"])
 
