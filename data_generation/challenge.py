@@ -1,7 +1,5 @@
 """How much of a generator does a detector catch, and which prompts slip through?"""
 
-import io
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,25 +13,32 @@ import facecheck
 from data_generation.record import Row
 from facecheck import FaceChecker, Prediction
 from facecheck.model.files import DEFAULT_MODEL
+from training.evaluation.metrics import wilson
+from training.tiers import delivered
 
 Pixels = npt.NDArray[np.uint8]
-AS_MADE, WEB = "as made", "web"
-WEB_SIDE, WEB_QUALITY = 768, 60
+CLEAN, WEB = "clean", "web"
+"""Of `training.tiers.TIERS`."""
 FEWEST = 5
 """Images that a value of an attribute must have before its rate is reported."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One accepted image and what the detector says of it, as made and as the web delivers it."""
+    """One accepted image and what the detector says of it, as made and in the tier *web*."""
 
     row: Row
     answers: Mapping[str, Prediction]
 
-    def p_fake(self, delivery: str = AS_MADE) -> float:
+    def p_fake(self, tier: str = CLEAN) -> float:
         """Of the largest face; 0 where the detector found none."""
-        faces = self.answers[delivery].faces
+        faces = self.answers[tier].faces
         return faces[0].p_fake if faces else 0.0
+
+    @property
+    def is_caught(self) -> bool:
+        """Whether it is called fake as it was made."""
+        return self.answers[CLEAN].verdict == facecheck.Verdict.FAKE
 
 
 @dataclass(frozen=True)
@@ -62,37 +67,17 @@ class Rate:
         return wilson(self.fake, self.images)
 
 
-def wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Score interval of a share (Wilson 1927)."""
-    share, spread = hits / total, z * z / total
-    centre = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / total + spread / total / 4) / (1 + spread)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
-
-
 def score(rows: Sequence[Row], folder: Path, model: str = "") -> tuple[FaceChecker, list[Scored]]:
-    """Ask a facecheck model (the default one without a name) about every image, in both deliveries."""
+    """Ask a facecheck model (the default one without a name) about every image, in both tiers."""
     checker = FaceChecker(model or DEFAULT_MODEL, engine="torch")  # The published rates are the reference's.
     paths = [folder / row.file for row in rows]
-    answers = {AS_MADE: checker.predict(paths), WEB: checker.predict(_web(path) for path in paths)}
-    return checker, [
-        Scored(row, {delivery: found[i] for delivery, found in answers.items()}) for i, row in enumerate(rows)
-    ]
+    answers = {CLEAN: checker.predict(paths), WEB: checker.predict(delivered(path.read_bytes(), WEB) for path in paths)}
+    return checker, [Scored(row, {tier: found[i] for tier, found in answers.items()}) for i, row in enumerate(rows)]
 
 
-def _web(path: Path) -> bytes:
-    """The tier *web*: long side at most 768 pixels, JPEG q60."""
-    with Image.open(path, formats=("PNG",)) as opened:
-        picture = opened.convert("RGB")
-    picture.thumbnail((WEB_SIDE, WEB_SIDE), Image.Resampling.BICUBIC)
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=WEB_QUALITY)
-    return stream.getvalue()
-
-
-def rate(name: str, scored: Sequence[Scored], delivery: str = AS_MADE) -> Rate:
+def rate(name: str, scored: Sequence[Scored], tier: str = CLEAN) -> Rate:
     """Count the verdicts."""
-    verdicts = [each.answers[delivery].verdict for each in scored]
+    verdicts = [each.answers[tier].verdict for each in scored]
     kinds = (facecheck.Verdict.FAKE, facecheck.Verdict.UNCERTAIN, facecheck.Verdict.REAL, facecheck.Verdict.NO_FACE)
     return Rate(name, len(scored), *(verdicts.count(kind) for kind in kinds))
 
@@ -114,8 +99,7 @@ def by_attribute(scored: Sequence[Scored], attributes: Mapping[str, Mapping[str,
 
 def missed(scored: Sequence[Scored]) -> list[Scored]:
     """Those that are not called fake as they were made, the least suspicious first."""
-    slipped = [each for each in scored if each.answers[AS_MADE].verdict != facecheck.Verdict.FAKE]
-    return sorted(slipped, key=Scored.p_fake)
+    return sorted((each for each in scored if not each.is_caught), key=Scored.p_fake)
 
 
 def contact_sheet(scored: Sequence[Scored], folder: Path, columns: int = 8, side: int = 128) -> Pixels:

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from data_generation.challenge import AS_MADE, WEB, Rate, Scored, by_attribute, contact_sheet, missed, rate
+from data_generation.challenge import CLEAN, WEB, Rate, Scored, by_attribute, contact_sheet, missed, rate
 from facecheck.files import write_atomically
 from facecheck.model.config import ModelConfig
 
@@ -36,7 +36,7 @@ def write_report(
         scored: accepted images. attributes: prompt id -> attributes. attempted: images before the gate.
         judge: the detector's config. commands: what retrains with these images.
     """
-    rates = {delivery: rate(delivery, scored, delivery) for delivery in (AS_MADE, WEB)}
+    rates = {tier: rate(tier, scored, tier) for tier in (CLEAN, WEB)}
     groups, slipped = by_attribute(scored, attributes), missed(scored)
     write_atomically(out / "challenge.json", _json(scored, rates, groups, slipped, attempted, judge).encode())
     page = _page(out, scored, rates, groups, slipped, attempted, judge, commands)
@@ -78,16 +78,17 @@ def _page(
     parts = [
         f"<h1>How much of {html.escape(recipe.model)} does {html.escape(judge.name)} {html.escape(judge.version)} "
         "catch?</h1>",
-        f"<p><strong>{headline(rates[AS_MADE])}</strong>, and {rates[WEB].caught:.0%} after the web's JPEG q60.</p>",
+        f"<p><strong>{headline(rates[CLEAN])}</strong>, and {rates[WEB].caught:.0%} after the web's JPEG q60.</p>",
         f"<p class=note>{attempted} images were made ({_how(recipe)}); {len(scored)} passed the gate, which never asks "
         "the detector for its opinion.</p>",
-        _table(list(rates.values()), "delivery"),
+        _table(list(rates.values()), "tier"),
         _attributes(groups),
         f"<h2>What slips through</h2><p>{len(slipped)} of {len(scored)} are not called fake"
         f"{', the least suspicious first' if slipped else ''}.</p>",
         _slipped(slipped),
-        f"<h2>The images</h2>{_sheet(scored[:SHEET], out)}"
-        + (f"<h3>Missed</h3>{_sheet(slipped[:SHEET], out)}" if slipped else ""),
+        "<h2>The images</h2>",
+        _sheet("Missed", slipped, out),
+        _sheet("Called fake", [each for each in scored if each.is_caught], out),
         f"<h2>Teach the detector</h2><pre>{html.escape(commands)}</pre>",
     ]
     title = html.escape(f"{recipe.model} against {judge.name}")
@@ -137,8 +138,12 @@ def _slipped(slipped: Sequence[Scored]) -> str:
     return f"<table><tr><th class=n>p_fake<th>prompt<th>image{lines}</table>" if lines else ""
 
 
-def _sheet(scored: Sequence[Scored], folder: Path) -> str:
+def _sheet(title: str, scored: Sequence[Scored], folder: Path) -> str:
+    """A contact sheet of the first images under a title; nothing where there are none."""
+    if not scored:
+        return ""
     stream = io.BytesIO()
-    Image.fromarray(contact_sheet(scored, folder)).save(stream, "JPEG", quality=88)
+    Image.fromarray(contact_sheet(scored[:SHEET], folder)).save(stream, "JPEG", quality=88)
     data = base64.b64encode(stream.getvalue()).decode()
-    return f'<img alt="{len(scored)} generated faces" src="data:image/jpeg;base64,{data}">'
+    shown = f"{min(len(scored), SHEET)} of {len(scored)}"
+    return f'<h3>{title} ({shown})</h3><img alt="{shown} images" src="data:image/jpeg;base64,{data}">'

@@ -7,7 +7,7 @@ one photograph stands beside that photograph.
 import hashlib
 import json
 import os
-import re
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,9 +22,12 @@ from data_generation.record import Row
 from facecheck import image
 from facecheck.errors import ImageError
 from facecheck.files import sha256_of, write_atomically
+from training.faces.names import slug
 
 SPLITS = (("train", 0.70), ("val", 0.85), ("test", 1.0))
 MANIFEST = "manifest.jsonl"
+SMALL_PX = 160
+"""Side of an image below which its face may be shorter than `training prepare` takes by itself."""
 Entry = dict[str, Any]
 
 
@@ -140,9 +143,11 @@ def _acceptable(path: Path, judge: Gate) -> bool:
     return not gate.reasons(judge.measure([picture])[0], (width, height), None, Limits())
 
 
-def slug(text: str) -> str:
-    """A folder's name: lower-case letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+def next_command(rows: Sequence[Row], out: Path, data: Path) -> str:
+    """What makes training data of an export; faces as small as the images were made are let through."""
+    side = min((row.recipe.width for row in rows), default=0)
+    small = f" --min-face {side // 2}" if side < SMALL_PX else ""
+    return f"python -m training prepare {shlex.quote(str(out))} {shlex.quote(str(data))} --keep-split{small}"
 
 
 def summary(exported: Exported) -> Iterable[str]:

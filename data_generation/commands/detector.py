@@ -1,6 +1,7 @@
 """What the images are for: export, challenge."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from data_generation.commands.images import GROUP, model_options, settings_of
 from data_generation.errors import GenerationError
 from data_generation.gate import read_judgement
 from data_generation.prompts.record import read_prompts
-from data_generation.record import read_folder
+from data_generation.record import Row, read_folder
 from data_generation.synthesis.settings import DEFAULT_MODEL, EMBEDDED_MODEL
 
 
@@ -31,15 +32,15 @@ def export(images: Path, out: Path, real: Path | None, source: str) -> None:
     from one photograph. Photographs pass the same gate as images. The limits are those of IMAGES/gate.json.
     """  # noqa: D301 - \b is click's
     from data_generation.export import export as hand_over
-    from data_generation.export import summary
+    from data_generation.export import next_command, summary
     from data_generation.synthesis.photos import listed
 
-    rows = read_folder(images)
-    exported = hand_over(images, rows, read_judgement(images, rows), out, listed(real) if real else [], source)
+    rows, found = read_folder(images), listed(real) if real else None
+    exported = hand_over(images, rows, read_judgement(images, rows), out, found.paths if found else [], source)
     click.echo("\n".join(summary(exported)))
-    size = min((row.recipe.width for row in rows), default=0)
-    small = f" --min-face {size // 2}" if size < 160 else ""
-    click.echo(f"next: python -m training prepare {shlex.quote(str(out))} data --keep-split{small}")
+    if found and found.note:
+        click.echo(found.note)
+    click.echo(f"next: {next_command(rows, out, Path('data'))}")
 
 
 @click.command(context_settings={"show_default": True})
@@ -59,7 +60,7 @@ def challenge(out: Path, model: str, prompts: Path, each: int, detector: str, **
     the commands that retrain with the images. The same command again goes on where it was; images that OUT holds of
     another model, seed, or other prompts are not counted.
     """  # noqa: D301 - \b is click's
-    from data_generation.challenge import AS_MADE, rate, score
+    from data_generation.challenge import CLEAN, rate, score
     from data_generation.challenge_report import headline, write_report
     from data_generation.synthesis.generate import Local, Run, Shard, tasks
     from data_generation.synthesis.pipelines import Pipeline
@@ -78,18 +79,19 @@ def challenge(out: Path, model: str, prompts: Path, each: int, detector: str, **
             f"the gate accepted none of {len(rows)} images; see `python -m data_generation gate {out}`"
         )
     checker, scored = score(accepted, out, detector)
-    page = write_report(
-        out, scored, {each.id: each.attributes for each in written}, len(rows), checker.config, _retraining(out)
-    )
-    click.echo(headline(rate(AS_MADE, scored)))
+    attributes = {each.id: each.attributes for each in written}
+    retraining = _retraining(out, accepted)
+    page = write_report(out, scored, attributes, len(rows), checker.config, retraining)
+    click.echo(headline(rate(CLEAN, scored)))
     click.echo(str(page))
 
 
-def _retraining(out: Path) -> str:
-    folder = shlex.quote(str(out))
+def _retraining(out: Path, rows: Sequence[Row]) -> str:
+    from data_generation.export import next_command
+
     return (
-        f"python -m data_generation export {folder} export --real PHOTOGRAPHS\n"
-        "python -m training prepare export new-data --keep-split\n"
+        f"python -m data_generation export {shlex.quote(str(out))} export --real PHOTOGRAPHS\n"
+        f"{next_command(rows, Path('export'), Path('new-data'))}\n"
         "python -m training update facecheck/weights/facecheck-resnet50.safetensors new-data updates/1 "
         "--replay OLD_DATA --cases cases.csv"
     )

@@ -82,7 +82,8 @@ def generate(
     _check_inputs(settings, prompts, photos)
     written = read_prompts(prompts) if prompts else []
     pipeline = Pipeline(settings)
-    wanted = tasks(pipeline, written, listed(photos) if photos else [], each)
+    found = listed(photos) if photos else None
+    wanted = tasks(pipeline, written, found.paths if found else [], each)
     run = Run(out, pipeline, part)
     if address:
         from data_generation.synthesis.cluster import Cluster
@@ -92,6 +93,8 @@ def generate(
     else:
         made = run.make(wanted, Local(pipeline), settings.batch if pipeline.device == "cuda" else GROUP)
     click.echo(f"{made.new} images made, {made.before} were there, {out}/manifest{part.suffix}.jsonl")
+    if found and found.note:
+        click.echo(found.note)
     if made.faceless:
         click.echo(f"{made.faceless} photographs left out: unreadable, or no face found")
 

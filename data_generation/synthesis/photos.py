@@ -15,10 +15,13 @@ from data_generation.errors import GenerationError
 from facecheck import crop, image
 from facecheck.detection.detector import FaceDetector
 from facecheck.errors import ImageError
+from training.faces.layouts import Defaults, Found, LayoutError, recognise
+from training.faces.layouts import Photo as LabelledPhoto
 
 Pixels = npt.NDArray[np.uint8]
 MARGIN = 1.8
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"})
+REAL, TREE = "real", "folder"
+"""As `training.faces.layouts` calls a photograph, and a folder that the caller gave a label to."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,55 @@ class Photo:
     mask: Pixels
 
 
-def listed(folder: Path) -> list[Path]:
-    """All pictures below a folder.
+@dataclass(frozen=True)
+class Listed:
+    """The pictures of a folder, without those that it calls fake.
+
+    Attributes:
+        photographs: known as such, or nothing is known of them.
+        fakes: how many are left out.
+    """
+
+    photographs: tuple[LabelledPhoto, ...]
+    fakes: int
+
+    @property
+    def paths(self) -> list[Path]:
+        """Of the photographs."""
+        return [photo.path for photo in self.photographs]
+
+    @property
+    def note(self) -> str:
+        """For the screen; empty where nothing is left out."""
+        return f"{self.fakes} pictures left out: they are called fake" if self.fakes else ""
+
+
+def listed(folder: Path) -> Listed:
+    """All pictures below a folder; where it tells photographs from fakes, it is understood as `training prepare` does.
 
     Raises:
-        GenerationError: there is none.
+        GenerationError: there is no photograph, or a table has labels that can be read either way.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise GenerationError(f"{folder} holds no photograph ({', '.join(sorted(SUFFIXES))})")
+    try:
+        found = recognise(folder)
+    except LayoutError:
+        found = _taken_for_photographs(folder)
+    photographs = tuple(photo for photo in found.photos if photo.label == REAL)
+    if not photographs:
+        raise GenerationError(f"{folder} holds no photograph: all of its {len(found.photos)} pictures are called fake")
+    return Listed(photographs, len(found.photos) - len(photographs))
+
+
+def _taken_for_photographs(folder: Path) -> Found:
+    """As `recognise`, where the caller says that what has no label is a photograph."""
+    try:
+        found = recognise(folder, Defaults(label=REAL))
+    except LayoutError as error:
+        raise GenerationError(str(error)) from error
+    if found.layout != TREE:
+        raise GenerationError(
+            f"{folder}: its table does not say in words which pictures are photographs; name the folder of these alone"
+        )
     return found
 
 

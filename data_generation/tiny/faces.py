@@ -4,7 +4,6 @@ A small network learns faces sooner where none is turned, shifted or scaled (the
 "Progressive Growing of GANs", appendix C, with five landmarks in place of 68).
 """
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,10 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from data_generation.errors import GenerationError
+from data_generation.synthesis.photos import listed
 from facecheck import image
 from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.errors import ImageError
 from facecheck.files import write_atomically
+from training.faces.names import slug
 
 Faces = npt.NDArray[np.uint8]
 SIDE = 64
@@ -30,20 +32,19 @@ BATCH = 16
 
 
 def photographs(folder: Path, sources: Sequence[str] = ()) -> list[Path]:
-    """The pictures of `folder`; where it has a manifest.csv, only the real ones of the train split (of these sources).
+    """The photographs of `folder`; where it is split, only those of the train split (of these sources).
 
     Raises:
-        ValueError: there is none.
+        GenerationError: there is none.
     """
-    table = folder / "manifest.csv"
-    if table.is_file():
-        with table.open(newline="", encoding="utf-8") as stream:
-            rows = [row for row in csv.DictReader(stream) if row["label"] == "real" and row["split"] == "train"]
-        found = [folder / row["file"] for row in rows if not sources or row["source"] in sources]
-    else:
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"})
+    names = {slug(source) for source in sources}
+    found = [
+        photo.path
+        for photo in listed(folder).photographs
+        if photo.split in ("", "train") and (not names or photo.source in names)
+    ]
     if not found:
-        raise ValueError(f"{folder} holds no photograph" + (f" of the sources {list(sources)}" if sources else ""))
+        raise GenerationError(f"{folder} holds no photograph of the sources {list(sources)}, or none to learn from")
     return found
 
 

@@ -1,6 +1,7 @@
 """Small random pipelines on disk, in diffusers' layout, and images that are faces."""
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -143,10 +144,10 @@ def photos(tmp_path_factory, grace, astronaut) -> Path:
     return folder
 
 
-@pytest.fixture
-def recorded(tmp_path, grace, astronaut):
+@pytest.fixture(scope="session")
+def four_images(tmp_path_factory, grace, astronaut):
     """A folder with four recorded images: two faces, a copy of one, and grey."""
-    folder, gate = tmp_path / "images", Gate()
+    folder, gate = tmp_path_factory.mktemp("recorded") / "images", Gate()
     small = grace[::2, ::2]
     pictures = [grace, astronaut, small, np.full((200, 200, 3), 128, np.uint8)]
     rows = []
@@ -166,6 +167,13 @@ def recorded(tmp_path, grace, astronaut):
             )  # fmt: skip
             manifest.append(rows[-1])
     return folder, rows
+
+
+@pytest.fixture
+def recorded(four_images, tmp_path):
+    """A copy of the four images, to be written beside."""
+    folder, rows = four_images
+    return shutil.copytree(folder, tmp_path / "images"), list(rows)
 
 
 @pytest.fixture

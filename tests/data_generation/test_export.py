@@ -2,14 +2,18 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from data_generation.__main__ import main
 from data_generation.errors import GenerationError
 from data_generation.export import export, group_of, split_of
 from data_generation.gate import judge
 from data_generation.record import TXT2IMG, VAE, Recipe
+from data_generation.synthesis.photos import listed
 from facecheck import image
 from training.faces.layouts import recognise
 
@@ -74,6 +78,32 @@ def test_a_pair_brings_its_own_photograph_into_its_own_group(recorded, tmp_path)
     assert (fake["label"], real["label"]) == ("fake", "real")
     assert fake["group"] == real["group"] == "ab" * 32
     assert fake["split"] == real["split"]
+
+
+def test_known_fakes_of_a_labelled_folder_are_no_photographs(recorded, photos, tmp_path):
+    folder, _ = recorded
+    for label, name in (("real", "grace.jpg"), ("fake", "astronaut.png")):
+        (tmp_path / "labelled" / label).mkdir(parents=True)
+        shutil.copy(photos / name, tmp_path / "labelled" / label)
+    words = ["export", str(folder), str(tmp_path / "out"), "--real", str(tmp_path / "labelled")]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert "1 pictures left out: they are called fake" in done.output
+    (real,) = [line["file"] for line in lines(tmp_path / "out") if line["label"] == "real"]
+    assert (tmp_path / "out" / real).read_bytes() == (photos / "grace.jpg").read_bytes()
+    only_fakes = CliRunner().invoke(main, [*words[:-1], str(tmp_path / "labelled" / "fake")])
+    assert only_fakes.exit_code == 1
+    assert "holds no photograph: all of its 1 pictures are called fake" in only_fakes.output
+
+
+def test_a_table_of_numbers_is_no_word_for_photographs(photos, tmp_path):
+    (tmp_path / "manifest.csv").write_text("file,label\ngrace.jpg,1\nastronaut.png,0\n")
+    for name in ("grace.jpg", "astronaut.png"):
+        shutil.copy(photos / name, tmp_path)
+    with pytest.raises(GenerationError, match="does not say in words"):
+        listed(tmp_path)
+    (tmp_path / "manifest.csv").unlink()
+    assert [path.name for path in listed(tmp_path).paths] == ["astronaut.png", "grace.jpg"]
 
 
 def test_nothing_accepted_and_a_foreign_folder_are_refused(recorded, tmp_path):

@@ -121,7 +121,7 @@ def test_pairs_are_kept_with_their_photographs(stable_diffusion, photos, tmp_pat
 
     pipeline = Pipeline(Settings(str(stable_diffusion), mode="vae"))
     run = Run(tmp_path, pipeline, Shard())
-    made = run.make(tasks(pipeline, [], listed(photos), 1), Local(pipeline), group=4)
+    made = run.make(tasks(pipeline, [], listed(photos).paths, 1), Local(pipeline), group=4)
     assert (made.new, made.faceless) == (2, 1)
     for row in read_folder(tmp_path):
         original = next(path for path in photos.iterdir() if sha256_of(path) == row.recipe.photo)
