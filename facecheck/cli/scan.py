@@ -183,9 +183,9 @@ def _outputs(out: Path | None, style: str | None) -> tuple[Path, Path]:
 def _own_files(target: Path, rows: Path, summary: Path | None) -> frozenset[str]:
     own = [target, rows]
     if summary is not None:
-        from facecheck.scan.summary import SUMMARY_FILES
+        from facecheck.scan.review import REVIEW_FILES
 
-        own += [summary / name for name in SUMMARY_FILES]
+        own += [summary / name for name in REVIEW_FILES]
     return frozenset(map(os.path.abspath, own))
 
 
@@ -195,9 +195,10 @@ def _finish(ledger: Any, target: Path, summary: Path | None) -> None:
 
         write_parquet(ledger, target)
     if summary is not None:
-        from facecheck.scan.summary import summarise, write_summary
+        from facecheck.scan.review import write_review
+        from facecheck.scan.summary import summarise
 
-        write_summary(summarise(ledger.rows()), summary)
+        write_review(summarise(ledger.rows()), summary)
 
 
 def _shown(outcomes: Iterator["Outcome"], inputs: Inputs) -> Iterable["Outcome"]:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from facecheck.errors import ScanError
 from facecheck.scan.parquet import write_parquet
-from facecheck.scan.summary import BINS, SHOWN_ERRORS, SUSPECTS, summarise, write_summary
+from facecheck.scan.review import write_review
+from facecheck.scan.summary import BINS, SHOWN_ERRORS, SUSPECTS, summarise
 from tests.facecheck.scan.conftest import read_rows
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
@@ -116,7 +117,7 @@ def test_the_page_is_complete_and_nothing_in_it_runs(tmp_path, portrait):
     portrait.save(tmp_path / "x.png")
     (tmp_path / "x.png").rename(evil)
     rows = [row(str(evil), 0.9), row("/gone.png", 0.8), row("/bad", error="<script>alert(2)</script> \udcff")]
-    write_summary(summarise(rows), tmp_path / "report")
+    write_review(summarise(rows), tmp_path / "report")
     text = (tmp_path / "report" / "summary.html").read_text()
     page = Page(text)
     assert page.tags["script"] == 0
@@ -132,8 +133,15 @@ def test_the_page_is_complete_and_nothing_in_it_runs(tmp_path, portrait):
         assert sheet.size == (8 * 160, 180)
 
 
+def test_clips_that_were_not_seen_to_their_end_are_counted(tmp_path):
+    clips = [row(f"/{number}.mp4", kind="clip", clip={"complete": number > 1}) for number in range(5)]
+    write_review(summarise([*clips, row("/a.jpg", 0.1)]), tmp_path)
+    assert "5 clips, 2 of them not looked at to the end" in (tmp_path / "summary.html").read_text()
+    assert json.loads((tmp_path / "summary.json").read_text())["cut_clips"] == 2
+
+
 def test_an_empty_summary(tmp_path):
-    write_summary(summarise([]), tmp_path)
+    write_review(summarise([]), tmp_path)
     assert "0 files" in (tmp_path / "summary.html").read_text()
 
 
