@@ -12,8 +12,8 @@ import numpy.typing as npt
 from benchmarks.harness import seconds
 from facecheck import crop, image
 from facecheck.checker import FaceChecker
-from facecheck.engines import BF16, F16, INT8, OPENVINO, Backend
-from facecheck.engines.opening import converted_network, quantised_of
+from facecheck.engines import BF16, F16, INT8, OPENVINO
+from facecheck.engines.classifier import Classifier, converted_network, quantised_of
 from facecheck.engines.quantised import load_quantised
 from facecheck.engines.runtime import F32, core, openvino
 from facecheck.model.checkpoint import model_of
@@ -60,26 +60,26 @@ def batches(faces: npt.NDArray[Scalar], size: int) -> list[npt.NDArray[Scalar]]:
     return [faces[start : start + size] for start in range(0, max(len(faces) - size, 0) + 1, size)]
 
 
-def stage_runner(backend: Backend, faces: Pixels, size: int, pool: ThreadPoolExecutor) -> Callable[[], float]:
-    """Seconds a face through `backend.logits`, called from the threads of the pool with `size` faces at a time."""
+def stage_runner(classifier: Classifier, faces: Pixels, size: int, pool: ThreadPoolExecutor) -> Callable[[], float]:
+    """Seconds a face through `classifier.logits`, called from the threads of the pool with `size` faces at a time."""
     parts = batches(faces, size)
     count = sum(map(len, parts))
-    return lambda: seconds(lambda: list(pool.map(backend.logits, parts))) / count
+    return lambda: seconds(lambda: list(pool.map(classifier.logits, parts))) / count
 
 
-def bare_runner(stored: Stored, backend: Backend, faces: Pixels, size: int) -> Callable[[], float]:
-    """Seconds a face through the engine of a backend with nothing of facecheck around it.
+def bare_runner(stored: Stored, classifier: Classifier, faces: Pixels, size: int) -> Callable[[], float]:
+    """Seconds a face through the engine of a classifier with nothing of facecheck around it.
 
     The engine gets normalised floats in batches of one size that it knows beforehand. OpenVINO has one request for each
-    of the backend's lanes, torch one caller.
+    of the classifier's workers, torch one caller.
     """
-    engine, precision = backend.name.split()[:2]
+    engine, precision = classifier.choice.engine, classifier.choice.precision
     parts = batches(_normalised(faces, stored.config), size)
     count = sum(map(len, parts))
     if engine == OPENVINO:
-        run = _openvino(stored, precision, parts, backend.lanes)
+        run = _openvino(stored, precision, parts, classifier.workers)
     else:
-        run = _torch(stored, precision, parts, backend.device)
+        run = _torch(stored, precision, parts, classifier.choice.device)
     return lambda: seconds(run) / count
 
 
@@ -89,13 +89,13 @@ def _normalised(faces: Pixels, config: ModelConfig) -> Floats:
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), dtype=np.float32)
 
 
-def _openvino(stored: Stored, precision: str, parts: Sequence[Floats], lanes: int) -> Callable[[], object]:
+def _openvino(stored: Stored, precision: str, parts: Sequence[Floats], workers: int) -> Callable[[], object]:
     quantised = precision == INT8
     network = load_quantised(stored.path, quantised_of(stored)) if quantised else converted_network(stored)
     network.reshape(list(parts[0].shape))
-    settings = {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": lanes}
+    settings = {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": workers}
     settings["INFERENCE_PRECISION_HINT"] = BF16 if precision == BF16 else F32
-    queue = openvino().AsyncInferQueue(core().compile_model(network, "CPU", settings), lanes)
+    queue = openvino().AsyncInferQueue(core().compile_model(network, "CPU", settings), workers)
 
     def run() -> None:
         for part in parts:

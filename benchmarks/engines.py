@@ -11,14 +11,14 @@ from benchmarks.classifiers import CutFaces, cut_faces, repeated, stage_runner
 from benchmarks.harness import Bar, Bench, Part, Table, median
 from benchmarks.inputs import ALL
 from facecheck import calibration
+from facecheck.batching import WORKER_PICTURES
 from facecheck.checker import FaceChecker
-from facecheck.engines import BF16, F16, F32, INT8, OPENVINO, TORCH, Backend, is_cpu
-from facecheck.engines.opening import open_backend, quantised_of
+from facecheck.engines import BF16, F16, F32, INT8, OPENVINO, TORCH, is_cpu
+from facecheck.engines.classifier import Classifier, open_classifier, quantised_of
 from facecheck.engines.quantised import MAX_AUC_DROP, MIN_AGREEMENT, Loss
 from facecheck.errors import FacecheckError
 from facecheck.model.config import Decision
 from facecheck.model.files import read_model
-from facecheck.reading import LANE_PICTURES
 
 REFERENCE = (TORCH, F32)
 ON_CPU = (REFERENCE, (TORCH, BF16), (OPENVINO, F32), (OPENVINO, BF16), (OPENVINO, INT8))
@@ -74,12 +74,12 @@ class Engines(Part):
 
 def run(bench: Bench) -> Engines:
     """Measure every engine that runs here."""
-    backends, missing = _opened(bench.device)
+    classifiers, missing = _opened(bench.device)
     cut = cut_faces(bench.checker, bench.inputs.named(ALL).paths)
-    scores = {name: _p_fake(bench.checker, backend, cut) for name, backend in backends.items()}
+    scores = {name: _p_fake(bench.checker, classifier, cut) for name, classifier in classifiers.items()}
     reference = scores[" ".join(REFERENCE)]
     return Engines(
-        _times(bench, backends, cut),
+        _times(bench, classifiers, cut),
         {name: same_verdicts(reference, found, bench.checker.decision) for name, found in scores.items()},
         {name: float(np.abs(found - reference).max(initial=0)) for name, found in scores.items()},
         missing,
@@ -88,11 +88,11 @@ def run(bench: Bench) -> Engines:
     )
 
 
-def _p_fake(checker: FaceChecker, backend: Backend, cut: CutFaces) -> calibration.Floats:
+def _p_fake(checker: FaceChecker, classifier: Classifier, cut: CutFaces) -> calibration.Floats:
     """As a checker on that engine answers: with its second looks."""
     other = copy.copy(checker)
-    other.backend = backend
-    return other.p_fake(cut.pixels, cut.face_px)
+    other.classifier = classifier
+    return other.p_fake(cut.pixels, face_px=cut.face_px)
 
 
 def same_verdicts(first: calibration.Floats, second: calibration.Floats, decision: Decision) -> float:
@@ -103,21 +103,25 @@ def same_verdicts(first: calibration.Floats, second: calibration.Floats, decisio
     return sum(same) / len(same) if same else float("nan")
 
 
-def _opened(device: str) -> tuple[dict[str, Backend], dict[str, str]]:
-    stored, backends, missing = read_model(), {}, {}
+def _opened(device: str) -> tuple[dict[str, Classifier], dict[str, str]]:
+    stored, classifiers, missing = read_model(), {}, {}
     for engine, precision in ON_CPU if is_cpu(device) else ON_GPU:
         try:
-            backends[f"{engine} {precision}"] = open_backend(stored, device, engine, precision)
+            classifiers[f"{engine} {precision}"] = open_classifier(
+                stored, device=device, engine=engine, precision=precision
+            )
         except FacecheckError as error:
             missing[f"{engine} {precision}"] = str(error)
-    return backends, missing
+    return classifiers, missing
 
 
-def _times(bench: Bench, backends: dict[str, Backend], cut: CutFaces) -> dict[str, list[float]]:
+def _times(bench: Bench, classifiers: dict[str, Classifier], cut: CutFaces) -> dict[str, list[float]]:
     faces = repeated(cut.pixels, bench.settings.classified)
     with ExitStack() as pools:
         runners = {
-            name: stage_runner(several, faces, LANE_PICTURES, pools.enter_context(ThreadPoolExecutor(several.lanes)))
-            for name, several in ((name, backend.side_by_side()) for name, backend in backends.items())
+            name: stage_runner(
+                several, faces, WORKER_PICTURES, pools.enter_context(ThreadPoolExecutor(several.workers))
+            )
+            for name, several in ((name, classifier.for_workers()) for name, classifier in classifiers.items())
         }
         return bench.take_turns(runners)

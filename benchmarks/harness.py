@@ -36,7 +36,7 @@ class Bench:
     @property
     def device(self) -> str:
         """Where the networks of both sides run, as torch names it."""
-        return self.checker.backend.device
+        return self.checker.classifier.choice.device
 
     def take_turns(self, contestants: Mapping[str, Callable[[], Result]]) -> dict[str, list[Result]]:
         """`alternating`, with the rounds of the settings."""
@@ -45,7 +45,7 @@ class Bench:
     @property
     def options(self) -> list[str]:
         """For a `facecheck` command that shall run on the same."""
-        return ["--device", self.device, "--precision", self.checker.backend.name.split()[1]]
+        return ["--device", self.device, "--precision", self.checker.classifier.choice.precision]
 
 
 REST_S = 0.05

@@ -12,12 +12,12 @@ from benchmarks.classifiers import Pixels, bare_runner, cut_faces, repeated, sta
 from benchmarks.harness import Bar, Bench, Part, Table, median, seconds
 from benchmarks.inputs import ALL, PORTRAITS, PictureSet
 from facecheck import crop, image
+from facecheck.batching import WORKER_PICTURES, decode, groups
 from facecheck.checker import FaceChecker
 from facecheck.engines.runtime import processors
 from facecheck.model.files import read_model
-from facecheck.reading import LANE_PICTURES, groups, opened
 
-BARE_BATCHES = (1, LANE_PICTURES, 16)
+BARE_BATCHES = (1, WORKER_PICTURES, 16)
 STAGE_BAR, FOLDER_BAR = 0.85, 0.70
 
 
@@ -50,7 +50,7 @@ class Limits(Part):
     Attributes:
         engine: of the classifier.
         parts_ms: milliseconds a portrait in each round, by part, one after the other.
-        stage_s: seconds a face in each round: facecheck's classifier, `LANE_PICTURES` faces at a time.
+        stage_s: seconds a face in each round: facecheck's classifier, `WORKER_PICTURES` faces at a time.
         bare_s: the same for the engine alone, by its batch.
     """
 
@@ -84,7 +84,7 @@ class Limits(Part):
 
     def _classifier(self) -> Table:
         bare = [(f"bare, {batch} at a time", 1 / median(rounds)) for batch, rounds in self.bare_s.items()]
-        rows = [(f"facecheck's stage, {LANE_PICTURES} at a time", 1 / median(self.stage_s)), *bare]
+        rows = [(f"facecheck's stage, {WORKER_PICTURES} at a time", 1 / median(self.stage_s)), *bare]
         return Table(f"The classifier alone ({self.engine})", ("who", "faces/s"), list(rows))
 
     def _folders(self) -> Table:
@@ -111,7 +111,7 @@ def run(bench: Bench) -> Limits:
     faces = repeated(cut_faces(bench.checker, portraits).pixels, bench.settings.classified)
     stage_s, bare_s = _classifier(bench, faces)
     return Limits(
-        bench.checker.backend.name,
+        str(bench.checker.classifier.choice),
         bench.take_turns(_parts(bench.checker, portraits)),
         stage_s,
         bare_s,
@@ -120,10 +120,12 @@ def run(bench: Bench) -> Limits:
 
 
 def _classifier(bench: Bench, faces: Pixels) -> tuple[list[float], dict[int, list[float]]]:
-    backend, stored = bench.checker.side_by_side().backend, read_model()
-    with ThreadPoolExecutor(backend.lanes) as pool:
-        runners = {"stage": stage_runner(backend, faces, LANE_PICTURES, pool)}
-        runners |= {str(size): bare_runner(stored, backend, faces, size) for size in BARE_BATCHES if size <= len(faces)}
+    classifier, stored = bench.checker.for_workers().classifier, read_model()
+    with ThreadPoolExecutor(classifier.workers) as pool:
+        runners = {"stage": stage_runner(classifier, faces, WORKER_PICTURES, pool)}
+        runners |= {
+            str(size): bare_runner(stored, classifier, faces, size) for size in BARE_BATCHES if size <= len(faces)
+        }
         times = bench.take_turns(runners)
     return times.pop("stage"), {int(size): rounds for size, rounds in times.items()}
 
@@ -131,16 +133,16 @@ def _classifier(bench: Bench, faces: Pixels) -> tuple[list[float], dict[int, lis
 def _folder(bench: Bench, group: PictureSet) -> Folder:
     paths = group.paths * group.repeats(bench.settings.folder)
     found = {path: bench.checker.detector.detect([image.load(path)])[0] for path in group.paths}
-    lanes = bench.checker.side_by_side()
+    workers = bench.checker.for_workers()
 
     def judge_known(group: Sequence[Path]) -> None:
-        pictures = [opened(path).pixels for path in group]
-        lanes.judge([pixels for pixels in pictures if pixels is not None], [found[path] for path in group])
+        pictures = [decode(path).pixels for path in group]
+        workers.judge([pixels for pixels in pictures if pixels is not None], [found[path] for path in group])
 
     with ThreadPoolExecutor(processors()) as pool:
         works: dict[str, Callable[[], object]] = {
             "folder": lambda: list(bench.checker.stream(paths)),
-            "known": lambda: list(pool.map(judge_known, groups(paths, lanes.backend.lanes))),
+            "known": lambda: list(pool.map(judge_known, groups(paths, workers.classifier.workers))),
             "decode": lambda: list(pool.map(_decode, paths)),
         }
         timers = {name: functools.partial(seconds, work) for name, work in works.items()}
@@ -166,7 +168,7 @@ def _parts(checker: FaceChecker, paths: Sequence[Path]) -> dict[str, Callable[[]
         "decode": lambda: [image.load(data) for data in encoded],
         "detect": lambda: [checker.detector.detect([picture]) for picture in pictures],
         "cut": lambda: [crop.face(picture, box, size, margin) for picture, box in places],
-        "classify": lambda: [checker.backend.logits(face) for face in faces],
+        "classify": lambda: [checker.classifier.logits(face) for face in faces],
     }
     return {part: _per_picture_ms(work, len(paths)) for part, work in works.items()}
 

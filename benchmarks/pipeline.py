@@ -74,16 +74,20 @@ def main(
     if rounds is not None:
         settings = dataclasses.replace(settings, rounds=rounds)
     checker = _checker(device, precision)
-    machine = describe_machine(checker.backend.device)
+    machine = describe_machine(checker.classifier.choice.device)
     with tempfile.TemporaryDirectory(prefix="facecheck-benchmark-") as folder:
         inputs = make_inputs(photos, faces, Path(folder), settings)
-        bench = Bench(NaiveStack(checker.backend.device), checker, inputs, settings, Path(folder))
+        bench = Bench(NaiveStack(checker.classifier.choice.device), checker, inputs, settings, Path(folder))
         click.echo(_heading(machine, inputs, bench.checker))
         parts = {name: _measured(name, bench) for name in _parts(names, bench.device)}
     bars = table_of([bar for part in parts.values() for bar in part.bars()])
     click.echo(f"\n{bars}")
     if out is not None:
-        results = {"machine": machine, "engine": bench.checker.backend.name, "settings": dataclasses.asdict(settings)}
+        results = {
+            "machine": machine,
+            "engine": str(bench.checker.classifier.choice),
+            "settings": dataclasses.asdict(settings),
+        }
         results |= {"inputs": _counts(inputs), "parts": {name: _raw(part) for name, part in parts.items()}}
         write_atomically(out, (json.dumps(results, indent=1) + "\n").encode())
 
@@ -113,7 +117,8 @@ def _heading(machine: dict[str, Any], inputs: Inputs, checker: FaceChecker) -> s
     chips = ", ".join(filter(None, (machine["gpu"], machine["cpu"], f"{machine['processors']} processors")))
     return (
         f"# facecheck against the naive stack\n\n{chips}, load before {machine['load_before'][0]:.2f}; "
-        f"Python {machine['python']}, {packages}; facecheck runs on {checker.backend.name}. Photos: {inputs.source}."
+        f"Python {machine['python']}, {packages}; facecheck runs on {checker.classifier.choice}. "
+        f"Photos: {inputs.source}."
     )
 
 

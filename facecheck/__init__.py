@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facecheck.checker import FaceChecker
+    from facecheck.checker import FaceChecker, predict
     from facecheck.detection.detector import Detections, FaceDetector
     from facecheck.error_rates import ErrorCell
     from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError, NoFeatureMapError, ScanError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
     from facecheck.provenance.reader import provenance
     from facecheck.result import Budget, Face, ModelInfo, Prediction, Quality, Reason, Stability, Timing, Verdict
-    from facecheck.shared import predict
 
 __version__ = "0.2.0"
 __all__ = [
@@ -62,7 +61,7 @@ __all__ = [
 
 # Resolved on first use (PEP 562), so that importing facecheck loads no torch.
 _HOMES = {
-    "checker": ("FaceChecker",),
+    "checker": ("FaceChecker", "predict"),
     "detection.detector": (
         "Detections",
         "FaceDetector",
@@ -105,7 +104,6 @@ _HOMES = {
         "Timing",
         "Verdict",
     ),
-    "shared": ("predict",),
 }
 
 
@@ -119,7 +117,8 @@ for _package in ("explain", "provenance"):
 def __getattr__(name: str) -> Any:
     for home, names in _HOMES.items():
         if name in names:
-            return getattr(import_module(f"{__name__}.{home}"), name)
+            found = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+            return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

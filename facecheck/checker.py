@@ -1,12 +1,11 @@
 """FaceChecker: pictures -> detection -> crops -> scores -> Prediction."""
 
 import copy
+import functools
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Self, cast, overload
@@ -15,21 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck import calibration, crop, image, quality
+from facecheck.batching import WORKER_PICTURES, Decoded, batches, decode, groups, in_order
 from facecheck.detection.detector import Detections, FaceDetector
-from facecheck.engines import Backend
-from facecheck.engines.opening import open_backend
+from facecheck.engines import AUTO
+from facecheck.engines.classifier import Classifier, open_classifier
+from facecheck.errors import FacecheckError
 from facecheck.image import Pixels, Source
 from facecheck.model.config import Decision, ModelConfig
 from facecheck.model.files import DEFAULT_MODEL, read_model
-from facecheck.reading import LANE_PICTURES, Opened, groups, opened
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Reason, Stability, Timing, Verdict
-from facecheck.stability import DELIVERIES, delivered
+from facecheck.stability import stabilities
 
 if TYPE_CHECKING:
     from facecheck.model.checkpoint import Model
-
-# A batch is closed early when its pictures are large, so that memory stays bounded.
-BATCH_PIXELS = 6_000_000
 
 
 class FaceChecker:
@@ -53,8 +50,8 @@ class FaceChecker:
     Attributes:
         config: what stands beside the weights.
         decision: what turns scores into verdicts here: that of the config, or the same under `max_fpr`.
-        backend: the classifier on its engine and device; `backend.name` says which, such as "openvino bf16".
-        errors: how often the model is wrong, by the measurements of a face; empty where that was not measured.
+        classifier: the model on its engine and device; `classifier.choice` says which, such as "openvino bf16".
+        errors: how often the model is wrong, by what was measured of a face; empty where nobody counted.
 
     Raises:
         ModelError: also for a `max_fpr` that is not stored. DeviceError.
@@ -63,12 +60,13 @@ class FaceChecker:
     def __init__(
         self,
         model: "str | os.PathLike[str] | Model" = DEFAULT_MODEL,
-        device: str = "auto",
+        *,
+        device: str = AUTO,
         detector: FaceDetector | None = None,
         max_fpr: float | None = None,
         stability: bool = False,
-        engine: str = "auto",
-        precision: str = "auto",
+        engine: str = AUTO,
+        precision: str = AUTO,
     ) -> None:
         source = read_model(model) if isinstance(model, str | os.PathLike) else model
         self.config: ModelConfig = source.config
@@ -78,23 +76,37 @@ class FaceChecker:
         self._budget: Budget | None = None
         if max_fpr is not None:
             self._keep_to(max_fpr)
-        self.backend = open_backend(source, device, engine, precision)
-        self.detector = detector or FaceDetector(self.backend.device, engine=self.backend.engine)
-        # Copies of this checker share them; who replaces an engine gets others.
-        self._lanes: dict[tuple[Backend, FaceDetector], tuple[Backend, FaceDetector]] = {}
-        self._making = threading.Lock()
+        self.classifier = open_classifier(source, device=device, engine=engine, precision=precision)
+        choice = self.classifier.choice
+        self.detector = detector or FaceDetector(choice.device, engine=choice.engine)
+        # Copies of this checker share what follows; who replaces a classifier or a detector gets others for workers.
+        self._for_workers: dict[tuple[Classifier, FaceDetector], tuple[Classifier, FaceDetector]] = {}
+        self._making, self._closed = threading.Lock(), threading.Event()
         self._info = ModelInfo(self.config.name, self.config.version, self.config.sha256)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the networks back. Whoever judges with this checker, or with a copy of it, afterwards is told so."""
+        self._closed.set()
+        self._for_workers.clear()
+        for name in ("classifier", "detector"):
+            self.__dict__.pop(name, None)
 
     @overload
     def predict(  # type: ignore[overload-overlap]
-        self, source: Source, max_fpr: float | None = None, stability: bool | None = None
+        self, source: Source, *, max_fpr: float | None = None, stability: bool | None = None
     ) -> Prediction: ...
     @overload
     def predict(
-        self, source: Iterable[Source], max_fpr: float | None = None, stability: bool | None = None
+        self, source: Iterable[Source], *, max_fpr: float | None = None, stability: bool | None = None
     ) -> list[Prediction]: ...
     def predict(
-        self, source: "Source | Iterable[Source]", max_fpr: float | None = None, stability: bool | None = None
+        self, source: "Source | Iterable[Source]", *, max_fpr: float | None = None, stability: bool | None = None
     ) -> Prediction | list[Prediction]:
         """Judge one picture or many.
 
@@ -110,12 +122,14 @@ class FaceChecker:
         Raises:
             ImageError: the one picture cannot be read.
             ModelError: `max_fpr` is not stored with the model.
+            FacecheckError: the checker is closed.
         """
+        self._require_open()
         if max_fpr is not None or stability is not None:
-            return self._adapted(max_fpr, stability).predict(source)
+            return self.with_settings(max_fpr=max_fpr, stability=stability).predict(source)
         if not image.is_one(source) and isinstance(source, Iterable):
             return list(self.stream(cast(Iterable[Source], source)))
-        item = opened(cast(Source, source))
+        item = decode(cast(Source, source))
         if item.error is not None:
             raise item.error
         return self.judge_batch([item])[0]
@@ -127,49 +141,40 @@ class FaceChecker:
         the thread that iterates. Memory is bounded, whatever their number.
         """
         rest = iter(sources)
-        begin = list(islice(rest, LANE_PICTURES + 1))
-        if len(begin) <= LANE_PICTURES:  # To make the lanes takes longer.
+        begin = list(islice(rest, WORKER_PICTURES + 1))
+        if len(begin) <= WORKER_PICTURES:  # To make networks for workers takes longer.
             yield from self._judged(begin)
             return
-        several = self.side_by_side()
-        with ThreadPoolExecutor(several.backend.lanes) as pool:
-            waiting: deque[Future[list[Prediction]]] = deque()
-            try:
-                for group in groups(chain(begin, rest), several.backend.lanes):
-                    waiting.append(pool.submit(several._judged, group))
-                    while len(waiting) > 2 * several.backend.lanes or (waiting and waiting[0].done()):
-                        yield from waiting.popleft().result()
-                while waiting:
-                    yield from waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+        several = self.for_workers()
+        workers = several.classifier.workers
+        yield from in_order(several._judged, groups(chain(begin, rest), workers), workers)
 
-    def side_by_side(self) -> Self:
-        """The same checker for `backend.lanes` threads at once, which together get the most pictures a second.
+    def for_workers(self) -> Self:
+        """The same checker for `classifier.workers` threads at once, which together get the most pictures a second.
 
         Its networks are made once; `predict` on this one answers a single picture sooner.
         """
+        self._require_open()
         several = copy.copy(self)
         with self._making:
-            mine = self.backend, self.detector
-            if mine not in self._lanes:
-                self._lanes[mine] = self.backend.side_by_side(), self.detector.side_by_side()
-            several.backend, several.detector = self._lanes[mine]
+            mine = self.classifier, self.detector
+            if mine not in self._for_workers:
+                self._for_workers[mine] = self.classifier.for_workers(), self.detector.for_workers()
+            several.classifier, several.detector = self._for_workers[mine]
         return several
 
-    def _judged(self, sources: Sequence[Source]) -> list[Prediction]:
-        """Results for a few inputs, as many of them in memory at once as are not too large."""
-        results: list[Prediction] = []
-        batch: list[Opened] = []
-        for source in sources:
-            batch.append(opened(source))
-            if sum(item.area for item in batch) >= BATCH_PIXELS:
-                results += self.judge_batch(batch)
-                batch = []
-        return results + self.judge_batch(batch)
+    def with_settings(self, *, max_fpr: float | None = None, stability: bool | None = None) -> Self:
+        """The same checker, with the same networks, under other settings; None leaves one as it is.
 
-    def p_fake(self, faces: npt.NDArray[np.uint8], face_px: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
+        Raises:
+            ModelError: `max_fpr` is not stored with the model.
+        """
+        other = copy.copy(self)
+        if stability is not None:
+            other.stability = stability
+        return other if max_fpr is None else other._keep_to(max_fpr)
+
+    def p_fake(self, faces: npt.NDArray[np.uint8], *, face_px: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
         """Score faces that were cut already.
 
         Args:
@@ -179,10 +184,13 @@ class FaceChecker:
         Returns:
             (N,) calibrated probabilities.
         """
-        logits = self.backend.logits(faces)
-        again = np.flatnonzero(calibration.near_a_border(logits, self.backend.margin, self.decision, face_px))
-        if len(again):
-            logits[again] = self.backend.second_look(faces[again])
+        self._require_open()
+        classifier = self.classifier
+        logits = classifier.logits(faces)
+        if classifier.margin:
+            again = np.flatnonzero(calibration.near_a_border(logits, classifier.margin, self.decision, face_px))
+            if len(again):
+                logits[again] = classifier.exact_logits(faces[again])
         return calibration.p_fake(logits, self.decision, face_px)
 
     def judge(self, pictures: Sequence[Pixels], detections: Sequence[Detections]) -> list[tuple[Face, ...]]:
@@ -196,32 +204,44 @@ class FaceChecker:
         """
         places = [(picture, box) for picture, found in zip(pictures, detections, strict=True) for box in found.boxes]
         size, margin = self.config.input_size, self.config.crop_margin
-        crops = (
-            np.stack([crop.face(picture, box, size, margin) for picture, box in places])
-            if places
-            else np.empty((0, size, size, 3), np.uint8)
-        )
-        found_scores = self.p_fake(crops, [float(max(box[2:] - box[:2])) for _, box in places]).tolist()
-        scores, cut = iter(found_scores), iter(crops)
-        stable = iter(self._stabilities(places, found_scores) if self.stability else [None] * len(places))
+        cut = np.array([crop.face(picture, box, size, margin) for picture, box in places], np.uint8)
+        cut = cut.reshape(len(places), size, size, 3)
+        scores = self.p_fake(cut, face_px=[float(max(box[2:] - box[:2])) for _, box in places]).tolist()
+        stable: Sequence[Stability | None] = [None] * len(places)
+        if self.stability:
+            stable = stabilities(places, scores, self.p_fake, self.config, self.decision.threshold)
+        each = zip(cut, scores, stable, strict=True)
         return [
-            tuple(
-                self._face(picture, found, index, next(cut), next(scores), next(stable)) for index in range(len(found))
-            )
+            tuple(self._face(picture, found, index, *next(each)) for index in range(len(found)))
             for picture, found in zip(pictures, detections, strict=True)
         ]
 
-    def _stabilities(self, places: Sequence[tuple[Pixels, Pixels]], scores: Sequence[float]) -> Iterator[Stability]:
-        """Each face after every delivery, all of them scored in one batch."""
-        size, margin = self.config.input_size, self.config.crop_margin
-        if not places:
-            return
-        copies = np.concatenate([delivered(picture, box, size, margin) for picture, box in places])
-        face_px = [float(max(box[2:] - box[:2])) * way.scale for _, box in places for way in DELIVERIES]
-        for own, after in zip(scores, self.p_fake(copies, face_px).reshape(len(places), -1).tolist(), strict=True):
-            sides = {score >= self.decision.threshold for score in (own, *after)}
-            names = tuple(way.name for way in DELIVERIES)
-            yield Stability(tuple(after), names, min(own, *after), max(own, *after), flips=len(sides) > 1)
+    def judge_batch(self, batch: Sequence[Decoded]) -> list[Prediction]:
+        """Judge pictures that were decoded already, all in memory at once; for those who read ahead."""
+        self._require_open()
+        pictures = [item.pixels for item in batch if item.pixels is not None]
+        started = time.perf_counter()
+        detections = self.detector.detect(pictures)
+        detected = time.perf_counter()
+        faces = iter(self.judge(pictures, detections))
+        classified = time.perf_counter()
+        share = 1000 / max(len(pictures), 1)
+        detect_ms, classify_ms = (detected - started) * share, (classified - detected) * share
+        results = []
+        for item in batch:
+            if item.pixels is None:
+                answer = Prediction(item.name, timing_ms=Timing(item.decode_ms), error=str(item.error))
+            else:
+                height, width = item.pixels.shape[:2]
+                timing = Timing(item.decode_ms, detect_ms, classify_ms)
+                answer = Prediction(item.name, (width, height), next(faces), timing_ms=timing)
+            results.append(replace(answer, model=self._info, budget=self._budget, provenance=item.provenance))
+        return results
+
+    def _judged(self, sources: Sequence[Source]) -> list[Prediction]:
+        """Results for a few inputs, as many of them in memory at once as are not too large."""
+        decoded = batches(map(decode, sources), lambda item: item.area)
+        return [prediction for batch in decoded for prediction in self.judge_batch(batch)]
 
     def _face(
         self, picture: Pixels, found: Detections, index: int, face: Pixels, score: float, stable: Stability | None
@@ -247,35 +267,40 @@ class FaceChecker:
             expected_error=self.errors.expected(asdict(measured)),
         )
 
-    def _adapted(self, max_fpr: float | None, stability: bool | None) -> Self:
-        """This checker with the settings of one call."""
-        other = copy.copy(self)
-        if stability is not None:
-            other.stability = stability
-        return other if max_fpr is None else other._keep_to(max_fpr)
-
     def _keep_to(self, max_fpr: float) -> Self:
         self._budget = self.config.decision.budget(max_fpr)
         self.decision = self.config.decision.within(self._budget)
         return self
 
-    def judge_batch(self, batch: Sequence[Opened]) -> list[Prediction]:
-        """Judge pictures that `opened` has read already, all in memory at once; for those who read ahead."""
-        pictures = [item.pixels for item in batch if item.pixels is not None]
-        started = time.perf_counter()
-        detections = self.detector.detect(pictures)
-        detected = time.perf_counter()
-        faces = iter(self.judge(pictures, detections))
-        classified = time.perf_counter()
-        share = 1000 / max(len(pictures), 1)
-        detect_ms, classify_ms = (detected - started) * share, (classified - detected) * share
-        results = []
-        for item in batch:
-            if item.pixels is None:
-                answer = Prediction(item.name, timing_ms=Timing(item.decode_ms), error=str(item.error))
-            else:
-                height, width = item.pixels.shape[:2]
-                timing = Timing(item.decode_ms, detect_ms, classify_ms)
-                answer = Prediction(item.name, (width, height), next(faces), timing_ms=timing)
-            results.append(replace(answer, model=self._info, budget=self._budget, provenance=item.provenance))
-        return results
+    def _require_open(self) -> None:
+        if self._closed.is_set():
+            raise FacecheckError("this FaceChecker is closed; make another, or close it later")
+
+
+_shared_lock = threading.Lock()
+
+
+@functools.cache
+def _made_once() -> FaceChecker:
+    return FaceChecker()
+
+
+def shared_checker() -> FaceChecker:
+    """The `FaceChecker` behind `facecheck.predict`: default model, default device, made on first use."""
+    with _shared_lock:  # functools.cache alone would let two threads load the model twice.
+        return _made_once()
+
+
+@overload
+def predict(  # type: ignore[overload-overlap]
+    source: Source, *, max_fpr: float | None = None, stability: bool | None = None
+) -> Prediction: ...
+@overload
+def predict(
+    source: Iterable[Source], *, max_fpr: float | None = None, stability: bool | None = None
+) -> list[Prediction]: ...
+def predict(
+    source: "Source | Iterable[Source]", *, max_fpr: float | None = None, stability: bool | None = None
+) -> Prediction | list[Prediction]:
+    """Judge one picture or many with the default model; see `FaceChecker.predict`."""
+    return shared_checker().predict(source, max_fpr=max_fpr, stability=stability)

@@ -18,9 +18,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def sha256_of(path: Path) -> str:
-    """Of a file's bytes, in hexadecimal; little of it is in memory at a time."""
-    with path.open("rb") as stream:
+def sha256_of(content: Path | bytes) -> str:
+    """The sha256 of a file, or of what was read of one, in hexadecimal; of a file little is in memory at a time."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

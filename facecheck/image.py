@@ -39,7 +39,7 @@ ORIENTATION_TAG, SIDEWAYS = 0x0112, (5, 6, 7, 8)
 _pillow_warnings = threading.Lock()
 
 
-def load(source: Source, name: str | None = None) -> Pixels:
+def load(source: Source, *, name: str | None = None) -> Pixels:
     """Read a picture.
 
     Args:

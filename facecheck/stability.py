@@ -1,5 +1,6 @@
 """Delivery stability: the crop of a face is saved and resized again in a few ways, and scored each time."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -7,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck import crop
+from facecheck.model.config import ModelConfig
+from facecheck.result import Stability
 
 Pixels = npt.NDArray[np.uint8]
 LARGEST_SIDE = 448
@@ -28,6 +31,32 @@ class Delivery:
 
 DELIVERIES = (Delivery(1.0, 75), Delivery(1.0, 45), Delivery(0.5, 75))
 """What websites and messengers do; few, because each costs one more look at the face."""
+
+
+def stabilities(
+    places: Sequence[tuple[Pixels, npt.NDArray[np.float32]]],
+    scores: Sequence[float],
+    score: Callable[..., npt.NDArray[np.float64]],
+    config: ModelConfig,
+    threshold: float,
+) -> list[Stability]:
+    """How the score of each face moves, all faces after every delivery scored in one batch.
+
+    Args:
+        places: picture (H, W, 3) uint8 RGB and box (4,) xyxy of each face. scores: p_fake of each as given.
+        score: `FaceChecker.p_fake`, or something like it. threshold: p_fake from which a face is called fake.
+    """
+    if not places:
+        return []
+    copies = [delivered(picture, box, config.input_size, config.crop_margin) for picture, box in places]
+    face_px = [float(max(box[2:] - box[:2])) * way.scale for _, box in places for way in DELIVERIES]
+    after = score(np.concatenate(copies), face_px=face_px).reshape(len(places), -1).tolist()
+    names = tuple(way.name for way in DELIVERIES)
+    found = []
+    for own, moved in zip(scores, after, strict=True):
+        sides = {each >= threshold for each in (own, *moved)}
+        found.append(Stability(tuple(moved), names, min(own, *moved), max(own, *moved), flips=len(sides) > 1))
+    return found
 
 
 def delivered(picture: Pixels, box: npt.ArrayLike, size: int, margin: float) -> Pixels:

@@ -117,7 +117,7 @@ def detector() -> FaceDetector:
 
 @pytest.fixture(scope="session")
 def checker(tiny_model: Model, detector: FaceDetector) -> FaceChecker:
-    return FaceChecker(tiny_model, "cpu", detector, precision="f32")
+    return FaceChecker(tiny_model, device="cpu", detector=detector, precision="f32")
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from facecheck import crop, image
 from facecheck.checker import FaceChecker
+from facecheck.engines.classifier import Classifier, converted_network, exact_engine
 from facecheck.engines.conversion import save_network
-from facecheck.engines.opening import converted_network
-from facecheck.engines.openvino import OpenVinoBackend
+from facecheck.engines.openvino import OpenVinoEngine
 from facecheck.engines.quantised import (
     FEWEST_PICTURES,
     MARGIN,
@@ -82,10 +82,10 @@ def calibration_faces(rows: Sequence[FaceFile], config: ModelConfig) -> npt.NDAr
 
 def measure_losses(stored: Stored, network: Any, rows: Sequence[FaceFile], root: Path) -> tuple[Loss, ...]:
     """f32 and int8 over the whole pipeline, from the bytes of each file to its verdict, in the tiers of `MEASURED`."""
-    reference = FaceChecker(stored.path, "cpu", engine="openvino", precision="f32")
+    reference = FaceChecker(stored.path, device="cpu", engine="openvino", precision="f32")
     small = copy.copy(reference)  # The same detector finds the same faces.
-    exact = functools.partial(converted_network, stored)
-    small.backend = OpenVinoBackend(network, stored.config, "int8", lambda: reference.backend, exact, MARGIN)
+    exact = functools.partial(exact_engine, stored)
+    small.classifier = Classifier(OpenVinoEngine(network, stored.config, "int8"), margin=MARGIN, exact=exact)
     wanted, found = (score_tiers(checker, rows, root, MEASURED).by_tier() for checker in (reference, small))
     return tuple(_loss(tier, wanted[tier], found[tier]) for tier in MEASURED)
 

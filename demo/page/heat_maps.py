@@ -34,7 +34,7 @@ def heat_map(upload: Upload, number: int, checker: FaceChecker) -> Pixels:
     seen = crop.face(picture, face.box, config.input_size, config.crop_margin)
     looks_fake = face.p_fake >= checker.decision.threshold
     place = region(picture, face.box, config.crop_margin)
-    (heat,) = heat_maps(checker.backend, np.stack([seen]), [place], [looks_fake], GRAD_CAM)
+    (heat,) = heat_maps(checker.classifier, np.stack([seen]), [place], [looks_fake], GRAD_CAM)
     return heat.on(crop.face(picture, face.box, CARD_SIDE, config.crop_margin))
 
 

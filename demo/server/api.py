@@ -126,7 +126,7 @@ def add_api(app: FastAPI, service: Service, metrics: Metrics) -> None:
 
 async def _judge(service: Service, metrics: Metrics, pictures: list[Named], max_fpr: float | None) -> list[Prediction]:
     try:
-        answers = await service.run(lambda: service.checker.predict([data for _, data in pictures], max_fpr))
+        answers = await service.run(lambda: service.checker.predict([data for _, data in pictures], max_fpr=max_fpr))
     except BusyError as error:
         metrics.answers.labels("busy").inc(len(pictures))
         raise HTTPException(503, " ".join(texts.BUSY), {"Retry-After": "2"}) from error

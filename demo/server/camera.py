@@ -53,7 +53,7 @@ class Cameras:
         if pixels.shape[0] * pixels.shape[1] > FRAME_PIXELS:
             raise ImageError("frame: larger than a camera's; send at most 1920x1088 pixels")
         (found,) = self._detect(checker, pixels)
-        nearest = Detections(found.boxes[:FACES], found.landmarks[:FACES], found.confidence[:FACES])
+        nearest = found[:FACES]
         (faces,) = checker.judge([pixels], [nearest])
         with self._lock:
             tracks = self._tracker(name).update(self._clock(), faces, pixels)

@@ -34,7 +34,7 @@ def explain(photo: str, output: Sequence[str], occlusion: bool, chosen: Chosen, 
     methods = (GRAD_CAM, OCCLUSION) if occlusion else (GRAD_CAM,)
     (source,) = opened([photo])
     try:
-        found = explained(source, methods, chosen.checker(max_fpr))
+        found = explained(source, methods=methods, checker=chosen.checker(max_fpr=max_fpr))
         for path in output:
             page = found.to_html() if path.endswith(".html") else json.dumps(found.to_dict(), indent=2) + "\n"
             write_atomically(Path(path), page.encode("utf-8", "backslashreplace"))

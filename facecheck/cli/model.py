@@ -19,7 +19,7 @@ def model() -> None:
 def info(name: str | None, as_json: bool) -> None:
     """Read model NAME (a name or a path), check its sha256 and print what it is, and what it would run on here."""
     from facecheck.engines import choose
-    from facecheck.engines.opening import quantised_of
+    from facecheck.engines.classifier import quantised_of
     from facecheck.model.files import read_model
 
     try:

@@ -32,7 +32,7 @@ class Chosen:
     engine: str = AUTO
     precision: str = AUTO
 
-    def checker(self, max_fpr: float | None = None, stability: bool = False) -> "FaceChecker":
+    def checker(self, *, max_fpr: float | None = None, stability: bool = False) -> "FaceChecker":
         """Load it.
 
         Raises:
@@ -41,7 +41,12 @@ class Chosen:
         from facecheck.checker import FaceChecker
 
         return FaceChecker(
-            self.model, self.device, None, max_fpr, stability, engine=self.engine, precision=self.precision
+            self.model,
+            device=self.device,
+            max_fpr=max_fpr,
+            stability=stability,
+            engine=self.engine,
+            precision=self.precision,
         )
 
 

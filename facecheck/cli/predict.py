@@ -57,7 +57,7 @@ def predict(
     """
     inputs = list(_inputs(photos))
     try:
-        results = chosen.checker(max_fpr, stability).stream(opened(inputs))
+        results = chosen.checker(max_fpr=max_fpr, stability=stability).stream(opened(inputs))
     except FacecheckError as error:
         raise click.ClickException(str(error)) from error
     verdicts, unreadable, budget = set(), False, None

@@ -126,7 +126,7 @@ def scan(
     try:
         settings = Settings(model_info(chosen.model), max_fpr, every_s, sha256)
         with ScanLedger(rows, settings) as ledger:
-            scanner = Scanner(ledger, lambda: chosen.checker(max_fpr), Rescore(rescore or "nothing"), workers)
+            scanner = Scanner(ledger, lambda: chosen.checker(max_fpr=max_fpr), Rescore(rescore or "nothing"), workers)
             with closing(_outcomes(scanner, inputs, ray, chosen)) as outcomes:
                 for outcome in _shown(outcomes, inputs):
                     tally.add(outcome)

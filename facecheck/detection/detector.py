@@ -6,17 +6,18 @@ Alignment Using Multitask Cascaded Convolutional Networks".
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from facecheck.detection.boxes import Candidates, largest_first, squared, unnested
-from facecheck.detection.cascade import CANVAS, Cascade, open_cascade
+from facecheck.batching import area, batches
+from facecheck.detection.candidates import Candidates, largest_first, nms_over_smaller, squared
+from facecheck.detection.networks import CANVAS, Networks, open_networks
+from facecheck.detection.pyramid import PNET_CELL, Plan, Tile, View, canvases_of, cells_of
 from facecheck.detection.sampling import SummedArea, laid_out
-from facecheck.detection.tiles import PNET_CELL, Plan, Tile, View, canvases_of, cells_of
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -39,14 +40,38 @@ class Detections:
         landmarks: (N, 5, 2) float32 xy, pixels: left eye, right eye, nose, left and right corner of the mouth, as the
             viewer sees them.
         confidence: (N,) float32 in [0, 1].
+
+    Raises:
+        ValueError: another shape or another dtype.
     """
 
     boxes: Floats
     landmarks: Floats
     confidence: Floats
 
+    def __post_init__(self) -> None:
+        shapes = {"boxes": (len(self.boxes), 4), "landmarks": (len(self.boxes), 5, 2), "confidence": (len(self.boxes),)}
+        for name, shape in shapes.items():
+            values = getattr(self, name)
+            if values.shape != shape or values.dtype != np.float32:
+                raise ValueError(f"{name} are {values.dtype} {values.shape}; they must be float32 {shape}")
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Of a picture without a face."""
+        return cls(np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32), np.empty(0, np.float32))
+
+    @classmethod
+    def at(cls, boxes: npt.ArrayLike) -> Self:
+        """Faces whose places are known already, (N, 4) or (4,) xyxy, pixels; no landmarks, and nobody's confidence."""
+        known = np.asarray(boxes, np.float32).reshape(-1, 4)
+        return cls(known, np.zeros((len(known), 5, 2), np.float32), np.zeros(len(known), np.float32))
+
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def __getitem__(self, index: slice) -> Self:
+        return type(self)(self.boxes[index], self.landmarks[index], self.confidence[index])
 
 
 class FaceDetector:
@@ -71,6 +96,7 @@ class FaceDetector:
     def __init__(
         self,
         device: str = "cpu",
+        *,
         min_face_px: float = 20,
         min_face_share: float = 0.01,
         first_px: float = 40,
@@ -79,12 +105,12 @@ class FaceDetector:
         factor: float = 0.709,
         min_confidence: float = 0.9,
         engine: str = "auto",
-        networks: Cascade | None = None,
+        networks: Networks | None = None,
     ) -> None:
         self.min_face_px, self.min_face_share = min_face_px, min_face_share
         self.first_px, self.first_share = first_px, first_share
         self.thresholds, self.factor, self.min_confidence = thresholds, factor, min_confidence
-        self.networks = networks or open_cascade(engine, device)
+        self.networks = networks or open_networks(engine, device)
 
     def detect(self, pictures: Sequence[Pixels]) -> list[Detections]:
         """Find the faces of every picture.
@@ -95,12 +121,13 @@ class FaceDetector:
         Returns:
             One `Detections` for each picture, in order; empty where there is no face.
         """
-        return [found for group in _groups(pictures) for found in self._detect_together(group)]
+        groups = batches(pictures, area, limit=GROUP_PIXELS)
+        return [found for group in groups for found in self._detect_together(group)]
 
-    def side_by_side(self) -> Self:
+    def for_workers(self) -> Self:
         """The same for several threads at once: each gets one processor, none waits for another."""
         other = copy.copy(self)
-        other.networks = self.networks.side_by_side()
+        other.networks = self.networks.for_workers()
         return other
 
     def _detect_together(self, pictures: Sequence[Pixels]) -> list[Detections]:
@@ -142,62 +169,44 @@ class FaceDetector:
         tiles = [tile for owner, view in enumerate(views) for tile in view.tiles(owner, self.factor)]
         cells = self._cells([view.table for view in views], tiles)
         for owner, view in enumerate(views):
-            both = Candidates.joined([cells[cells.owner == owner], view.cells])
+            both = Candidates.concatenated([cells[cells.owner == owner], view.cells])
             view.cells = replace(both, owner=np.full(len(both), owner))
-        merged = Candidates.joined([view.cells for view in views]).suppressed(0.7)
-        merged = merged[merged.best(CANDIDATES_KEPT)]
-        return replace(merged, boxes=squared(merged.moved(reach=0)))
+        merged = Candidates.concatenated([view.cells for view in views]).nms(0.7)
+        merged = merged[merged.top(CANDIDATES_KEPT)]
+        return replace(merged, boxes=squared(merged.regressed(reach=0)))
 
     def _cells(self, tables: Sequence[SummedArea], tiles: Sequence[Tile]) -> Candidates:
         """PNet over tiles of all pictures, side by side on canvases, and the best of each level."""
         places = laid_out([(tile.height, tile.width) for tile in tiles], *CANVAS)
         tiles = [replace(t, canvas=at, top=top, left=left) for t, (at, top, left) in zip(tiles, places, strict=True)]
-        offsets, scores = self.networks.propose(canvases_of(tables, tiles))
+        offsets, scores = self.networks.pnet(canvases_of(tables, tiles))
         cells, tile_of = cells_of(tiles, offsets, scores, self.thresholds[0])
         levels = {key: index for index, key in enumerate(dict.fromkeys((t.owner, t.scale) for t in tiles))}
         level_of = np.array([levels[tile.owner, tile.scale] for tile in tiles], np.int64)[tile_of]
-        best = cells.best(CELLS_KEPT, level_of)
-        return cells[best].suppressed(0.5, level_of[best])
+        best = cells.top(CELLS_KEPT, level_of)
+        return cells[best].nms(0.5, level_of[best])
 
     def _refine(self, tables: Sequence[SummedArea], candidates: Candidates) -> Candidates:
         """Stage 2: RNet over all candidates of all pictures together."""
         candidates, patches = _cut(tables, candidates, RNET_SIDE)
         if not len(patches):
             return candidates
-        offsets, scores = _in_batches(self.networks.refine, patches)
+        offsets, scores = _in_batches(self.networks.rnet, patches)
         passed = scores > self.thresholds[1]
-        survivors = replace(candidates, scores=scores, offsets=offsets)[passed].suppressed(0.7)
-        return replace(survivors, boxes=squared(survivors.moved()))
+        survivors = replace(candidates, scores=scores, offsets=offsets)[passed].nms(0.7)
+        return replace(survivors, boxes=squared(survivors.regressed()))
 
     def _decide(self, tables: Sequence[SummedArea], candidates: Candidates) -> list[Detections]:
         """Stage 3: ONet gives the final boxes, landmarks and scores."""
         candidates, patches = _cut(tables, candidates, ONET_SIDE)
         if not len(patches):
-            return [_no_faces() for _ in tables]
-        offsets, scores, points = _in_batches(self.networks.decide, patches)
+            return [Detections.empty() for _ in tables]
+        offsets, scores, points = _in_batches(self.networks.onet, patches)
         passed = scores > max(self.thresholds[2], self.min_confidence)
         faces = replace(candidates, scores=scores, offsets=offsets)[passed]
         start, side = faces.boxes[:, None, :2], (faces.boxes[:, 2:] - faces.boxes[:, :2] + 1)[:, None]
         landmarks = points[passed] * side + start - 1
         return [_largest_first(faces, landmarks, np.flatnonzero(faces.owner == index)) for index in range(len(tables))]
-
-
-def _no_faces() -> Detections:
-    return Detections(np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32), np.empty(0, np.float32))
-
-
-def _groups(pictures: Sequence[Pixels]) -> Iterator[list[Pixels]]:
-    group: list[Pixels] = []
-    area = 0
-    for picture in pictures:
-        size = picture.shape[0] * picture.shape[1]
-        if group and area + size > GROUP_PIXELS:
-            yield group
-            group, area = [], 0
-        group.append(picture)
-        area += size
-    if group:
-        yield group
 
 
 def _enlarged(found: Detections, factor: int) -> Detections:
@@ -229,7 +238,7 @@ def _in_batches(network: Callable[[Floats], tuple[Floats, ...]], patches: Floats
 
 
 def _largest_first(faces: Candidates, landmarks: Floats, mine: Indices) -> Detections:
-    boxes, scores, points = faces.moved()[mine], faces.scores[mine], landmarks[mine]
-    keep = np.array(unnested(boxes, scores), np.int64)
+    boxes, scores, points = faces.regressed()[mine], faces.scores[mine], landmarks[mine]
+    keep = np.array(nms_over_smaller(boxes, scores), np.int64)
     keep = keep[largest_first(boxes[keep])]
     return Detections(boxes[keep], points[keep], scores[keep])

@@ -1,12 +1,13 @@
 """MTCNN's three networks, with facenet-pytorch's weights: on torch, and in a form that other engines can take over."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facecheck.detection.cascade import Floats, NamedNetworks
+from facecheck.detection.networks import ONET, PNET, RNET, Floats, Networks
 from facecheck.engines.torch import pick_device
 
 with warnings.catch_warnings():  # facenet-pytorch changes the warning filters when it is imported.
@@ -17,8 +18,8 @@ CHANNELS = 16
 """Processors compute so many numbers at once: PNet's ten first channels are faster with six empty ones beside them."""
 
 
-class _Proposing(nn.Module):
-    """PNet as `facecheck.detection.cascade.Cascade.propose` describes it."""
+class _PNet(nn.Module):
+    """PNet as `facecheck.detection.networks.Networks` describes it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +41,7 @@ def _widened(values: Tensor, dim: int) -> nn.Parameter:
     return nn.Parameter(torch.cat([values.detach(), values.new_zeros(shape)], dim))
 
 
-class _Refining(nn.Module):
+class _RNet(nn.Module):
     """RNet: patches (N, 24, 24, 3) -> offsets, scores."""
 
     def __init__(self) -> None:
@@ -52,7 +53,7 @@ class _Refining(nn.Module):
         return offsets, scores[:, 1]
 
 
-class _Deciding(nn.Module):
+class _ONet(nn.Module):
     """ONet: patches (N, 48, 48, 3) -> offsets, scores, landmarks."""
 
     def __init__(self) -> None:
@@ -68,7 +69,7 @@ def _normalised(pixels: Tensor) -> Tensor:
     return (pixels - 127.5) * 0.0078125
 
 
-NETWORKS: dict[str, type[nn.Module]] = {"pnet": _Proposing, "rnet": _Refining, "onet": _Deciding}
+NETWORKS: dict[str, type[nn.Module]] = {PNET: _PNet, RNET: _RNet, ONET: _ONet}
 
 
 def network(name: str) -> nn.Module:
@@ -76,22 +77,18 @@ def network(name: str) -> nn.Module:
     return NETWORKS[name]().eval()
 
 
-class TorchCascade(NamedNetworks):
-    """See `facecheck.detection.cascade.Cascade`.
+def torch_networks(device: str) -> Networks:
+    """See `facecheck.detection.networks.Networks`. torch's own threads serve whoever calls.
 
     Raises:
         DeviceError: no such device here.
     """
+    place = pick_device(device)
+    pnet, rnet, onet = (partial(_run, network(name).to(place), place) for name in NETWORKS)
+    networks = Networks(pnet, rnet, onet, lambda: networks)
+    return networks
 
-    def __init__(self, device: str) -> None:
-        self._device = pick_device(device)
-        self._networks = {name: network(name).to(self._device) for name in NETWORKS}
 
-    def side_by_side(self) -> "TorchCascade":
-        """See `Cascade`: torch's own threads serve whoever calls."""
-        return self
-
-    @torch.inference_mode()
-    def _run(self, name: str, pixels: Floats) -> list[Floats]:
-        outputs = self._networks[name](torch.from_numpy(pixels).to(self._device))
-        return [np.asarray(output.cpu().numpy()) for output in outputs]
+@torch.inference_mode()
+def _run(module: nn.Module, device: torch.device, pixels: Floats) -> tuple[Floats, ...]:
+    return tuple(np.asarray(output.cpu().numpy()) for output in module(torch.from_numpy(pixels).to(device)))

@@ -24,60 +24,13 @@ PRECISIONS = (AUTO, F32, BF16, F16, INT8)
 DRIVERS = ("/dev/nvidia*", "/dev/nvhost-*", "/dev/nvgpu", "/dev/dxg", "/dev/kfd")
 
 
-class Backend(Protocol):
-    """A loaded classifier on a device. Safe to call from several threads at once."""
-
-    @property
-    def name(self) -> str:
-        """Engine, precision and, if it is not the CPU, device: "openvino bf16", "torch f32 on cuda"."""
-        ...
-
-    @property
-    def engine(self) -> str:
-        """One of `ENGINES`, never "auto"."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """As torch names it: "cpu", "cuda:1"."""
-        ...
-
-    @property
-    def lanes(self) -> int:
-        """How many threads should use it at once for the most faces a second."""
-        ...
-
-    def side_by_side(self) -> "Backend":
-        """The same for that many threads at once; one alone would get its answers later."""
-        ...
-
-    def logits(self, faces: "npt.NDArray[np.uint8]") -> "npt.NDArray[np.float32]":
-        """(N, S, S, 3) uint8 RGB faces, as `facecheck.crop.face` cuts them -> (N,) logits, positive = fake."""
-        ...
-
-    @property
-    def margin(self) -> float:
-        """How far, in logits, an answer may be from that of float32; 0 where it is as good as that."""
-        ...
-
-    def second_look(self, faces: "npt.NDArray[np.uint8]") -> "npt.NDArray[np.float32]":
-        """As `logits`, but in float32: for answers that lie closer to a border than `margin`."""
-        ...
-
-    def last_features(
-        self, faces: "npt.NDArray[np.uint8]"
-    ) -> "tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]":
-        """(N, S, S, 3) uint8 RGB -> features of the last stage and gradients of the logits: (N, C, H, W) each.
-
-        Raises:
-            NoFeatureMapError: that stage gives no map of features.
-        """
-        ...
-
-
 @dataclass(frozen=True)
 class Choice:
-    """What a classifier runs on. The device is as torch names it; "auto" is left to torch."""
+    """What a classifier runs on; as text "openvino bf16", or "torch f16 on cuda:1".
+
+    Attributes:
+        engine, precision: of `ENGINES` and `PRECISIONS`, never "auto". device: as torch names it.
+    """
 
     engine: str
     precision: str
@@ -85,6 +38,28 @@ class Choice:
 
     def __str__(self) -> str:
         return f"{self.engine} {self.precision}" + ("" if is_cpu(self.device) else f" on {self.device}")
+
+
+class Engine(Protocol):
+    """A classifier that is ready to run. Engines differ in what computes; safe to use from several threads at once."""
+
+    @property
+    def choice(self) -> Choice:
+        """What it runs on."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many threads should use it at once for the most faces a second."""
+        ...
+
+    def for_workers(self) -> "Engine":
+        """The same for that many threads at once; one alone would get its answers later."""
+        ...
+
+    def logits(self, faces: "npt.NDArray[np.uint8]") -> "npt.NDArray[np.float32]":
+        """(N, S, S, 3) uint8 RGB faces, as `facecheck.crop.face` cuts them -> (N,) logits, positive = fake."""
+        ...
 
 
 def choose(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from facecheck.engines import BF16, F16, F32, TORCH, Choice
-from facecheck.engines.runtime import best_lanes
+from facecheck.engines.runtime import best_workers
 from facecheck.errors import DeviceError, NoFeatureMapError
 from facecheck.model.architectures import architecture, stages
 from facecheck.model.checkpoint import Model
@@ -37,8 +37,8 @@ def pick_device(device: str) -> torch.device:
     return chosen
 
 
-class TorchBackend:
-    """See `facecheck.engines.Backend`.
+class TorchEngine:
+    """See `facecheck.engines.Engine`.
 
     Args:
         precision: "f32", the reference; "bf16", on the CPU with a copy of the network, on CUDA by autocast; "f16" on
@@ -46,9 +46,10 @@ class TorchBackend:
     """
 
     def __init__(self, model: Model, device: torch.device, precision: str = F32) -> None:
+        self.choice = Choice(TORCH, precision, str(device))
         self._device, self._precision = device, precision
-        # While one lane's network runs, another decodes. A GPU waits for what all processors decode and cut.
-        self.lanes = 2 if device.type == "cpu" else max(2, best_lanes())
+        # While the network runs for one worker, another decodes. A GPU waits for what all processors decode and cut.
+        self.workers = 2 if device.type == "cpu" else max(2, best_workers())
         self._architecture = model.config.architecture
         self._type = torch.bfloat16 if precision == BF16 and device.type == "cpu" else torch.float32
         # Module.to changes in place: the caller's model, or another checker's, must stay as it is.
@@ -58,20 +59,8 @@ class TorchBackend:
         self._mean = torch.tensor(model.config.mean, device=device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(model.config.std, device=device).view(1, 3, 1, 1) * 255
 
-    @property
-    def name(self) -> str:
-        """Such as "torch f32", or "torch f16 on cuda"."""
-        return str(Choice(TORCH, self._precision, self.device))
-
-    @property
-    def device(self) -> str:
-        """As torch names it."""
-        return str(self._device)
-
-    engine, margin = TORCH, 0.0
-
-    def side_by_side(self) -> "TorchBackend":
-        """See `facecheck.engines.Backend`: torch's own threads serve whoever calls."""
+    def for_workers(self) -> "TorchEngine":
+        """See `facecheck.engines.Engine`: torch's own threads serve whoever calls."""
         return self
 
     @torch.inference_mode()
@@ -79,10 +68,6 @@ class TorchBackend:
         """(N, S, S, 3) uint8 RGB -> (N,) float32; positive = fake."""
         parts = [self._batch(faces[start : start + LARGEST_BATCH]) for start in range(0, len(faces), LARGEST_BATCH)]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
-
-    def second_look(self, faces: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """See `facecheck.engines.Backend`."""
-        return self.logits(faces)
 
     def last_features(self, faces: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """What the last stage before the head gives, and how the logit depends on it.

@@ -1,6 +1,5 @@
 """`explain`: a picture -> the answer with its evidence: crops, heat maps, stability, what the file says."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -8,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from facecheck import crop, image
-from facecheck.checker import FaceChecker
+from facecheck.batching import decode
+from facecheck.checker import FaceChecker, shared_checker
 from facecheck.error_rates import ErrorCell
 from facecheck.errors import NoFeatureMapError
 from facecheck.explain import report
 from facecheck.explain.heatmaps import GRAD_CAM, METHODS, OCCLUSION, HeatMap, Pixels, heat_maps, region
+from facecheck.files import sha256_of
 from facecheck.image import Source
 from facecheck.model.config import ModelConfig
-from facecheck.provenance.reader import read as read_provenance
 from facecheck.result import Face, Prediction
-from facecheck.shared import shared_checker
 
 MOST_FACES = 24
 """Faces, largest first, that heat maps are made for."""
@@ -69,8 +68,8 @@ class Explanation:
         return report.as_html(self)
 
 
-def explain(source: Source, methods: Sequence[str] = (GRAD_CAM,), checker: FaceChecker | None = None) -> Explanation:
-    """Judge one picture and show why.
+def explain(source: Source, *, methods: Sequence[str] = (GRAD_CAM,), checker: FaceChecker | None = None) -> Explanation:
+    """Judge one picture and show why; it is read, decoded and searched for faces once.
 
     Args:
         source: a picture in any form that `facecheck.image.load` reads.
@@ -84,20 +83,15 @@ def explain(source: Source, methods: Sequence[str] = (GRAD_CAM,), checker: FaceC
     """
     if unknown := set(methods) - set(METHODS):
         raise ValueError(f"no heat maps by {sorted(unknown)}; there are {sorted(METHODS)}")
-    checker, name = checker or shared_checker(), image.describe(source)
-    data = image.encoded(source)
-    given: Source = source if data is None else data
-    (prediction,) = checker.predict([given], stability=True)
-    told = read_provenance(data, name) if data is not None else None
-    error = prediction.error and prediction.error.replace(image.describe(given), name)
-    prediction = replace(prediction, source=name, provenance=told, error=error)
-    found = Explanation(prediction, model=checker.config, threshold=checker.decision.threshold)
+    checker, data = checker or shared_checker(), image.encoded(source)
+    decoded = decode(source if data is None else data, name=image.describe(source))
+    (prediction,) = checker.with_settings(stability=True).judge_batch([decoded])
+    found = Explanation(prediction, decoded.pixels, model=checker.config, threshold=checker.decision.threshold)
     if data is not None:
-        found = replace(found, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
-    if prediction.error is not None:
+        found = replace(found, sha256=sha256_of(data), bytes=len(data))
+    if decoded.pixels is None:
         return found
-    picture = image.load(given, name)
-    return replace(found, picture=picture, faces=_seen(checker, picture, prediction.faces[:MOST_FACES], methods))
+    return replace(found, faces=_seen(checker, decoded.pixels, prediction.faces[:MOST_FACES], methods))
 
 
 def _seen(
@@ -110,9 +104,9 @@ def _seen(
     regions = [region(picture, face.box, config.crop_margin) for face in faces]
     fake = [face.p_fake >= checker.decision.threshold for face in faces]
     try:
-        maps = [heat_maps(checker.backend, crops, regions, fake, method) for method in methods]
+        maps = [heat_maps(checker.classifier, crops, regions, fake, method) for method in methods]
     except NoFeatureMapError:
-        maps = [heat_maps(checker.backend, crops, regions, fake, OCCLUSION)]
+        maps = [heat_maps(checker.classifier, crops, regions, fake, OCCLUSION)]
     return tuple(
         FaceEvidence(face, pixels, tuple(of_method[index] for of_method in maps), _cells(checker, face))
         for index, (face, pixels) in enumerate(zip(faces, crops, strict=True))

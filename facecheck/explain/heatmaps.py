@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from facecheck import crop
 from facecheck.crop import Square
-from facecheck.engines import Backend
+from facecheck.engines.classifier import Classifier
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -59,7 +59,7 @@ class HeatMap:
         return shown
 
 
-def grad_cam(backend: Backend, faces: Pixels, towards_fake: npt.ArrayLike) -> Floats:
+def grad_cam(classifier: Classifier, faces: Pixels, towards_fake: npt.ArrayLike) -> Floats:
     """Grad-CAM at the last stage before the head (Selvaraju et al. 2017).
 
     Args:
@@ -73,7 +73,7 @@ def grad_cam(backend: Backend, faces: Pixels, towards_fake: npt.ArrayLike) -> Fl
         NoFeatureMapError: the network has no such stage with a map of features, as vision transformers have none.
     """
     sign = np.where(np.asarray(towards_fake), 1.0, -1.0)
-    features, gradients = backend.last_features(faces)
+    features, gradients = classifier.last_features(faces)
     weights = (gradients * sign[:, None, None, None]).mean(axis=(2, 3), keepdims=True)
     maps = np.maximum((weights * features).sum(axis=1), 0)
     side = faces.shape[1]
@@ -82,7 +82,7 @@ def grad_cam(backend: Backend, faces: Pixels, towards_fake: npt.ArrayLike) -> Fl
     )
 
 
-def occlusion(backend: Backend, faces: Pixels, towards_fake: npt.ArrayLike) -> Floats:
+def occlusion(classifier: Classifier, faces: Pixels, towards_fake: npt.ArrayLike) -> Floats:
     """How much the score falls when a window of the face is blurred away (Zeiler and Fergus 2014).
 
     A window of a quarter of the side moves over a grid of `GRID` x `GRID` places; each pixel gets the mean fall of the
@@ -95,7 +95,9 @@ def occlusion(backend: Backend, faces: Pixels, towards_fake: npt.ArrayLike) -> F
     for face, sign in zip(faces, np.where(np.asarray(towards_fake), 1.0, -1.0), strict=True):
         hidden = cv2.GaussianBlur(face, (0, 0), side / 8).astype(np.uint8)
         copies = np.where(windows[..., None], hidden, face)
-        scores = backend.second_look(np.concatenate([face[None], copies]))  # Most falls are smaller than int8's errors.
+        scores = classifier.exact_logits(
+            np.concatenate([face[None], copies])
+        )  # Most falls are smaller than int8's errors.
         falls = np.maximum(sign * (scores[0] - scores[1:]), 0)
         maps.append(np.tensordot(falls, windows, axes=1) / np.maximum(covered, 1))
     return _scaled(np.stack(maps).astype(np.float32))
@@ -105,12 +107,12 @@ METHODS = {GRAD_CAM: grad_cam, OCCLUSION: occlusion}
 
 
 def heat_maps(
-    backend: Backend, faces: Pixels, regions: Sequence[Square], towards_fake: Sequence[bool], method: str
+    classifier: Classifier, faces: Pixels, regions: Sequence[Square], towards_fake: Sequence[bool], method: str
 ) -> list[HeatMap]:
     """The maps of several faces by one of `METHODS`; see `grad_cam` for the arguments."""
     if not len(faces):
         return []
-    found = METHODS[method](backend, faces, towards_fake)
+    found = METHODS[method](classifier, faces, towards_fake)
     sides = ["fake" if fake else "real" for fake in towards_fake]
     return [HeatMap(method, side, values, region) for side, values, region in zip(sides, found, regions, strict=True)]
 

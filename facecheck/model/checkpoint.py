@@ -5,7 +5,6 @@ know about the model lives in that config, nowhere in code. Nothing is ever unpi
 """
 
 import dataclasses
-import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from facecheck.error_rates import ErrorTable
 from facecheck.errors import ModelError
-from facecheck.files import write_atomically
+from facecheck.files import sha256_of, write_atomically
 from facecheck.model.architectures import build
 from facecheck.model.config import ModelConfig
 from facecheck.model.files import DEFAULT_MODEL, Stored, read_model
@@ -85,7 +84,7 @@ def save_model(network: nn.Module, config: ModelConfig, folder: str | os.PathLik
     """
     tensors = {name: _narrowed(tensor) for name, tensor in network.state_dict().items()}
     data = dump_tensors(tensors)
-    config = dataclasses.replace(config, sha256=hashlib.sha256(data).hexdigest())
+    config = dataclasses.replace(config, sha256=sha256_of(data))
     target = Path(folder) / f"{config.name}.safetensors"
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, data)

@@ -1,12 +1,12 @@
 """Where models lie, and what stands beside their weights, read and checked without torch."""
 
-import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from facecheck.error_rates import ErrorTable
 from facecheck.errors import ModelError
+from facecheck.files import sha256_of
 from facecheck.model.config import LARGEST_CONFIG_BYTES, ModelConfig
 
 WEIGHTS_DIR = Path(__file__).parents[1] / "weights"
@@ -77,7 +77,7 @@ def read_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Stored:
         raise ModelError(f"{config_path} is {config_path.stat().st_size} bytes; a model config is a small JSON file")
     config = ModelConfig.from_json(config_path.read_text(encoding="utf-8", errors="replace"))
     data = weights_path.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
+    digest = sha256_of(data)
     if digest != config.sha256:
         raise ModelError(
             f"{weights_path} has sha256 {digest}, its config expects {config.sha256 or 'none'}; "

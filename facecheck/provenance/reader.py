@@ -30,7 +30,7 @@ _READERS: dict[str, Callable[[bytes, Contents], None]] = {
 }  # fmt: skip
 
 
-def provenance(source: Source, trust_anchors: str | None = None) -> Provenance:
+def provenance(source: Source, *, trust_anchors: str | None = None) -> Provenance:
     """Read what a file says about its own origin: Content Credentials, IPTC, XMP, EXIF, generators' text, comments.
 
     Args:

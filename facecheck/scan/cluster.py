@@ -10,9 +10,10 @@ from itertools import cycle
 from typing import Any, Self
 
 from facecheck.actors import IN_FLIGHT, RETRIES, Placed, least_busy, start_actors
+from facecheck.batching import BATCH_PICTURES
 from facecheck.cli.options import Chosen
 from facecheck.errors import ScanError
-from facecheck.scan.judging import BATCH_PICTURES, Judge
+from facecheck.scan.judging import Judge
 from facecheck.scan.rows import Candidate, Row, Settings, failed_row
 from facecheck.scan.scanner import Outcome, Scanner
 
@@ -114,7 +115,7 @@ class _Worker(Placed):
     """What runs on the cluster."""
 
     def __init__(self, settings: Settings, chosen: Chosen) -> None:
-        self.judge = Judge(settings, lambda: chosen.checker(settings.max_fpr))
+        self.judge = Judge(settings, lambda: chosen.checker(max_fpr=settings.max_fpr))
 
     def rows(self, candidates: list[Candidate]) -> list[Row]:
         return self.judge.judged(candidates)

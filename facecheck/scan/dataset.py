@@ -5,22 +5,23 @@ Nothing remembers what is finished: for that, and for videos in object storage, 
 """
 
 import functools
-import hashlib
 import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from facecheck.batching import BATCH_PICTURES
 from facecheck.cli.options import Chosen
 from facecheck.errors import ImageError
+from facecheck.files import sha256_of
 from facecheck.image import MAX_BYTES
-from facecheck.scan.judging import BATCH_PICTURES, Judge, Read, batches
+from facecheck.scan.judging import Judge, Read, batches
 from facecheck.scan.parquet import table
 from facecheck.scan.rows import Candidate, Row, Settings
 
 if TYPE_CHECKING:
-    from facecheck.reading import Opened
+    from facecheck.batching import Decoded
 
 BLOCK_FILES = 64
 """Files that an actor is asked for at once: few are done again if it dies, and their bytes fit into memory."""
@@ -37,7 +38,7 @@ class JudgeBatch:
     """
 
     def __init__(self, settings: Settings, chosen: Chosen) -> None:
-        self.judge = Judge(settings, lambda: chosen.checker(settings.max_fpr))
+        self.judge = Judge(settings, lambda: chosen.checker(max_fpr=settings.max_fpr))
 
     def __call__(self, files: Any) -> Any:
         """One row for each file, in order.
@@ -59,8 +60,8 @@ class JudgeBatch:
         path, data, error = file["path"], file.get("bytes"), file.get("error")
         if data is None and error is None:
             return self.judge.read(Candidate.at(path))
-        sha256 = hashlib.sha256(data or b"").hexdigest() if self.judge.settings.sha256 and error is None else None
-        return Read(Candidate(path, None if data is None else len(data), None), _opened(path, data, error), sha256)
+        sha256 = sha256_of(data or b"") if self.judge.settings.sha256 and error is None else None
+        return Read(Candidate(path, None if data is None else len(data), None), _decoded(path, data, error), sha256)
 
 
 def judged(
@@ -154,13 +155,13 @@ def _root(address: str) -> tuple[Any, str]:
     return filesystem, root
 
 
-def _opened(path: str, data: bytes | None, error: str | None) -> "Opened":
-    from facecheck.reading import Opened, opened
+def _decoded(path: str, data: bytes | None, error: str | None) -> "Decoded":
+    from facecheck.batching import Decoded, decode
     from facecheck.video.containers import is_clip
 
     started = time.perf_counter()
     if data is not None and is_clip(data):
         error = f"{path}: a video; videos are only judged from paths that the workers can open"
     if data is None or error is not None:
-        return Opened(path, None, (time.perf_counter() - started) * 1000, ImageError(error))
-    return opened(data, path)
+        return Decoded(path, None, (time.perf_counter() - started) * 1000, ImageError(error))
+    return decode(data, name=path)

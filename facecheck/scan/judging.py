@@ -7,34 +7,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facecheck import batching
 from facecheck.errors import FacecheckError, ModelError
 from facecheck.scan.rows import Candidate, Row, Settings, failed_row, hash_of, row_of
 
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker
-    from facecheck.reading import Opened
-
-
-BATCH_PICTURES = 16
-BATCH_PIXELS = 6_000_000
 
 
 @dataclass(frozen=True)
 class Read:
-    """A candidate after reading. `opened` is None for a clip, whose frames are read while it is judged."""
+    """A candidate after reading. `decoded` is None for a clip, whose frames are read while it is judged."""
 
     candidate: Candidate
-    opened: "Opened | None"
+    decoded: batching.Decoded | None
     sha256: str | None = None
-
-    @property
-    def pixels(self) -> int:
-        """Area of the decoded picture; 0 without one."""
-        return 0 if self.opened is None else self.opened.area
 
 
 class Judge:
-    """Makes rows. Safe to use from several threads once `checker` is loaded; see `side_by_side`.
+    """Makes rows. Safe to use from several threads once `checker` is loaded; see `for_workers`.
 
     Args:
         make_checker: called once, when the first batch is to be judged.
@@ -58,10 +49,10 @@ class Judge:
             )
         return checker
 
-    def side_by_side(self) -> "Judge":
-        """The same for `checker.backend.lanes` threads at once; see `FaceChecker.side_by_side`."""
+    def for_workers(self) -> "Judge":
+        """The same for `checker.classifier.workers` threads at once; see `FaceChecker.for_workers`."""
         other = copy.copy(self)
-        other.__dict__["checker"] = self.checker.side_by_side()
+        other.__dict__["checker"] = self.checker.for_workers()
         return other
 
     def judged(self, candidates: Sequence[Candidate]) -> list[Row]:
@@ -69,24 +60,23 @@ class Judge:
         return [row for batch in batches(self.read(item) for item in candidates) for row in self.rows(batch)]
 
     def read(self, candidate: Candidate) -> Read:
-        """Decode a picture, or see that it is a clip; a file that cannot be read says so in `opened.error`."""
-        from facecheck.reading import opened
+        """Decode a picture, or see that it is a clip; a file that cannot be read says so in `decoded.error`."""
         from facecheck.video.containers import is_clip_file
 
         sha256 = hash_of(candidate.path) if self.settings.sha256 and candidate.size is not None else None
         if is_clip_file(candidate.path):
             return Read(candidate, None, sha256)
-        return Read(candidate, opened(Path(candidate.path)), sha256)
+        return Read(candidate, batching.decode(Path(candidate.path)), sha256)
 
     def rows(self, reads: Sequence[Read]) -> list[Row]:
         """One row for each, in order."""
-        pictures = iter(self._picture_rows([read for read in reads if read.opened is not None]))
-        return [self._clip_row(read) if read.opened is None else next(pictures) for read in reads]
+        pictures = iter(self._picture_rows([read for read in reads if read.decoded is not None]))
+        return [self._clip_row(read) if read.decoded is None else next(pictures) for read in reads]
 
     def _picture_rows(self, reads: Sequence[Read]) -> list[Row]:
         checker = self.checker  # Outside: a model that cannot be loaded is no fault of the pictures.
         try:
-            predictions = checker.judge_batch([read.opened for read in reads if read.opened is not None])
+            predictions = checker.judge_batch([read.decoded for read in reads if read.decoded is not None])
         except Exception as error:
             # One picture that trips a network must not take fifteen others with it.
             return [self._failed(reads[0], error)] if len(reads) == 1 else [self._picture_rows([r])[0] for r in reads]
@@ -114,13 +104,5 @@ class Judge:
 
 
 def batches(reads: Iterable[Read]) -> Iterator[list[Read]]:
-    """Runs of files that are judged together: up to 16 pictures or 6 MP; a clip ends one."""
-    batch: list[Read] = []
-    for read in reads:
-        batch.append(read)
-        full = len(batch) >= BATCH_PICTURES or sum(item.pixels for item in batch) >= BATCH_PIXELS
-        if full or read.opened is None:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    """Runs of files that are judged together, see `facecheck.batching.batches`; a clip ends one."""
+    return batching.batches(reads, lambda read: batching.BATCH_PIXELS if read.decoded is None else read.decoded.area)

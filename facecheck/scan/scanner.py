@@ -7,6 +7,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from facecheck.batching import WORKER_BYTES, WORKER_PICTURES
 from facecheck.errors import ScanError
 from facecheck.scan.judging import Judge
 from facecheck.scan.ledger import Known, ScanLedger
@@ -16,9 +17,6 @@ from facecheck.scan.rows import Candidate, Row
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker
 
-LANE_FILES, LANE_BYTES = 4, 500_000
-"""What one thread does at a time; fewer files if they are large, so that no thread waits long for another. As in
-`facecheck.reading`, which is not imported where all files are known."""
 GROUP_FILES = 256
 """With the known ones among them: rows of new files do not wait for the end of a long run of known ones."""
 AHEAD = 4
@@ -51,7 +49,7 @@ class Scanner:
     Args:
         make_checker: called once, and only if there is something to judge.
         rescore: OTHERS: rows of another model or of other settings; ERRORS: files that could not be read; ALL.
-        threads: that read and judge; None: as many as the checker's engine has lanes.
+        threads: that read and judge; None: as many workers as the checker's engine wants.
 
     Raises:
         ScanError: rows of other settings are there and `rescore` does not say what to do with them.
@@ -108,8 +106,8 @@ class Scanner:
             yield first, []
         else:
             return
-        judge = self.judge.side_by_side()
-        threads = self.threads or judge.checker.backend.lanes
+        judge = self.judge.for_workers()
+        threads = self.threads or judge.checker.classifier.workers
 
         def work(group: Group) -> tuple[Group, list[Row]]:
             return group, judge.judged([item for item in group if isinstance(item, Candidate)])
@@ -126,7 +124,7 @@ def groups(items: Iterable[Candidate | Known]) -> Iterator[Group]:
         group.append(item)
         if isinstance(item, Candidate):
             new, size = new + 1, size + (item.size or 0)
-        if not new or new >= LANE_FILES or size >= LANE_BYTES or len(group) >= GROUP_FILES:
+        if not new or new >= WORKER_PICTURES or size >= WORKER_BYTES or len(group) >= GROUP_FILES:
             yield group
             group, new, size = [], 0, 0
     if group:

@@ -1,14 +1,14 @@
 """A clip -> one `Prediction` with one face for each person; scan, the API and the page all call `judge_clip`."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from facecheck import crop
+from facecheck.batching import Decoded, area, batches
 from facecheck.errors import ImageError
 from facecheck.image import Pixels
-from facecheck.reading import Opened
 from facecheck.result import Face, Prediction, Timing
 from facecheck.video.frames import USUAL_STEP_S, Clip, ClipLimits, ClipSource
 from facecheck.video.tracker import Tracker
@@ -17,8 +17,6 @@ from facecheck.video.tracks import Track
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker
 
-BATCH_FRAMES = 8
-BATCH_PIXELS = 16_000_000
 THUMBNAIL_PX, THUMBNAIL_MARGIN = 192, 1.3
 PRUNED_ABOVE = 4
 """Tracks that are kept on the way, in `max_people`: hostile clips show new faces in every frame."""
@@ -67,8 +65,8 @@ def judge_clip(
     """
     clip, tracker, people = Clip(source, limits or ClipLimits(), name), Tracker(), _People()
     last, detect_ms, classify_ms = Prediction(clip.name), 0.0, 0.0
-    for batch in _batches(clip.samples()):
-        answers = checker.judge_batch([Opened(clip.name, frame, 0.0) for _, frame in batch])
+    for batch in batches(clip.samples(), lambda sample: area(sample[1])):
+        answers = checker.judge_batch([Decoded(clip.name, frame, 0.0) for _, frame in batch])
         for (at_s, frame), last in zip(batch, answers, strict=True):
             faces = last.faces[: clip.limits.max_faces]
             people.add(tracker.update(at_s, faces, frame), faces, frame)
@@ -114,14 +112,3 @@ class _People:
 
     def most_seen(self, most: int) -> list[tuple[Track, Pixels]]:
         return sorted(self._all.values(), key=lambda one: (-one[0].seen, -one[0].face.size_px, one[0].number))[:most]
-
-
-def _batches(samples: Iterable[tuple[float, Pixels]]) -> Iterator[list[tuple[float, Pixels]]]:
-    batch: list[tuple[float, Pixels]] = []
-    for sample in samples:
-        batch.append(sample)
-        if len(batch) >= BATCH_FRAMES or len(batch) * sample[1][:, :, 0].size >= BATCH_PIXELS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

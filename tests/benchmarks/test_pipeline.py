@@ -119,7 +119,7 @@ def test_naive_stack_scores_what_it_cut_like_the_reference(
     reference = FaceChecker(device="cpu", engine="torch", precision="f32")
     config = reference.config
     cut = crop.face(grace, face.box, config.input_size, config.crop_margin)
-    assert reference.p_fake(cut[None], [face.size_px])[0] == pytest.approx(face.p_fake, abs=1e-4)
+    assert reference.p_fake(cut[None], face_px=[face.size_px])[0] == pytest.approx(face.p_fake, abs=1e-4)
     assert found.size == (grace.shape[1], grace.shape[0])
     assert min(found.timing_ms.decode, found.timing_ms.detect, found.timing_ms.classify) > 0
 

@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 
 import facecheck
+from facecheck import batching
 from facecheck import checker as checker_module
+from facecheck.batching import WORKER_PICTURES
 from facecheck.checker import FaceChecker
-from facecheck.engines.torch import TorchBackend, pick_device
+from facecheck.engines.torch import TorchEngine, pick_device
 from facecheck.errors import DeviceError, ImageError, ModelError
 from facecheck.model.config import Decision, Knot, Limits
-from facecheck.reading import LANE_PICTURES
 from facecheck.result import Budget
 
 
@@ -72,7 +73,7 @@ def test_streams_are_lazy(checker, cat):
             yield cat
 
     assert next(checker.stream(endless())).verdict == "no_face"
-    assert len(taken) <= LANE_PICTURES * (3 * checker.side_by_side().backend.lanes + 2)
+    assert len(taken) <= WORKER_PICTURES * (3 * checker.for_workers().classifier.workers + 2)
 
 
 def test_inputs_that_fail_when_they_are_read_harm_no_other(checker, cat):
@@ -83,7 +84,7 @@ def test_inputs_that_fail_when_they_are_read_harm_no_other(checker, cat):
 
 
 def test_large_pictures_close_a_batch_early(checker, monkeypatch, cat):
-    monkeypatch.setattr(checker_module, "BATCH_PIXELS", 1)
+    monkeypatch.setattr(batching, "BATCH_PIXELS", 1)
     sizes, real = [], FaceChecker.judge_batch
     monkeypatch.setattr(FaceChecker, "judge_batch", lambda self, batch: sizes.append(len(batch)) or real(self, batch))
     assert len(list(checker.stream(cat for _ in range(9)))) == 9
@@ -104,7 +105,7 @@ def test_a_stream_is_what_single_calls_say_in_order(checker, grace, astronaut, c
             assert face.p_fake == pytest.approx(same.p_fake, abs=1e-3)
 
 
-def test_lanes_work_at_the_same_time(checker, monkeypatch, cat):
+def test_workers_work_at_the_same_time(checker, monkeypatch, cat):
     meeting, real = threading.Barrier(2, timeout=20), FaceChecker.judge_batch
 
     def together(self, batch):
@@ -112,7 +113,7 @@ def test_lanes_work_at_the_same_time(checker, monkeypatch, cat):
         return real(self, batch)
 
     monkeypatch.setattr(FaceChecker, "judge_batch", together)
-    checker.side_by_side().backend.lanes = 2
+    checker.for_workers().classifier.engine.workers = 2
     assert len(list(checker.stream([cat] * 16))) == 16
 
 
@@ -127,27 +128,29 @@ class Unsure:
     def logits(self, faces):
         return self.answers[: len(faces)].copy()
 
-    def second_look(self, faces):
+    def exact_logits(self, faces):
         self.asked.append(len(faces))
         return np.full(len(faces), 7.0, np.float32)
 
 
 def test_faces_near_a_border_get_a_second_look(tiny_model, detector):
     decision = Decision(threshold=0.5, uncertain_from=0.5, uncertain_to=0.5)
-    checker = FaceChecker(replace(tiny_model, config=replace(tiny_model.config, decision=decision)), "cpu", detector)
-    checker.backend = Unsure([-3, -0.2, 0.4, 3])
+    checker = FaceChecker(
+        replace(tiny_model, config=replace(tiny_model.config, decision=decision)), device="cpu", detector=detector
+    )
+    checker.classifier = Unsure([-3, -0.2, 0.4, 3])
     faces = np.zeros((4, 64, 64, 3), np.uint8)
     assert checker.p_fake(faces) == pytest.approx([0.047426, 0.999089, 0.999089, 0.952574], abs=1e-5)
-    assert checker.backend.asked == [2]
-    checker.backend = Unsure([-3, 3])
+    assert checker.classifier.asked == [2]
+    checker.classifier = Unsure([-3, 3])
     checker.p_fake(faces[:2])
-    assert checker.backend.asked == []
+    assert checker.classifier.asked == []
 
 
-def test_lanes_are_made_once_for_a_checker_and_its_settings_of_one_call(tiny_model, detector, monkeypatch, cat):
-    checker, made = FaceChecker(tiny_model, "cpu", detector, precision="f32"), []
-    monkeypatch.setattr(type(checker.backend), "side_by_side", lambda self: made.append(1) or self)
-    assert checker.side_by_side().backend is checker.side_by_side().backend
+def test_workers_are_made_once_for_a_checker_and_its_settings_of_one_call(tiny_model, detector, monkeypatch, cat):
+    checker, made = FaceChecker(tiny_model, device="cpu", detector=detector, precision="f32"), []
+    monkeypatch.setattr(type(checker.classifier), "for_workers", lambda self: made.append(1) or self)
+    assert checker.for_workers().classifier is checker.for_workers().classifier
     assert len(checker.predict([cat] * 8, stability=True)) == 8
     assert made == [1]
 
@@ -192,7 +195,7 @@ def test_threads_share_a_checker(checker, grace, astronaut, cat):
 
 def test_faces_beyond_the_limits_are_uncertain(tiny_model, detector, grace):
     strict = replace(tiny_model, config=replace(tiny_model.config, limits=Limits(min_face_px=10_000)))
-    face = FaceChecker(strict, "cpu", detector).predict(grace).faces[0]
+    face = FaceChecker(strict, device="cpu", detector=detector).predict(grace).faces[0]
     assert face.verdict == "uncertain"
     assert face.reasons == ("face_too_small",)
 
@@ -201,7 +204,7 @@ def test_a_score_in_the_band_is_borderline(tiny_model, detector, grace):
     config = replace(
         tiny_model.config, decision=replace(tiny_model.config.decision, uncertain_from=0.0, uncertain_to=1.0)
     )
-    face = FaceChecker(replace(tiny_model, config=config), "cpu", detector).predict(grace).faces[0]
+    face = FaceChecker(replace(tiny_model, config=config), device="cpu", detector=detector).predict(grace).faces[0]
     assert face.verdict == "uncertain"
     assert face.reasons == ("borderline",)
 
@@ -216,26 +219,26 @@ def budgeted(tiny_model, checker, grace):
 
 
 def test_a_budget_withdraws_accusations_that_it_cannot_afford(budgeted, detector, grace, cat):
-    assert FaceChecker(budgeted, "cpu", detector).predict(grace).verdict == "fake"
-    strict = FaceChecker(budgeted, "cpu", detector, max_fpr=0.01)
+    assert FaceChecker(budgeted, device="cpu", detector=detector).predict(grace).verdict == "fake"
+    strict = FaceChecker(budgeted, device="cpu", detector=detector, max_fpr=0.01)
     assert strict.predict(grace).verdict == "uncertain"
     assert strict.predict(grace).reasons == ("borderline",)
     assert strict.predict(cat).verdict == "no_face"
-    assert FaceChecker(budgeted, "cpu", detector, max_fpr=0.05).predict(grace).verdict == "fake"
+    assert FaceChecker(budgeted, device="cpu", detector=detector, max_fpr=0.05).predict(grace).verdict == "fake"
 
 
 def test_a_call_may_have_its_own_budget(budgeted, detector, grace):
-    checker = FaceChecker(budgeted, "cpu", detector, max_fpr=0.05)
+    checker = FaceChecker(budgeted, device="cpu", detector=detector, max_fpr=0.05)
     answers = checker.predict([grace, b"junk"], max_fpr=0.01)
     assert answers[0].verdict == "uncertain"
     assert [answer.budget.recall for answer in answers] == [0.8, 0.8]
     assert checker.predict(grace).budget.recall == 0.9
-    assert FaceChecker(budgeted, "cpu", detector).predict(grace).budget is None
+    assert FaceChecker(budgeted, device="cpu", detector=detector).predict(grace).budget is None
 
 
 def test_a_budget_that_was_not_measured_is_refused(budgeted, checker, detector, grace):
     with pytest.raises(ModelError, match=r"use one of 0\.01, 0\.05"):
-        FaceChecker(budgeted, "cpu", detector, max_fpr=0.03)
+        FaceChecker(budgeted, device="cpu", detector=detector, max_fpr=0.03)
     with pytest.raises(ModelError, match="it has none"):
         checker.predict(grace, max_fpr=0.01)
 
@@ -243,7 +246,7 @@ def test_a_budget_that_was_not_measured_is_refused(budgeted, checker, detector, 
 def test_the_size_of_a_face_chooses_its_scaling(tiny_model, checker, detector, grace):
     knots = Knot(100, 1.0, 0.0), Knot(400, 3.0, 1.0)
     sized = replace(tiny_model, config=replace(tiny_model.config, decision=Decision(knots=knots)))
-    face = FaceChecker(sized, "cpu", detector, precision="f32").predict(grace).faces[0]
+    face = FaceChecker(sized, device="cpu", detector=detector, precision="f32").predict(grace).faces[0]
     plain = checker.predict(grace).faces[0]
     way = np.log(face.size_px / 100) / np.log(4)
     logit = np.log(plain.p_fake / (1 - plain.p_fake))
@@ -266,27 +269,27 @@ def test_cuda_agrees_with_the_cpu(default_checker, grace, precision):
 
 
 def test_an_empty_batch_has_no_logits(tiny_model):
-    backend = TorchBackend(tiny_model, torch.device("cpu"))
-    assert backend.logits(np.empty((0, 64, 64, 3), np.uint8)).shape == (0,)
+    classifier = TorchEngine(tiny_model, torch.device("cpu"))
+    assert classifier.logits(np.empty((0, 64, 64, 3), np.uint8)).shape == (0,)
 
 
 def test_a_gpu_gets_work_from_all_processors(tiny_model, monkeypatch):
-    monkeypatch.setattr("facecheck.engines.torch.best_lanes", lambda: 8)
-    lanes = {device: TorchBackend(tiny_model, torch.device(device)).lanes for device in ("cpu", "meta")}
-    assert lanes == {"cpu": 2, "meta": 8}
+    monkeypatch.setattr("facecheck.engines.torch.best_workers", lambda: 8)
+    workers = {device: TorchEngine(tiny_model, torch.device(device)).workers for device in ("cpu", "meta")}
+    assert workers == {"cpu": 2, "meta": 8}
 
 
 def test_a_model_can_be_shared_between_devices(tiny_model):
-    here = TorchBackend(tiny_model, torch.device("cpu"))
-    TorchBackend(tiny_model, torch.device("meta"))
+    here = TorchEngine(tiny_model, torch.device("cpu"))
+    TorchEngine(tiny_model, torch.device("meta"))
     assert np.isfinite(here.logits(np.zeros((1, 64, 64, 3), np.uint8))).all()
 
 
 def test_many_faces_are_scored_in_parts(tiny_model):
-    backend = TorchBackend(tiny_model, torch.device("cpu"))
+    classifier = TorchEngine(tiny_model, torch.device("cpu"))
     faces = np.random.default_rng(0).integers(0, 256, (70, 64, 64, 3), np.uint8)
-    each = np.concatenate([backend.logits(faces[i : i + 1]) for i in range(70)])
-    np.testing.assert_allclose(backend.logits(faces), each, atol=1e-4)
+    each = np.concatenate([classifier.logits(faces[i : i + 1]) for i in range(70)])
+    np.testing.assert_allclose(classifier.logits(faces), each, atol=1e-4)
 
 
 def test_the_default_model_finds_no_sign_of_generation_in_public_domain_photographs(
@@ -311,3 +314,16 @@ def test_the_default_model_tells_whole_pictures_apart(default_checker, shared_ph
     results = default_checker.predict(named)
     right = [str(result.verdict) == path.name[:4] for path, result in zip(named, results, strict=True)]
     assert np.mean(right) > 0.8
+
+
+def test_predict_loads_the_default_model_once_for_all_threads(monkeypatch, checker, grace):
+    made = []
+    monkeypatch.setattr(checker_module, "FaceChecker", lambda: made.append(1) or checker)
+    checker_module._made_once.cache_clear()
+    threads = [threading.Thread(target=facecheck.predict, args=(grace,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    checker_module._made_once.cache_clear()
+    assert made == [1]

@@ -54,7 +54,7 @@ def test_the_table_belongs_to_its_weights(tiny_model, tmp_path, detector, grace)
     table = ErrorTable(digest, "command", (SMALL, LARGE, BLURRED))
     beside.write_text(table.to_json())
     assert load_model(weights).errors == table
-    face = FaceChecker(weights, "cpu", detector).predict(grace).faces[0]
+    face = FaceChecker(weights, device="cpu", detector=detector).predict(grace).faces[0]
     assert face.expected_error == BLURRED
     assert face.quality.face_px == pytest.approx(face.size_px)
     beside.write_text(replace(table, sha256="other").to_json())

@@ -53,7 +53,7 @@ def test_the_scores_are_those_of_the_copies(checker, grace):
     config = checker.config
     copies = delivered(grace, face.box, config.input_size, config.crop_margin)
     sizes = [face.size_px * way.scale for way in DELIVERIES]
-    assert face.stability.p_fake == pytest.approx(checker.p_fake(copies, sizes).tolist(), abs=1e-6)
+    assert face.stability.p_fake == pytest.approx(checker.p_fake(copies, face_px=sizes).tolist(), abs=1e-6)
 
 
 def test_a_verdict_that_flips_is_uncertain(tiny_model, checker, detector, grace, cat):
@@ -64,7 +64,7 @@ def test_a_verdict_that_flips_is_uncertain(tiny_model, checker, detector, grace,
     def judged(threshold: float) -> Prediction:
         decision = Decision(threshold=threshold, uncertain_from=threshold, uncertain_to=threshold)
         model = replace(tiny_model, config=replace(tiny_model.config, decision=decision))
-        return FaceChecker(model, "cpu", detector, stability=True).predict(grace)
+        return FaceChecker(model, device="cpu", detector=detector, stability=True).predict(grace)
 
     between = judged((lowest + highest) / 2)
     assert between.faces[0].stability.flips

@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from facecheck.checker import FaceChecker
-from facecheck.engines.opening import open_backend
+from facecheck.engines.classifier import open_classifier
 from facecheck.engines.quantised import Quantised
 from facecheck.errors import ModelError
 from facecheck.model.checkpoint import save_model
@@ -46,26 +46,28 @@ def test_the_command_writes_three_files_that_the_library_loads(weights, data, de
     )
     assert len(re.findall(r"^\| (?:clean|web|hard) \| 4 \|", result.stdout, re.M)) == 3
     stored = read_model(weights)
-    backend = open_backend(stored, "cpu", precision="int8")
-    assert backend.name == "openvino int8"
+    classifier = open_classifier(stored, device="cpu", precision="int8")
+    assert str(classifier.choice) == "openvino int8"
     assert 'type="FakeQuantize"' in (weights.parent / "tiny.int8.xml").read_text()
     faces = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
-    lost = np.abs(backend.logits(faces) - open_backend(stored, "cpu", "torch").logits(faces))
+    lost = np.abs(classifier.logits(faces) - open_classifier(stored, device="cpu", engine="torch").logits(faces))
     assert 0 < lost.max() < 0.1
     rows = [row for row in read_manifest(data) if row.split == "test"]
-    found = score_tiers(FaceChecker(weights, "cpu", detector, precision="int8"), rows, data, ["clean"])
-    wanted = score_tiers(FaceChecker(weights, "cpu", detector, precision="f32"), rows, data, ["clean"])
+    found = score_tiers(FaceChecker(weights, device="cpu", detector=detector, precision="int8"), rows, data, ["clean"])
+    wanted = score_tiers(FaceChecker(weights, device="cpu", detector=detector, precision="f32"), rows, data, ["clean"])
     assert table.losses[0].agreement == np.mean(found.verdict == wanted.verdict)
 
-    expected = "int8" if table.is_faithful else open_backend(stored, "cpu", "openvino").name.split()[1]
-    assert open_backend(stored, "cpu", "openvino").name == f"openvino {expected}"
+    expected = (
+        "int8" if table.is_faithful else open_classifier(stored, device="cpu", engine="openvino").choice.precision
+    )
+    assert str(open_classifier(stored, device="cpu", engine="openvino").choice) == f"openvino {expected}"
     worse = replace(table, losses=(replace(table.losses[0], agreement=0.9),))
     better = replace(
         table, losses=(replace(table.losses[0], agreement=1.0, auc_int8=table.losses[0].auc_f32, pictures=1000),)
     )
     for one, taken in ((worse, False), (better, True)):
         (weights.parent / "tiny.int8.json").write_text(one.to_json())
-        assert (open_backend(stored, "cpu").name == "openvino int8") is taken
+        assert (str(open_classifier(stored, device="cpu").choice) == "openvino int8") is taken
 
 
 @pytest.fixture
@@ -79,25 +81,25 @@ def quantized(weights, data, monkeypatch):
 def test_foreign_corrupted_and_missing_int8_is_refused_with_the_command(quantized, tiny_model):
     stored, table = read_model(quantized), quantized.with_suffix(".int8.json")
     whole = table.read_text()
-    assert open_backend(stored, precision="int8").name == "openvino int8"
+    assert str(open_classifier(stored, precision="int8").choice) == "openvino int8"
     with pytest.raises(ModelError, match="name or the path"):
-        open_backend(tiny_model, precision="int8")
+        open_classifier(tiny_model, precision="int8")
     graph = quantized.with_suffix(".int8.bin")
     graph.write_bytes(graph.read_bytes() + b"x")
     with pytest.raises(ModelError, match=r"is corrupted.*training quantize"):
-        open_backend(stored, precision="int8")
+        open_classifier(stored, precision="int8")
     table.write_text("{}")
     with pytest.raises(ModelError, match=r"not a table.*training quantize"):
-        open_backend(stored)
+        open_classifier(stored)
     table.write_text(whole)
     torch.manual_seed(3)
     other = read_model(save_model(type(tiny_model.network)(), tiny_model.config, quantized.parent))
     with pytest.raises(ModelError, match=r"no int8 model of these weights.*training quantize"):
-        open_backend(other, precision="int8")
-    assert open_backend(other, "cpu", precision="f32").name == "openvino f32"
+        open_classifier(other, precision="int8")
+    assert str(open_classifier(other, device="cpu", precision="f32").choice) == "openvino f32"
     table.unlink()
     with pytest.raises(ModelError, match="no int8 model"):
-        open_backend(stored, precision="int8")
+        open_classifier(stored, precision="int8")
 
 
 def test_stopped_between_the_files_there_is_no_table(quantized, data, monkeypatch):

@@ -66,7 +66,7 @@ class Bin:
 
 def measure_limits(model: Model, rows: Sequence[FaceFile], device: str = "auto") -> tuple[Limits, dict[str, list[Bin]]]:
     """The limits for a calibrated model, and the table of measured errors that they were read from."""
-    checker = FaceChecker(replace(model, config=replace(model.config, limits=Limits())), device, engine="torch")
+    checker = FaceChecker(replace(model, config=replace(model.config, limits=Limits())), device=device, engine="torch")
     tables = {sweep.limit: _bins(sweep, *_corrupted_scores(checker, sweep, rows)) for sweep in SWEEPS}
     return Limits(**{sweep.limit: _limit(sweep, tables[sweep.limit]) for sweep in SWEEPS if sweep.enforced}), tables
 
@@ -81,7 +81,7 @@ def _corrupted_scores(checker: FaceChecker, sweep: Sweep, rows: Sequence[FaceFil
         faces = np.stack(
             [crop.face(picture, place, config.input_size, config.crop_margin) for picture, place in corrupted]
         )
-        p_fake = checker.p_fake(faces, [float(max(place[2:] - place[:2])) for _, place in corrupted])
+        p_fake = checker.p_fake(faces, face_px=[float(max(place[2:] - place[:2])) for _, place in corrupted])
         for (picture, place), face, p in zip(corrupted, faces, p_fake, strict=True):
             value = sweep.measurement(quality.measure(picture, place, face))
             found.append((value, float((p >= config.decision.threshold) == row.target), row.target))

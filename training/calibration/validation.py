@@ -76,7 +76,7 @@ def validation(model: Model, rows: Sequence[FaceFile], cache: Path | None = None
     for tier in (*TIERS, SMALL):
         if tier in known:
             continue
-        checker = checker or FaceChecker(neutral, device, engine="torch")
+        checker = checker or FaceChecker(neutral, device=device, engine="torch")
         judged = _small(checker, rows) if tier == SMALL else (item.prediction for item in score(checker, rows, tier))
         known[tier] = np.array([_largest_claim(p) for p in tqdm(judged, tier, len(rows))], dtype=np.float64)
         if cache is not None:
@@ -97,8 +97,7 @@ def _small(checker: FaceChecker, rows: Sequence[FaceFile]) -> Iterator[Predictio
         face_px = float(np.exp(rng.uniform(*np.log(SMALL_FACE_PX))))
         picture, box = reduced(read_rgb(row.path), np.array(row.box), face_px)
         picture = recompress(picture, int(rng.integers(*SMALL_QUALITY, endpoint=True)))
-        place = Detections(box[None].astype(np.float32), np.zeros((1, 5, 2), np.float32), np.zeros(1, np.float32))
-        yield Prediction(str(row.path), faces=checker.judge([picture], [place])[0])
+        yield Prediction(str(row.path), faces=checker.judge([picture], [Detections.at(box)])[0])
 
 
 def _columns(rows: Sequence[FaceFile], known: dict[str, Floats]) -> Validation:

@@ -38,8 +38,8 @@ def errors(
     name = DEFAULT_MODEL if model == "default" else model
     try:
         weights = find_weights(name)
-        first = FaceChecker(name, device, engine="torch")
-        second = FaceChecker(name, device, first.detector, stability=True, engine="torch")
+        first = FaceChecker(name, device=device, engine="torch")
+        second = FaceChecker(name, device=device, detector=first.detector, stability=True, engine="torch")
         rows = read_manifest(data)
     except (FacecheckError, ValueError) as error:
         raise click.ClickException(str(error)) from error

@@ -118,9 +118,6 @@ def measure_curves(checker: FaceChecker, rows: Sequence[FaceFile], seed: int = 0
 
 
 def _judged(checker: FaceChecker, corrupted: Sequence[tuple[Picture, Box]]) -> list[float]:
-    places = [
-        Detections(box[None].astype(np.float32), np.zeros((1, 5, 2), np.float32), np.zeros(1, np.float32))
-        for _, box in corrupted
-    ]
+    places = [Detections.at(box) for _, box in corrupted]
     faces = checker.judge([picture for picture, _ in corrupted], places)
     return [face.p_fake for (face,) in faces]

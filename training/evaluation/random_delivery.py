@@ -144,9 +144,7 @@ def _judged(checker: FaceChecker, rows: Sequence[FaceFile], names: Sequence[str]
 
 def _first_or_known(found: Detections, box: np.ndarray[Any, Any]) -> Detections:
     """The largest face alone; the known place, with no landmarks, where the detector finds none."""
-    if len(found):
-        return Detections(found.boxes[:1], found.landmarks[:1], found.confidence[:1])
-    return Detections(box[None].astype(np.float32), np.zeros((1, 5, 2), np.float32), np.zeros(1, np.float32))
+    return found[:1] if len(found) else Detections.at(box)
 
 
 def _line(checker: FaceChecker, row: FaceFile, name: str, picture: Pixels, face: Face) -> Judged:

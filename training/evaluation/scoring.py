@@ -43,8 +43,7 @@ def _at_known_box(checker: FaceChecker, row: FaceFile, tier: str) -> Prediction:
     with Image.open(row.path) as stored:
         scale = pixels.shape[1] / stored.width
     box = np.array([row.box], np.float32) * np.float32(scale)
-    place = Detections(box, np.zeros((1, 5, 2), np.float32), np.zeros(1, np.float32))
-    return Prediction(str(row.path), faces=checker.judge([pixels], [place])[0])
+    return Prediction(str(row.path), faces=checker.judge([pixels], [Detections.at(box)])[0])
 
 
 def score_tiers(

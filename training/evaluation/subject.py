@@ -113,7 +113,9 @@ def load_checker(
     name = DEFAULT_MODEL if model == "default" else model
     if is_onnx:
         device, engine, precision = "cpu", "torch", "f32"
-    checker = FaceChecker(load_onnx(Path(model)) if is_onnx else name, device, engine=engine, precision=precision)
+    checker = FaceChecker(
+        load_onnx(Path(model)) if is_onnx else name, device=device, engine=engine, precision=precision
+    )
     if threshold is not None:
         checker.decision = replace(
             checker.decision, threshold=threshold, uncertain_from=threshold, uncertain_to=threshold

@@ -31,7 +31,7 @@ def test_a_command_gets_one_argument_for_all_of_them():
 def test_what_was_chosen_travels_and_is_loaded(weights):
     chosen = copy.deepcopy(Chosen(str(weights), "cpu", "torch", "bf16"))
     checker = chosen.checker(stability=True)
-    assert (checker.config.name, checker.backend.name, checker.stability) == ("tiny", "torch bf16", True)
+    assert (checker.config.name, str(checker.classifier.choice), checker.stability) == ("tiny", "torch bf16", True)
 
 
 @pytest.mark.parametrize("command", [["predict"], ["explain"], ["scan", "--out", "rows.jsonl"]])

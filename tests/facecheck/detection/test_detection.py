@@ -7,7 +7,8 @@ import pytest
 from facenet_pytorch import MTCNN
 from PIL import Image
 
-from facecheck import image, tiles
+from facecheck import image
+from facecheck.detection import pyramid
 from facecheck.detection.detector import FaceDetector
 from facecheck.detection.sampling import SummedArea
 
@@ -59,7 +60,7 @@ def test_boxes_of_a_large_picture_agree_with_facenet_pytorch(enlarged, reference
 
 def test_torch_finds_the_same(grace, astronaut, cat, reference):
     on_torch = FaceDetector(min_face_px=20, min_face_share=0, min_confidence=0, first_px=0, engine="torch")
-    assert type(on_torch.networks).__name__ == "TorchCascade"
+    assert type(on_torch.networks).__name__ == "TorchNetworks"
     assert_parity([grace, astronaut, cat], reference, on_torch)
 
 
@@ -128,7 +129,7 @@ def test_a_reduced_picture_has_the_boxes_of_the_reference(grace, astronaut, refe
 @pytest.mark.parametrize("shape", [(29, 60_000), (199, 400_000), (1, 2_000_000)])
 def test_very_thin_pictures_cost_nothing(same_settings, monkeypatch, shape):
     seen = []
-    monkeypatch.setattr(tiles, "SummedArea", lambda picture: seen.append(picture.shape) or SummedArea(picture))
+    monkeypatch.setattr(pyramid, "SummedArea", lambda picture: seen.append(picture.shape) or SummedArea(picture))
     detector = FaceDetector(networks=same_settings.networks)
     assert len(detector.detect([np.full((*shape, 3), 90, np.uint8)])[0]) == 0
     assert all(height * width < 100_000 for height, width, _ in seen)
@@ -210,7 +211,7 @@ def test_noise_is_no_endless_work(detector):
 def test_threads_share_a_detector(detector, grace, astronaut, cat):
     pictures = [grace, astronaut, cat] * 4
     alone = [detector.detect([picture])[0].boxes for picture in pictures]
-    several = detector.side_by_side()
+    several = detector.for_workers()
     with ThreadPoolExecutor(4) as pool:
         for boxes, found in zip(alone, pool.map(lambda picture: several.detect([picture])[0], pictures), strict=True):
             np.testing.assert_allclose(found.boxes, boxes, atol=0.01)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from facecheck import sampling
+from facecheck.detection import sampling
 from facecheck.detection.sampling import SummedArea, laid_out
 
 

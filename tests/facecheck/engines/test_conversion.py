@@ -16,7 +16,7 @@ import torch
 
 from facecheck.engines import conversion
 from facecheck.engines.conversion import FREE, ConversionError, converted, converted_now
-from facecheck.engines.runtime import Requests
+from facecheck.engines.openvino import Requests
 from tests.conftest import TinyNetwork
 
 pytest.importorskip("openvino")

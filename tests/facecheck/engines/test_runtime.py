@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facecheck import files
-from facecheck.engines import runtime
+from facecheck.engines import openvino, runtime
 
 pytest.importorskip("openvino")
 
@@ -65,11 +65,11 @@ def test_threads_that_begin_together_do_not_wait_for_each_other():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8, 9, 12, 15, 16, 48, 64])
-def test_lanes_leave_few_processors_idle(monkeypatch, count):
+def test_workers_leave_few_processors_idle(monkeypatch, count):
     monkeypatch.setattr(runtime, "processors", lambda: count)
-    lanes, threads = runtime.best_lanes(), runtime.threads_of_a_lane()
-    assert 1 <= lanes <= runtime.MOST_LANES
-    assert 0.8 * count <= lanes * threads <= count
+    workers, threads = runtime.best_workers(), runtime.threads_per_worker()
+    assert 1 <= workers <= runtime.MAX_WORKERS
+    assert 0.8 * count <= workers * threads <= count
 
 
 def test_more_callers_than_lanes_share_all_networks():
@@ -80,7 +80,7 @@ def test_more_callers_than_lanes_share_all_networks():
             self.made += 1
             return object()
 
-    requests = runtime.Requests(runtime.core().read_model(IDENTITY.encode(), b""), lanes=2)
+    requests = openvino.Requests(runtime.core().read_model(IDENTITY.encode(), b""), workers=2)
     requests._compiled = [Compiled(), Compiled()]
     with ExitStack() as busy:
         given = [busy.enter_context(requests.borrowed()) for _ in range(6)]

@@ -6,7 +6,7 @@ import torch
 
 import facecheck
 from facecheck import crop
-from facecheck.engines.torch import TorchBackend
+from facecheck.engines.torch import TorchEngine
 from facecheck.errors import ImageError, ModelError, NoFeatureMapError
 from facecheck.explain.explanation import explain
 from facecheck.explain.heatmaps import METHODS, HeatMap, grad_cam, occlusion
@@ -32,15 +32,15 @@ class Corner(torch.nn.Module):
         return self.fc(self.conv1(faces).relu()[:, :, :16, :16].mean(dim=(2, 3)))
 
 
-def both_ways(method, backend: TorchBackend, face: np.ndarray) -> np.ndarray:
+def both_ways(method, classifier: TorchEngine, face: np.ndarray) -> np.ndarray:
     """What speaks for fake less what speaks for real; untrained weights often have one of the two alone."""
-    fake, real = method(backend, np.concatenate([face, face]), [True, False])
+    fake, real = method(classifier, np.concatenate([face, face]), [True, False])
     return fake - real
 
 
-def backend_of(network: torch.nn.Module, side: int = 64) -> TorchBackend:
+def backend_of(network: torch.nn.Module, side: int = 64) -> TorchEngine:
     config = ModelConfig("tiny", "0", "tiny", input_size=side, mean=(0, 0, 0), std=(1, 1, 1))
-    return TorchBackend(Model(network.eval(), config), torch.device("cpu"))
+    return TorchEngine(Model(network.eval(), config), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ def test_random_weights_change_the_map_of_the_default_model(default_checker, ast
     """The sanity check of Adebayo et al. 2018."""
     face = crop.face(astronaut, PORTRAIT, 224, 1.3)[None]
     torch.manual_seed(0)
-    untrained = TorchBackend(Model(build("resnet50").eval(), default_checker.config), torch.device("cpu"))
-    trained, other = (both_ways(grad_cam, backend, face) for backend in (default_checker.backend, untrained))
+    untrained = TorchEngine(Model(build("resnet50").eval(), default_checker.config), torch.device("cpu"))
+    trained, other = (both_ways(grad_cam, classifier, face) for classifier in (default_checker.classifier, untrained))
     assert np.corrcoef(trained.ravel(), other.ravel())[0, 1] < 0.7
 
 
@@ -87,7 +87,7 @@ def test_hot_places_move_the_score_more_than_cold_ones(method, default_checker, 
     for picture in (astronaut, grace):
         box = default_checker.predict(picture).faces[0].box
         face = crop.face(picture, box, 224, 1.3)
-        heat = METHODS[method](default_checker.backend, face[None], [False])[0]
+        heat = METHODS[method](default_checker.classifier, face[None], [False])[0]
         order = np.argsort(heat, axis=None, kind="stable")
         tenth = len(order) // 10
         copies = []
@@ -95,7 +95,7 @@ def test_hot_places_move_the_score_more_than_cold_ones(method, default_checker, 
             copy = face.reshape(-1, 3).copy()
             copy[places] = face.reshape(-1, 3).mean(axis=0).astype(np.uint8)
             copies.append(copy.reshape(face.shape))
-        own, hot, cold = default_checker.backend.logits(np.stack([face, *copies]))
+        own, hot, cold = default_checker.classifier.logits(np.stack([face, *copies]))
         moved["hot"].append(abs(hot - own))
         moved["cold"].append(abs(cold - own))
     assert np.mean(moved["hot"]) > np.mean(moved["cold"])
@@ -103,9 +103,9 @@ def test_hot_places_move_the_score_more_than_cold_ones(method, default_checker, 
 
 def test_both_directions_differ(face):
     torch.manual_seed(0)
-    backend = backend_of(TinyNetwork())
+    classifier = backend_of(TinyNetwork())
     for method in METHODS.values():
-        fake, real = method(backend, np.concatenate([face, face]), [True, False])
+        fake, real = method(classifier, np.concatenate([face, face]), [True, False])
         assert not np.allclose(fake, real)
 
 
@@ -140,8 +140,8 @@ def test_a_network_without_feature_maps_is_told_to_use_occlusion(face):
 
 def test_the_map_of_a_swin_lies_on_the_face():
     """Its features come with the channels last; a map over channels would say nothing."""
-    backend = TorchBackend(Model(build("swin_b").eval(), ModelConfig("swin", "0", "swin_b", 64)), torch.device("cpu"))
-    features, gradients = backend.last_features(np.zeros((1, 64, 64, 3), np.uint8))
+    classifier = TorchEngine(Model(build("swin_b").eval(), ModelConfig("swin", "0", "swin_b", 64)), torch.device("cpu"))
+    features, gradients = classifier.last_features(np.zeros((1, 64, 64, 3), np.uint8))
     assert features.shape == gradients.shape == (1, 1024, 2, 2)
 
 
@@ -149,9 +149,9 @@ def test_a_model_that_allows_no_grad_cam_is_explained_by_occlusion(checker, grac
     def refuse(_):
         raise NoFeatureMapError("allows no Grad-CAM")
 
-    monkeypatch.setattr(checker.backend, "last_features", refuse)
+    monkeypatch.setattr(checker.classifier, "last_features", refuse)
     for methods in (("grad-cam",), ("grad-cam", "occlusion")):
-        (face,) = explain(grace, methods, checker).faces
+        (face,) = explain(grace, methods=methods, checker=checker).faces
         assert [heat.method for heat in face.heat_maps] == ["occlusion"]
 
 
@@ -159,7 +159,7 @@ def test_weights_that_were_replaced_are_no_reason_for_another_map(checker, grace
     def refuse(_):
         raise ModelError("was replaced while it was in use")
 
-    monkeypatch.setattr(checker.backend, "last_features", refuse)
+    monkeypatch.setattr(checker.classifier, "last_features", refuse)
     with pytest.raises(ModelError, match="was replaced"):
         explain(grace, checker=checker)
 

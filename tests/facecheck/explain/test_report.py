@@ -63,7 +63,7 @@ def page_of(found: Explanation) -> Page:
 
 @pytest.fixture(scope="module")
 def portrait(checker, grace_path) -> Explanation:
-    return explain(grace_path, ("grad-cam", "occlusion"), checker)
+    return explain(grace_path, methods=("grad-cam", "occlusion"), checker=checker)
 
 
 def test_a_portrait_has_every_part(portrait):

@@ -50,7 +50,7 @@ def folder(tmp_path: Path, portrait: Image.Image) -> Path:
 def scan(monkeypatch, weights: Path, detector: FaceDetector) -> Callable[..., Result]:
     """Run `facecheck scan`; `scan.loads` lists the checkers that it made."""
     made: list[str] = []
-    checker = FaceChecker(weights, "cpu", detector, precision="f32")
+    checker = FaceChecker(weights, device="cpu", detector=detector, precision="f32")
 
     def make(chosen: Chosen, *_: object) -> FaceChecker:
         made.append(chosen.model)

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from facecheck import batching
 from facecheck.cli import scan as command
 from facecheck.result import Face
-from facecheck.scan import judging, scanner
+from facecheck.scan import scanner
 from facecheck.scan.inputs import Inputs
 from facecheck.scan.judging import Judge
 from facecheck.scan.ledger import Known
@@ -198,7 +199,7 @@ def test_a_terminal_sees_rate_and_time_left(folder, monkeypatch, capsys):
 
 
 def test_ctrl_c_says_how_to_go_on(scan, folder, out, monkeypatch):
-    monkeypatch.setattr(scanner, "LANE_FILES", 1)
+    monkeypatch.setattr(scanner, "WORKER_PICTURES", 1)
     real, calls = Judge.rows, []
 
     def interrupted(self, reads):
@@ -224,7 +225,7 @@ def test_a_real_ctrl_c(tmp_path, out, junk):
     process = subprocess.Popen(called, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdin.writelines(f"{tmp_path}/{number}.jpg\n" for number in range(junk))
     process.stdin.flush()
-    written = junk // scanner.LANE_FILES * scanner.LANE_FILES
+    written = junk // scanner.WORKER_PICTURES * scanner.WORKER_PICTURES
     while not out.exists() or len(out.read_bytes().splitlines()) < written:
         assert process.poll() is None
         time.sleep(0.05)
@@ -247,8 +248,8 @@ def test_memory_does_not_hold_pictures_or_rows(scan, tmp_path, out, monkeypatch)
         return real(self, reads)
 
     monkeypatch.setattr(Judge, "rows", counted)
-    monkeypatch.setattr(scanner, "LANE_FILES", 4)
-    monkeypatch.setattr(judging, "BATCH_PIXELS", 3 * 40 * 40)
+    monkeypatch.setattr(scanner, "WORKER_PICTURES", 4)
+    monkeypatch.setattr(batching, "BATCH_PIXELS", 3 * 40 * 40)
     Image.new("RGB", (40, 40)).save(tmp_path / "0.png")
     for number in range(1, 30):
         (tmp_path / f"{number}.png").hardlink_to(tmp_path / "0.png")

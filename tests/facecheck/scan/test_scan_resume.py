@@ -23,9 +23,9 @@ FILES, KILLS = 120, 10
 
 def scan_all(folder: str, out: str, weights: str) -> None:
     ARCHITECTURES["tiny"] = Architecture(TinyNetwork, head="fc", input_size=64)
-    scanner.LANE_FILES = 2
+    scanner.WORKER_PICTURES = 2
     with ScanLedger(Path(out), Settings(model_info(weights))) as ledger:
-        for _ in scanner.Scanner(ledger, lambda: FaceChecker(weights, "cpu")).run(Inputs([folder])):
+        for _ in scanner.Scanner(ledger, lambda: FaceChecker(weights, device="cpu")).run(Inputs([folder])):
             pass
 
 

@@ -29,4 +29,4 @@ def red_model() -> Model:
 
 @pytest.fixture(scope="session")
 def red_checker(red_model: Model, detector) -> FaceChecker:
-    return FaceChecker(red_model, "cpu", detector, engine="torch", precision="f32")
+    return FaceChecker(red_model, device="cpu", detector=detector, engine="torch", precision="f32")

@@ -119,6 +119,6 @@ def test_of_a_frame_the_largest_faces_are_followed(tmp_path, woman, red_checker)
 def test_memory_holds_few_frames(tmp_path, woman, red_checker, monkeypatch):
     clip = write_clip(tmp_path / "clip.mp4", steady(woman))
     script = Script(red_checker.decision, *[[]] * 10)
-    monkeypatch.setattr("facecheck.video.judging.BATCH_PIXELS", 2 * 320 * 160)
+    monkeypatch.setattr("facecheck.batching.BATCH_PIXELS", 2 * 320 * 160)
     judge_clip(clip, script)
     assert script.sizes == [2] * 5

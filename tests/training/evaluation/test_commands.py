@@ -94,8 +94,8 @@ def test_an_onnx_file_scores_as_the_network_it_came_from(data, weights, onnx_fil
 
 def test_torch_in_f32_measures_unless_another_engine_is_asked_for(data, weights, tmp_path):
     pytest.importorskip("openvino")
-    assert load_checker(str(weights)).backend.name.startswith("torch f32")
-    assert load_checker(str(weights), 0.5, "cpu", "openvino", "f32").backend.name == "openvino f32"
+    assert str(load_checker(str(weights)).classifier.choice).startswith("torch f32")
+    assert str(load_checker(str(weights), 0.5, "cpu", "openvino", "f32").classifier.choice) == "openvino f32"
     words = ("--no-curves", "--tiers", "clean", "--device", "cpu", "--engine", "openvino", "--precision", "f32")
     report, _ = evaluated(tmp_path / "openvino", weights, data, *words)
     assert report["command"].endswith("--engine openvino --precision f32 --no-curves")

@@ -58,7 +58,9 @@ def other_threshold(present: Model) -> Model:
 @pytest.mark.parametrize("other", [other_weights, other_threshold])
 def test_another_model_or_decision_begins_anew(rows, asked, present, other, detector, tmp_path):
     target = tmp_path / "val.csv"
-    first, second = (FaceChecker(model, "cpu", detector, engine="torch") for model in (present, other(present)))
+    first, second = (
+        FaceChecker(model, device="cpu", detector=detector, engine="torch") for model in (present, other(present))
+    )
     judge_delivered(first, rows, tmp_path, target)
     judge_delivered(second, rows, tmp_path, tmp_path / "fresh.csv")
     asked.clear()
@@ -70,7 +72,7 @@ def test_another_model_or_decision_begins_anew(rows, asked, present, other, dete
 
 
 def test_a_file_with_another_label_is_judged_again(rows, asked, present, detector, tmp_path):
-    checker, target = FaceChecker(present, "cpu", detector, engine="torch"), tmp_path / "val.csv"
+    checker, target = FaceChecker(present, device="cpu", detector=detector, engine="torch"), tmp_path / "val.csv"
     before = judge_delivered(checker, rows, tmp_path, target)
     asked.clear()
     after = judge_delivered(checker, [replace(rows[0], label="fake"), *rows[1:]], tmp_path, target)
@@ -79,7 +81,7 @@ def test_a_file_with_another_label_is_judged_again(rows, asked, present, detecto
 
 
 def test_a_run_stopped_anywhere_goes_on(rows, asked, present, detector, tmp_path):
-    checker, target = FaceChecker(present, "cpu", detector, engine="torch"), tmp_path / "val.csv"
+    checker, target = FaceChecker(present, device="cpu", detector=detector, engine="torch"), tmp_path / "val.csv"
     judge_delivered(checker, rows, tmp_path, target)
     whole = target.read_bytes()
     lines = whole.splitlines(keepends=True)

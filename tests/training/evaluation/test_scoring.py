@@ -43,7 +43,7 @@ def test_an_unreadable_file_stops_the_evaluation(checker, tmp_path):
 def test_uncertain_counts_half(tiny_model, detector, data):
     rows = [row for row in read_manifest(data) if row.split == "test"]
     unsure = replace(tiny_model, config=replace(tiny_model.config, limits=Limits(min_face_px=1e6)))
-    table = score_tiers(FaceChecker(unsure, "cpu", detector), rows, data, ["clean"])
+    table = score_tiers(FaceChecker(unsure, device="cpu", detector=detector), rows, data, ["clean"])
     assert table.credit.tolist() == [0.5] * 4
     assert set(table.forced_choice.tolist()) <= {0.0, 1.0}
     assert table.file.tolist() == [f"{name}-test.jpg" for name in ("real/a", "real/b", "fake/c", "fake/d")]

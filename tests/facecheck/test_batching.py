@@ -7,27 +7,27 @@ import pytest
 import torch
 from PIL import Image
 
-from facecheck.reading import LANE_BYTES, LANE_PICTURES, groups
+from facecheck.batching import WORKER_BYTES, WORKER_PICTURES, groups
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 8, 21])
-@pytest.mark.parametrize("lanes", [1, 2, 7])
-def test_nothing_is_lost_or_moved(count, lanes):
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_nothing_is_lost_or_moved(count, workers):
     inputs = [bytes([number]) for number in range(count)]
-    made = list(groups(inputs, lanes))
+    made = list(groups(inputs, workers))
     assert [source for group in made for source in group] == inputs
-    assert all(1 <= len(group) <= LANE_PICTURES for group in made)
+    assert all(1 <= len(group) <= WORKER_PICTURES for group in made)
 
 
 def test_the_last_groups_are_small_so_that_all_lanes_finish_together():
     sizes = [len(group) for group in groups([b"x"] * 40, 2)]
-    assert sizes[0] == LANE_PICTURES
+    assert sizes[0] == WORKER_PICTURES
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-2:] == [1, 1]
 
 
 def test_large_inputs_come_alone():
-    large = b"x" * LANE_BYTES
+    large = b"x" * WORKER_BYTES
     assert [len(group) for group in groups([large] * 6, 2)] == [1] * 6
     assert [len(group) for group in groups([b"x", large, b"x", b"x"], 1)] == [2, 2]
 
@@ -37,9 +37,9 @@ def test_endless_inputs_are_taken_as_they_are_needed():
     made = groups((taken.append(number) or b"x" for number in itertools.count()), 2)
     assert not taken
     next(made)
-    assert len(taken) == 2 * LANE_PICTURES
+    assert len(taken) == 2 * WORKER_PICTURES
     next(made)
-    assert len(taken) == 3 * LANE_PICTURES
+    assert len(taken) == 3 * WORKER_PICTURES
 
 
 @pytest.mark.parametrize("kind", [np.asarray, Image.fromarray, torch.from_numpy])

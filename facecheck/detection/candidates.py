@@ -1,4 +1,4 @@
-"""What happens to boxes on their way through a cascade of networks: suppression, regression, squares."""
+"""Boxes on their way through a cascade of networks: non-maximum suppression, box regression, squares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ class Candidates:
     owner: Indices
 
     @classmethod
-    def none(cls) -> Self:
+    def empty(cls) -> Self:
         """Of nothing."""
         return cls(
             np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty(0, np.int64)
         )
 
     @classmethod
-    def joined(cls, parts: "Sequence[Candidates]") -> Self:
+    def concatenated(cls, parts: "Sequence[Candidates]") -> Self:
         """All of several, in order."""
         columns = ("boxes", "scores", "offsets", "owner")
         return cls(*(np.concatenate([getattr(part, column) for part in parts]) for column in columns))
@@ -47,31 +47,31 @@ class Candidates:
     def __getitem__(self, index: npt.NDArray[np.bool_] | Indices) -> Self:
         return type(self)(self.boxes[index], self.scores[index], self.offsets[index], self.owner[index])
 
-    def suppressed(self, overlap: float, apart: Indices | None = None) -> Self:
+    def nms(self, overlap: float, groups: Indices | None = None) -> Self:
         """Greedy non-maximum suppression by intersection over union, best scores first.
 
         Args:
             overlap: of two boxes that overlap by more than this the worse goes.
-            apart: (N,) never compares boxes whose numbers differ; None: those of different pictures.
+            groups: (N,) never compares boxes whose numbers differ; None: those of different pictures.
         """
         if not len(self):
             return self
         xywh = np.hstack([self.boxes[:, :2], self.boxes[:, 2:] - self.boxes[:, :2]]).astype(np.float64)
-        groups = (self.owner if apart is None else apart).astype(np.int32)
-        kept = cv2.dnn.NMSBoxesBatched(xywh, self.scores, groups, 0.0, overlap)  # type: ignore[arg-type]
+        numbers = (self.owner if groups is None else groups).astype(np.int32)
+        kept = cv2.dnn.NMSBoxesBatched(xywh, self.scores, numbers, 0.0, overlap)  # type: ignore[arg-type]
         return self[np.asarray(kept, np.int64)]
 
-    def best(self, most: int, apart: Indices | None = None) -> Indices:
-        """Which are the `most` best of each group, as in `suppressed`; the best first."""
+    def top(self, most: int, groups: Indices | None = None) -> Indices:
+        """Which are the `most` best of each group, as in `nms`; the best first."""
         order: Indices = np.argsort(-self.scores, kind="stable")
         if len(self) <= most:
             return order
-        groups = (self.owner if apart is None else apart)[order]
-        within = np.concatenate([np.flatnonzero(groups == group)[:most] for group in np.unique(groups)])
+        numbers = (self.owner if groups is None else groups)[order]
+        within = np.concatenate([np.flatnonzero(numbers == group)[:most] for group in np.unique(numbers)])
         kept: Indices = order[np.sort(within)]
         return kept
 
-    def moved(self, reach: float = 1) -> Floats:
+    def regressed(self, reach: float = 1) -> Floats:
         """The boxes after their own offsets; `reach` is added to their sides first, as MATLAB counted pixels."""
         sides = self.boxes[:, 2:] - self.boxes[:, :2] + np.float32(reach)
         return self.boxes + self.offsets * np.tile(sides, 2)
@@ -88,7 +88,7 @@ def largest_first(boxes: Floats) -> Indices:
     return np.argsort(-np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), kind="stable")
 
 
-def unnested(boxes: Floats, scores: Floats) -> list[int]:
+def nms_over_smaller(boxes: Floats, scores: Floats) -> list[int]:
     """Suppression by the overlap over the smaller box, so that a face inside a face goes; best scores stay."""
     kept: list[int] = []
     area = np.prod(boxes[:, 2:] - boxes[:, :2] + 1, axis=1)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facecheck.detection.boxes import Candidates
-from facecheck.detection.cascade import CANVAS, HIDDEN
+from facecheck.detection.candidates import Candidates
+from facecheck.detection.networks import CANVAS, HIDDEN
 from facecheck.detection.sampling import PLANES, SummedArea
 
 Pixels = npt.NDArray[np.uint8]
@@ -78,7 +78,7 @@ class View:
 
     plan: Plan
     table: SummedArea
-    cells: Candidates = field(default_factory=Candidates.none)
+    cells: Candidates = field(default_factory=Candidates.empty)
     known: float = 0.0
 
     @classmethod
@@ -116,7 +116,7 @@ def _shrunk(picture: Pixels, factor: int) -> Pixels:
 
 
 def canvases_of(tables: Sequence[SummedArea], tiles: Sequence[Tile]) -> Floats:
-    """(N, H, W, 4): the pixels, and what `Cascade.propose` must not see; the tiles of a level follow each other."""
+    """(N, H, W, 4): the pixels, and what `Networks.run` must not see; the tiles of a level follow each other."""
     canvases = np.zeros((max((tile.canvas for tile in tiles), default=-1) + 1, *CANVAS, PLANES), np.float32)
     for (owner, level), parts_of_level in groupby(tiles, key=lambda tile: (tile.owner, tile.level)):
         resized = tables[owner].resized(*level)

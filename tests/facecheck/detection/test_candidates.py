@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.ops import batched_nms
 
-from facecheck.detection.boxes import Candidates, squared, unnested
+from facecheck.detection.candidates import Candidates, nms_over_smaller, squared
 
 
 def some(count: int, seed: int = 0) -> Candidates:
@@ -25,19 +25,19 @@ def some(count: int, seed: int = 0) -> Candidates:
 def test_suppression_is_torchvisions(count, overlap):
     given = some(count)
     kept = batched_nms(*(torch.from_numpy(part) for part in (given.boxes, given.scores, given.owner)), overlap)
-    found = given.suppressed(overlap)
+    found = given.nms(overlap)
     np.testing.assert_array_equal(np.sort(found.scores), np.sort(given.scores[kept.numpy()]))
 
 
 def test_nothing_stays_nothing():
     empty = some(0)
-    assert len(empty.suppressed(0.5)) == len(empty.best(3)) == 0
-    assert squared(empty.moved()).shape == (0, 4)
+    assert len(empty.nms(0.5)) == len(empty.top(3)) == 0
+    assert squared(empty.regressed()).shape == (0, 4)
 
 
 def test_the_best_of_each_picture():
     given = some(100)
-    found = given[given.best(5)]
+    found = given[given.top(5)]
     for owner in range(4):
         mine = np.sort(given.scores[given.owner == owner])[-5:]
         np.testing.assert_array_equal(np.sort(found.scores[found.owner == owner]), mine)
@@ -45,7 +45,7 @@ def test_the_best_of_each_picture():
 
 def test_the_best_of_other_groups():
     given, parity = some(100), np.arange(100) % 2
-    found = given.best(7, parity)
+    found = given.top(7, parity)
     assert np.all(np.diff(given.scores[found]) < 0)
     for group in range(2):
         mine = np.argsort(-given.scores * (parity == group))[:7]
@@ -55,8 +55,8 @@ def test_the_best_of_other_groups():
 def test_offsets_are_in_sides_of_the_box():
     box = np.array([[10, 20, 30, 60]], np.float32)
     given = Candidates(box, np.ones(1, np.float32), np.array([[0.5, 0, -0.5, 0.1]], np.float32), np.zeros(1, np.int64))
-    np.testing.assert_allclose(given.moved(reach=0), [[20, 20, 20, 64]])
-    np.testing.assert_allclose(given.moved(), [[20.5, 20, 19.5, 64.1]])
+    np.testing.assert_allclose(given.regressed(reach=0), [[20, 20, 20, 64]])
+    np.testing.assert_allclose(given.regressed(), [[20.5, 20, 19.5, 64.1]])
 
 
 def test_squares_keep_the_centre_and_the_longer_side():
@@ -65,4 +65,4 @@ def test_squares_keep_the_centre_and_the_longer_side():
 
 def test_a_face_inside_a_face_goes():
     boxes = np.array([[0, 0, 100, 100], [30, 30, 60, 60], [200, 0, 300, 100]], np.float32)
-    assert sorted(unnested(boxes, np.array([0.9, 0.8, 0.95], np.float32))) == [0, 2]
+    assert sorted(nms_over_smaller(boxes, np.array([0.9, 0.8, 0.95], np.float32))) == [0, 2]
