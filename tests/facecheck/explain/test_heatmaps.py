@@ -6,6 +6,7 @@ import torch
 
 import facecheck
 from facecheck import crop
+from facecheck.engines.classifier import Classifier
 from facecheck.engines.torch import TorchEngine
 from facecheck.errors import ImageError, ModelError, NoFeatureMapError
 from facecheck.explain.explanation import explain
@@ -32,15 +33,15 @@ class Corner(torch.nn.Module):
         return self.fc(self.conv1(faces).relu()[:, :, :16, :16].mean(dim=(2, 3)))
 
 
-def both_ways(method, classifier: TorchEngine, face: np.ndarray) -> np.ndarray:
+def both_ways(method, classifier: Classifier, face: np.ndarray) -> np.ndarray:
     """What speaks for fake less what speaks for real; untrained weights often have one of the two alone."""
     fake, real = method(classifier, np.concatenate([face, face]), [True, False])
     return fake - real
 
 
-def backend_of(network: torch.nn.Module, side: int = 64) -> TorchEngine:
+def classifier_of(network: torch.nn.Module, side: int = 64) -> Classifier:
     config = ModelConfig("tiny", "0", "tiny", input_size=side, mean=(0, 0, 0), std=(1, 1, 1))
-    return TorchEngine(Model(network.eval(), config), torch.device("cpu"))
+    return Classifier(TorchEngine(Model(network.eval(), config), torch.device("cpu")))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_the_map_shows_where_a_network_looks(method):
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (1, 64, 64, 3), np.uint8)
     noise[:, :16, :16] = 255
-    (heat,) = METHODS[method](backend_of(Corner()), noise, [True])
+    (heat,) = METHODS[method](classifier_of(Corner()), noise, [True])
     assert heat.shape == (64, 64)
     assert heat.dtype == np.float32
     assert heat.max() == pytest.approx(1)
@@ -65,9 +66,9 @@ def test_random_weights_change_the_map(method, face):
     maps = []
     for seed in (0, 1):
         torch.manual_seed(seed)
-        maps.append(both_ways(METHODS[method], backend_of(TinyNetwork()), face))
+        maps.append(both_ways(METHODS[method], classifier_of(TinyNetwork()), face))
     torch.manual_seed(0)
-    again = both_ways(METHODS[method], backend_of(TinyNetwork()), face)
+    again = both_ways(METHODS[method], classifier_of(TinyNetwork()), face)
     assert not np.allclose(maps[0], maps[1], atol=0.05)
     np.testing.assert_allclose(maps[0], again, atol=1e-4)
 
@@ -76,7 +77,7 @@ def test_random_weights_change_the_map_of_the_default_model(default_checker, ast
     """The sanity check of Adebayo et al. 2018."""
     face = crop.face(astronaut, PORTRAIT, 224, 1.3)[None]
     torch.manual_seed(0)
-    untrained = TorchEngine(Model(build("resnet50").eval(), default_checker.config), torch.device("cpu"))
+    untrained = Classifier(TorchEngine(Model(build("resnet50").eval(), default_checker.config), torch.device("cpu")))
     trained, other = (both_ways(grad_cam, classifier, face) for classifier in (default_checker.classifier, untrained))
     assert np.corrcoef(trained.ravel(), other.ravel())[0, 1] < 0.7
 
@@ -103,7 +104,7 @@ def test_hot_places_move_the_score_more_than_cold_ones(method, default_checker, 
 
 def test_both_directions_differ(face):
     torch.manual_seed(0)
-    classifier = backend_of(TinyNetwork())
+    classifier = classifier_of(TinyNetwork())
     for method in METHODS.values():
         fake, real = method(classifier, np.concatenate([face, face]), [True, False])
         assert not np.allclose(fake, real)
@@ -135,13 +136,13 @@ def test_a_network_without_feature_maps_is_told_to_use_occlusion(face):
     flat.forward = lambda faces: flat.fc(flat.conv1(faces))
     flat.conv1.weight = torch.nn.Parameter(torch.zeros(1))
     with pytest.raises(ModelError, match="use occlusion"):
-        grad_cam(backend_of(flat), face, [True])
+        grad_cam(classifier_of(flat), face, [True])
 
 
 def test_the_map_of_a_swin_lies_on_the_face():
     """Its features come with the channels last; a map over channels would say nothing."""
-    classifier = TorchEngine(Model(build("swin_b").eval(), ModelConfig("swin", "0", "swin_b", 64)), torch.device("cpu"))
-    features, gradients = classifier.last_features(np.zeros((1, 64, 64, 3), np.uint8))
+    engine = TorchEngine(Model(build("swin_b").eval(), ModelConfig("swin", "0", "swin_b", 64)), torch.device("cpu"))
+    features, gradients = engine.last_features(np.zeros((1, 64, 64, 3), np.uint8))
     assert features.shape == gradients.shape == (1, 1024, 2, 2)
 
 
