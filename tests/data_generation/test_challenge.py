@@ -44,7 +44,7 @@ def test_the_interval_is_wilsons(hits, total):
 
 def test_images_are_judged_as_the_library_judges_them(scored):
     folder, checker, found = scored
-    assert checker.backend.name.startswith("torch")
+    assert checker.classifier.choice.engine == "torch"
     for each in found:
         alone = checker.predict(folder / each.row.file)
         assert each.answers[CLEAN].verdict == alone.verdict
