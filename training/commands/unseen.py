@@ -11,16 +11,17 @@ import numpy as np
 
 from facecheck.model.config import ModelConfig
 from training.augment import Delivery
+from training.backbones.extractor import KINDS, Features
+from training.backbones.features import View, extract
 from training.commands import FILE, FOLDER
 from training.data import FaceFile, read_manifest
 from training.fitting.trainer import TrainConfig
 from training.unseen.ablation import Variant, augmentations, fine_tuned
 from training.unseen.ablation import learning_curve as measure_curve
 from training.unseen.ablation import markdown as ablation_markdown
-from training.unseen.features import Extractor, Features, View, extract
-from training.unseen.logo import GENERATOR, REAL_SOURCE, FineTuned, LinearProbe, Score, leave_one_out, markdown
+from training.unseen.logo import GENERATOR, REAL_SOURCE, FineTuned, Score, leave_one_out, markdown
+from training.unseen.probe import LinearProbe
 
-EXTRACTORS = {"resnet50": Extractor.resnet50, "inception_resnet": Extractor.inception_resnet}
 WORK = click.option(
     "--work", type=click.Path(file_okay=False, path_type=Path), default=Path("unseen"), help="Cache and runs."
 )
@@ -28,7 +29,7 @@ BACKBONES = click.option(
     "--backbone",
     "backbones",
     multiple=True,
-    type=(click.Choice(sorted(EXTRACTORS)), FILE),
+    type=(click.Choice(list(KINDS)), FILE),
     required=True,
     help="KIND FILE of pretrained weights; the features of several are joined.",
 )
@@ -46,7 +47,7 @@ PSEUDO_SHARE = 0.2
 @click.argument("data", type=FOLDER)
 @click.option("--work", type=click.Path(file_okay=False, path_type=Path), default=Path("logo"), help="Cache and runs.")
 @click.option(
-    "--backbone", "backbones", multiple=True, type=(click.Choice(sorted(EXTRACTORS)), FILE), required=True,
+    "--backbone", "backbones", multiple=True, type=(click.Choice(list(KINDS)), FILE), required=True,
     help="KIND FILE; several are joined for `features`, the first one is fine-tuned.",
 )  # fmt: skip
 @PROTOCOL
@@ -76,7 +77,7 @@ def logo(
 
 def _drawing(rows: Sequence[FaceFile], backbones: Sequence[tuple[str, Path]], work: Path) -> Callable[[View], Features]:
     """A view -> the features of all backbones side by side."""
-    extractors = [EXTRACTORS[kind](path) for kind, path in backbones]
+    extractors = [KINDS[kind](path) for kind, path in backbones]
     return lambda view: np.concatenate([extract(each, rows, view, work / "features") for each in extractors], axis=1)
 
 

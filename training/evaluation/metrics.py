@@ -90,6 +90,12 @@ def equal_error_rate(fpr: Floats, tpr: Floats) -> float:
     return float(fpr[before] + share * (fpr[after] - fpr[before]))
 
 
+def tpr_at(targets: Ints, scores: Floats, max_fpr: float = 0.01, weights: Floats | None = None) -> float:
+    """TPR where at most `max_fpr` of the photographs are accused."""
+    fpr, tpr, _ = roc_curve(targets, scores, sample_weight=weights)
+    return float(tpr[fpr <= max_fpr + 1e-12].max())
+
+
 def expected_calibration_error(scores: Floats, targets: Ints) -> float:
     """Mean over 15 equal bins of |mean p_fake - share of fakes|, weighted by the bins' sizes."""
     bins = np.minimum((scores * ECE_BINS).astype(int), ECE_BINS - 1)

@@ -77,12 +77,9 @@ _TRANSFORMER = {"lr": 5e-5, "fresh_lr": 5e-4, "batch": 32, "warmup": 200, "phase
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
-        Preset("resnet50", "facecheck's default: the ResNet50 projects, fine-tuned", "resnet50",
-               backbone="resnet50_imagenet_layer1to3"),
-        # That file lacks most of layer4, which would stay random here: a complete ResNet50 is needed, such as
-        # torchvision's or facecheck's own weights.
+        Preset("resnet50", "facecheck's default: the ResNet50 projects, fine-tuned", "resnet50", backbone="resnet50"),
         Preset("resnet50-frozen", "the ResNet50 projects, as a frozen feature extractor", "resnet50",
-               frozen_stages=None, changes={"lr": 1e-3, "weight_decay": 0.0, "phases": _ONE_SIZE}),
+               backbone="resnet50", frozen_stages=None, changes={"lr": 1e-3, "weight_decay": 0.0, "phases": _ONE_SIZE}),
         # The statistics of this backbone were re-estimated after de-quantisation: batch norms stay as they came.
         Preset("mobilenet_v2", "the MobileNetV2 face project (Realistic Vision against Kaggle faces)", "mobilenet_v2",
                backbone="mobilenet_v2_imagenet", frozen_stages=4, frozen_norms=True),

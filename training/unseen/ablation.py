@@ -14,11 +14,13 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from training.augment import Delivery
+from training.backbones.extractor import Features
+from training.backbones.features import View
 from training.data import FaceFile
-from training.evaluation.metrics import Floats
+from training.evaluation.metrics import Floats, tpr_at
 from training.pseudo import AUTOENCODER, SELF_BLEND
-from training.unseen.features import Features, View
-from training.unseen.logo import GENERATOR, LinearProbe, Mask, Score, leave_one_out, tpr_at
+from training.unseen.logo import GENERATOR, Mask, Score, leave_one_out
+from training.unseen.probe import LinearProbe
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "rescaling": ("rescale",),

@@ -13,21 +13,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score, roc_curve
-from sklearn.preprocessing import StandardScaler
+from sklearn.metrics import roc_auc_score
 
 from facecheck.model.checkpoint import load_model
 from facecheck.model.config import ModelConfig
-from training.data import FaceFile, sampling_weights
-from training.evaluation.metrics import Floats, Ints, clustered_interval
+from training.data import FaceFile
+from training.evaluation.metrics import Floats, Ints, clustered_interval, tpr_at
 from training.fitting.monitoring import arrived, logits
 from training.fitting.train import Aids, train
 from training.fitting.trainer import TrainConfig
-from training.unseen.features import Features
 
 GENERATOR, REAL_SOURCE = "generator", "real source"
-CLIP = 6.0
 Mask = npt.NDArray[np.bool_]
 Score = Callable[[Mask, Mask], Floats]
 """(train mask, test mask), both (N,) over all rows -> (n_test,) scores, higher = fake."""
@@ -51,46 +47,6 @@ class Held:
     auc: float
     interval: tuple[float, float]
     rate: float
-
-
-class LinearProbe:
-    """A regularised logistic regression on frozen features, every view of a training face an example.
-
-    Args:
-        views: (V, N, D) features of all rows as training sees them.
-        arrived: (N, D) features of all rows as they arrive.
-        pseudo: (N, D) features of all rows as pseudo-fakes; those of photographs are learned as fakes, and weigh
-            `pseudo_share` of what the real fakes weigh.
-        strength: inverse of the L2 penalty, for standardised features.
-    """
-
-    def __init__(
-        self, rows: Sequence[FaceFile], views: Sequence[Features], arrived: Features, pseudo: Features | None = None,
-        pseudo_share: float = 0.2, strength: float = 0.002,
-    ) -> None:  # fmt: skip
-        self.rows, self.views, self.arrived, self.strength = list(rows), views, arrived, strength
-        self.pseudo, self.pseudo_share = pseudo, pseudo_share
-
-    def __call__(self, train: Mask, test: Mask) -> Floats:
-        """Fit on the rows of `train`, score those of `test`."""
-        learned = [row for row, is_in in zip(self.rows, train, strict=True) if is_in]
-        features = np.concatenate([view[train] for view in self.views])
-        weights = np.tile(sampling_weights(learned), len(self.views)) / len(self.views)
-        targets = np.tile([row.target for row in learned], len(self.views))
-        if self.pseudo is not None:
-            photographs = train & np.array([row.target == 0 for row in self.rows])
-            features = np.concatenate([features, self.pseudo[photographs]])
-            each = weights[targets == 1].sum() * self.pseudo_share / photographs.sum()
-            weights = np.concatenate([weights, np.full(photographs.sum(), each)])
-            targets = np.concatenate([targets, np.ones(photographs.sum(), dtype=targets.dtype)])
-        scaler = StandardScaler().fit(features.astype(np.float32))
-        probe = LogisticRegression(C=self.strength, max_iter=200)
-        probe.fit(self._scaled(scaler, features), targets, sample_weight=weights * len(features))
-        return np.asarray(probe.decision_function(self._scaled(scaler, self.arrived[test])))
-
-    @staticmethod
-    def _scaled(scaler: StandardScaler, features: Features) -> npt.NDArray[np.float32]:
-        return np.asarray(np.clip(scaler.transform(features.astype(np.float32)), -CLIP, CLIP), dtype=np.float32)
 
 
 class FineTuned:
@@ -163,12 +119,6 @@ def _generator(rows: Sequence[FaceFile], held: Mask, name: str, score: Score) ->
     scores, truth = score(train, test), targets[test]
     auc, interval = _auc(truth, scores, sources[test])
     return Held(GENERATOR, name, int(held.sum()), auc, interval, tpr_at(truth, scores))
-
-
-def tpr_at(targets: Ints, scores: Floats, max_fpr: float = 0.01) -> float:
-    """TPR where at most `max_fpr` of the photographs are accused."""
-    fpr, tpr, _ = roc_curve(targets, scores)
-    return float(tpr[fpr <= max_fpr].max())
 
 
 def _real_source(rows: Sequence[FaceFile], held: Mask, name: str, score: Score) -> Held:

@@ -11,8 +11,8 @@ from facecheck.model.config import ModelConfig
 from training.augment import Delivery
 from training.data import FaceFile
 from training.fitting.trainer import TrainConfig
-from training.unseen.features import Extractor, View, extract
-from training.unseen.logo import GENERATOR, REAL_SOURCE, FineTuned, LinearProbe, leave_one_out, markdown
+from training.unseen.logo import GENERATOR, REAL_SOURCE, FineTuned, leave_one_out, markdown
+from training.unseen.probe import LinearProbe
 
 
 @pytest.fixture
@@ -108,25 +108,3 @@ def test_fine_tuning_holds_out_too_and_resumes(pictured, tmp_path, monkeypatch):
     assert held.auc > 0.9
     assert len(list((tmp_path / "runs").iterdir())) == 1
     assert leave_one_out(pictured, score, GENERATOR, ["G"]) == [held]
-
-
-def test_features_are_the_pooled_outputs_of_the_stages_and_are_cached(pictured, tmp_path):
-    import torch
-    from torch import nn
-
-    network = nn.Sequential(nn.Identity(), nn.Conv2d(3, 4, 3, bias=False)).eval()
-    extractor = Extractor(network, ("0", "1"), 16, (0.5,) * 3, (0.5,) * 3, "tiny")
-    faces = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
-    pixels = faces.float() / 127.5 - 1
-    found = torch.from_numpy(extractor(faces)).float()
-    torch.testing.assert_close(found[:, :3], pixels.mean(dim=(2, 3)), atol=1e-2, rtol=1e-2)
-    torch.testing.assert_close(found[:, 3:6], pixels.std(dim=(2, 3)), atol=1e-2, rtol=1e-2)
-    assert found.shape == (2, 6 + 8)
-
-    first = extract(extractor, pictured, View(), tmp_path / "cache", workers=0)
-    assert first.shape == (len(pictured), 14)
-    network[1].weight.data.zero_()
-    np.testing.assert_array_equal(extract(extractor, pictured, View(), tmp_path / "cache", workers=0), first)
-    other = extract(extractor, pictured, View(Delivery()), tmp_path / "cache", workers=0)
-    assert np.abs(other[:, :3].astype(float) - first[:, :3]).max() > 0
-    assert len(list((tmp_path / "cache").iterdir())) == 2

@@ -1,0 +1,1 @@
+"""Pretrained networks: rebuilt from packages of a registry, and read as frozen features."""

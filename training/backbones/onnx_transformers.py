@@ -1,0 +1,126 @@
+"""Vision transformers out of ONNX graphs as transformers' models are exported, for timm's networks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from training.backbones.keras_resnet import tensor
+
+Array = npt.NDArray[np.float32]
+DEPTH = 12
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The weights of an ONNX graph.
+
+    Attributes:
+        named: initialisers by name.
+        matrices: the constant factor of each matrix product by the name of its node, de-quantised where it is int8.
+    """
+
+    named: Mapping[str, npt.NDArray[np.generic]]
+    matrices: Mapping[str, Array]
+
+    @classmethod
+    def read(cls, path: Path) -> "Graph":
+        """Of a file; weights that lie in files beside it are not read."""
+        import onnx
+        from onnx import numpy_helper
+
+        graph = onnx.load(str(path), load_external_data=False).graph
+        named = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+        matrices: dict[str, Array] = {}
+        for node in graph.node:
+            if node.op_type == "MatMulInteger":
+                matrices[node.name.replace("/MatMul_quant", "").strip("/")] = _dequantised(named, node.input[1])
+            elif node.op_type == "MatMul" and node.input[1] in named:
+                matrices[node.name] = named[node.input[1]]
+        return cls(named, matrices)
+
+    def pair(self, ours: str, theirs: str) -> dict[str, Tensor]:
+        """`weight` and `bias` of a norm."""
+        return {f"{ours}.{kind}": tensor(self.named[f"{theirs}.{kind}"]) for kind in ("weight", "bias")}
+
+    def matrix(self, part: str) -> Array:
+        """(out, in) of the product whose node's name has `part` in it as whole steps of its path.
+
+        Raises:
+            ValueError: none has, or several have.
+        """
+        found = [value for name, value in self.matrices.items() if f"/{part}/" in f"/{name}/"]
+        if len(found) != 1:
+            raise ValueError(f"{len(found)} matrix products are named {part}")
+        return found[0].T
+
+
+def _dequantised(named: Mapping[str, npt.NDArray[np.generic]], name: str) -> Array:
+    base = name.removesuffix("_quantized")
+    zero = named[f"{base}_zero_point"].astype(np.float32)
+    return np.asarray((named[name].astype(np.float32) - zero) * named[f"{base}_scale"], dtype=np.float32)
+
+
+def clip_b16(model: Path) -> dict[str, Tensor]:
+    """The state of timm's `vit_base_patch16_clip_quickgelu_224` with 512 outputs: CLIP's image tower and projection."""
+    graph, top = Graph.read(model), "vision_model."
+    state = {
+        "cls_token": tensor(graph.named[f"{top}embeddings.class_embedding"]).reshape(1, 1, -1),
+        "pos_embed": tensor(graph.named[f"{top}embeddings.position_embedding.weight"])[None],
+        "patch_embed.proj.weight": tensor(graph.named[f"{top}embeddings.patch_embedding.weight"]),
+        "head.weight": tensor(graph.matrix("visual_projection")),
+        "head.bias": torch.zeros(512),
+    }
+    state |= graph.pair("norm_pre", f"{top}pre_layrnorm") | graph.pair("norm", f"{top}post_layernorm")
+    for i in range(DEPTH):
+        ours, theirs = f"blocks.{i}", f"{top}encoder.layers.{i}"
+        biases = {"qkv": "self_attn.{}_proj", "proj": "self_attn.out_proj", "fc1": "mlp.fc1", "fc2": "mlp.fc2"}
+        state |= _block(graph, ours, theirs, f"encoder/layers.{i}", biases, ("q", "k", "v"))
+        state |= graph.pair(f"{ours}.norm1", f"{theirs}.layer_norm1") | graph.pair(
+            f"{ours}.norm2", f"{theirs}.layer_norm2"
+        )
+    return state
+
+
+def dinov2_s14(model: Path) -> dict[str, Tensor]:
+    """The state of timm's `vit_small_patch14_dinov2` without a head, with the positions of its 518 px."""
+    graph, top = Graph.read(model), "backbone."
+    of_class, of_patches = graph.named["onnx::Concat_1957"], graph.named["onnx::Reshape_1962"]
+    state = {
+        "cls_token": tensor(graph.named[f"{top}embeddings.cls_token"]),
+        "pos_embed": tensor(np.concatenate([of_class, of_patches], axis=1)),
+    }
+    state |= graph.pair("patch_embed.proj", f"{top}embeddings.patch_embeddings.projection")
+    state |= graph.pair("norm", f"{top}layernorm")
+    for i in range(DEPTH):
+        ours, theirs = f"blocks.{i}", f"{top}encoder.layer.{i}"
+        names = {"qkv": "attention.attention.{}", "proj": "attention.output.dense", "fc1": "mlp.fc1", "fc2": "mlp.fc2"}
+        state |= _block(graph, ours, theirs, f"encoder/layer.{i}", names, ("query", "key", "value"))
+        for k in "12":
+            state |= graph.pair(f"{ours}.norm{k}", f"{theirs}.norm{k}")
+            state[f"{ours}.ls{k}.gamma"] = tensor(graph.named[f"{theirs}.layer_scale{k}.lambda1"])
+    return state
+
+
+def _block(
+    graph: Graph, ours: str, theirs: str, node: str, names: Mapping[str, str], qkv: tuple[str, str, str]
+) -> dict[str, Tensor]:
+    """Attention and MLP of one block.
+
+    Args:
+        ours, theirs: the block's name in timm and in the graph's initialisers; node: in the names of its nodes.
+        names: of the projections, by timm's; "{}" stands for each of `qkv`.
+    """
+    parts = {"attn.qkv": [names["qkv"].format(part) for part in qkv], "attn.proj": [names["proj"]],
+             "mlp.fc1": [names["fc1"]], "mlp.fc2": [names["fc2"]]}  # fmt: skip
+    state: dict[str, Tensor] = {}
+    for name, joined in parts.items():
+        matrices = [graph.matrix(f"{node}/{part.replace('.', '/')}") for part in joined]
+        biases = [graph.named[f"{theirs}.{part}.bias"] for part in joined]
+        state[f"{ours}.{name}.weight"] = tensor(np.concatenate(matrices))
+        state[f"{ours}.{name}.bias"] = tensor(np.concatenate(biases))
+    return state
