@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from facecheck.error_rates import ErrorCell
+from facecheck.error_rates import ChanceOfError
 from facecheck.result import Face, ModelInfo, Prediction, Quality, Verdict
 from facecheck.scan.ledger import ScanLedger
 from facecheck.scan.rows import Candidate, Settings, row_of
@@ -30,9 +30,7 @@ FACE = Face(
     p_fake=0.0002825668534229337,
     verdict=Verdict.REAL,
     quality=Quality(**dict.fromkeys((field.name for field in fields(Quality)), 35.568111419677734)),
-    expected_error=ErrorCell(
-        "face_px", 128.0, None, 333, 0.0364376130198915, 0.020649827963894148, 0.06351311681996527
-    ),
+    expected_error=ChanceOfError(0.0364376130198915, 0.020649827963894148, 0.06351311681996527, 0.5, 333, 41),
 )
 """As long as most are."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker, predict
     from facecheck.detection.detector import Detections, FaceDetector
-    from facecheck.error_rates import ErrorCell
+    from facecheck.error_rates import ChanceOfError, ErrorCell
     from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError, NoFeatureMapError, ScanError
     from facecheck.explain.explanation import Explanation, FaceEvidence, explain
     from facecheck.explain.heatmaps import HeatMap
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 __all__ = [
     "Budget",
+    "ChanceOfError",
     "Claim",
     "Detections",
     "DeviceError",
@@ -66,7 +67,7 @@ _HOMES = {
         "Detections",
         "FaceDetector",
     ),
-    "error_rates": ("ErrorCell",),
+    "error_rates": ("ChanceOfError", "ErrorCell"),
     "errors": (
         "DeviceError",
         "FacecheckError",

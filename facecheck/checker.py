@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Self, cast, overload
 
@@ -18,6 +18,7 @@ from facecheck.batching import WORKER_PICTURES, Decoded, batches, decode, groups
 from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.engines import AUTO
 from facecheck.engines.classifier import Classifier, open_classifier
+from facecheck.error_rates import DEFAULT_PREVALENCE, require_prevalence
 from facecheck.errors import FacecheckError
 from facecheck.image import Pixels, Source
 from facecheck.model.config import Decision, ModelConfig
@@ -46,15 +47,17 @@ class FaceChecker:
             "openvino".
         precision: "auto" (torch: f32; OpenVINO: bf16 where the processor has it, and int8 where that was measured to
             answer the same), "f32", "bf16", "f16" (CUDA only) or "int8" (OpenVINO only); see docs/engines.md.
+        prevalence: share of generated faces among those that are asked about; `Face.expected_error` holds for it, the
+            verdict does not depend on it.
 
     Attributes:
         config: what stands beside the weights.
         decision: what turns scores into verdicts here: that of the config, or the same under `max_fpr`.
         classifier: the model on its engine and device; `classifier.choice` says which, such as "openvino bf16".
-        errors: how often the model is wrong, by what was measured of a face; empty where nobody counted.
+        errors: how often it is wrong on unseen sources, by p_fake and by measurement; empty where not measured.
 
     Raises:
-        ModelError: also for a `max_fpr` that is not stored. DeviceError.
+        ModelError: also for a `max_fpr` that is not stored. DeviceError. ValueError: the prevalence.
     """
 
     def __init__(
@@ -67,12 +70,14 @@ class FaceChecker:
         stability: bool = False,
         engine: str = AUTO,
         precision: str = AUTO,
+        prevalence: float = DEFAULT_PREVALENCE,
     ) -> None:
         source = read_model(model) if isinstance(model, str | os.PathLike) else model
         self.config: ModelConfig = source.config
         self.errors = source.errors
         self.decision: Decision = source.config.decision
         self.stability = stability
+        self.prevalence = require_prevalence(prevalence)
         self._budget: Budget | None = None
         if max_fpr is not None:
             self._keep_to(max_fpr)
@@ -254,17 +259,18 @@ class FaceChecker:
             reasons += (Reason.BORDERLINE,)
         if stable is not None and stable.flips:
             reasons += (Reason.UNSTABLE,)
+        verdict = Verdict.UNCERTAIN if reasons else verdict
         x0, y0, x1, y1 = box.tolist()
         return Face(
             box=(x0, y0, x1, y1),
             landmarks=tuple((x, y) for x, y in found.landmarks[index].tolist()),
             confidence=float(found.confidence[index]),
             p_fake=score,
-            verdict=Verdict.UNCERTAIN if reasons else verdict,
+            verdict=verdict,
             reasons=reasons,
             stability=stable,
             quality=measured,
-            expected_error=self.errors.expected(asdict(measured)),
+            expected_error=self.errors.chance(verdict, score, self.prevalence),
         )
 
     def _keep_to(self, max_fpr: float) -> Self:

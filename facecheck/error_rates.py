@@ -1,7 +1,8 @@
-"""How often a model is wrong on faces like this one: a table that stands beside its weights, and the sentence from it.
+"""How often such an answer is wrong, on sources that nobody trained on: a table beside the weights, and its sentence.
 
-`NAME.errors.json` is made by `python -m training errors`, on photographs and generated faces that the model did not
-learn from, delivered at many sizes and qualities.
+`NAME.errors.json` is made by `python -m training errors`, on whole sources of photographs and of generated faces that
+neither the network nor its threshold has seen. What an answer is worth depends on how many of the faces that are asked
+about are generated (Bayes): the table holds likelihoods, and the share is a setting, the prevalence.
 """
 
 import json
@@ -9,12 +10,75 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+DEFAULT_PREVALENCE = 0.5
+UNSEEN = "world"
 _LIKE = {
     "face_px": "{range} pixels large",
     "sharpness": "as sharp or as blurred as this one",
     "blockiness": "as compressed as this one",
     "turned": "turned to the side as far as this one",
 }
+
+
+@dataclass(frozen=True)
+class ChanceOfError:
+    """How often an answer like this one is wrong, on sources that neither the network nor its threshold has seen.
+
+    Attributes:
+        chance: in [0, 1]; low to high: 95 % interval, other sources drawn.
+        prevalence: share of generated faces among those that are asked about, for which it holds.
+        faces, sources: that it was measured on.
+    """
+
+    chance: float
+    low: float
+    high: float
+    prevalence: float
+    faces: int
+    sources: int
+
+    @property
+    def meaning(self) -> str:
+        """The sentence that people read."""
+        between = f"between {_times(self.low)} and {_times(self.high)}"
+        share = f"{100 * self.prevalence:g} %"
+        return (
+            f"On sources that it has never seen, an answer like this one is wrong about {_times(self.chance)} "
+            f"({between}), if {share} of the faces are generated; measured on {self.faces:,} faces of {self.sources} "
+            "sources."
+        )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The chance that `dataclasses.asdict` wrote."""
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class AnswerBand:
+    """Faces whose p_fake lies in [low, high), the last band up to 1.
+
+    Attributes:
+        faces, sources: that lie in it.
+        likelihood_ratio: share of all generated faces that lie in it over that of all photographs; ratio_low to
+            ratio_high: 95 % interval, whole sources drawn anew.
+    """
+
+    low: float
+    high: float
+    faces: int
+    sources: int
+    likelihood_ratio: float
+    ratio_low: float
+    ratio_high: float
+
+    def share_of_fakes(self, prevalence: float) -> tuple[float, float, float]:
+        """How many of the faces in the band are generated, and the 95 % interval, by Bayes' theorem."""
+        odds = prevalence / (1 - prevalence)
+        low, middle, high = (
+            odds * ratio / (1 + odds * ratio) for ratio in (self.ratio_low, self.likelihood_ratio, self.ratio_high)
+        )
+        return middle, low, high
 
 
 @dataclass(frozen=True)
@@ -70,6 +134,24 @@ class ErrorCell:
         return cls(**values)
 
 
+def require_prevalence(value: float) -> float:
+    """The value, if it is a share of generated faces that an answer can be weighed with.
+
+    Raises:
+        ValueError: it is not between 0 and 1.
+    """
+    if not 0 < value < 1:
+        raise ValueError(f"prevalence is {value!r}; it must be a share between 0 and 1, such as 0.5 or 0.01")
+    return value
+
+
+def _times(chance: float) -> str:
+    """As people say it: 1 time in 7, 30 times in 100."""
+    if chance <= 0:
+        return "never"
+    return f"1 time in {round(1 / chance)}" if chance < 0.15 else f"{round(100 * chance)} times in 100"
+
+
 def _within(value: float, low: float, high: float | None) -> bool:
     return low <= value and (high is None or value < high)
 
@@ -87,23 +169,37 @@ class ErrorTable:
     Attributes:
         sha256: of the weights that were measured; the table says nothing about others.
         made_by: the command that makes it again.
+        split: of the data that it was measured on; only "world" is of sources that the network has not learned from.
+        cells: errors by measurement.
+        bands: what an answer is worth, by p_fake, rising.
     """
 
     sha256: str = ""
     made_by: str = ""
     cells: tuple[ErrorCell, ...] = ()
+    split: str = ""
+    bands: tuple[AnswerBand, ...] = ()
 
     def of(self, measurements: Mapping[str, float]) -> tuple[ErrorCell, ...]:
         """The cells that a face lies in: that of its size first, then the others, the worst first."""
         inside = [cell for cell in self.cells if cell.holds(measurements)]
         return tuple(sorted(inside, key=lambda cell: (cell.measure != "face_px", -cell.error)))
 
-    def expected(self, measurements: Mapping[str, float]) -> ErrorCell | None:
-        """The cell to state: that of the size, unless the whole interval of another measurement is worse."""
-        cells = self.of(measurements)
-        if not cells:
+    def chance(self, verdict: str, p_fake: float, prevalence: float = DEFAULT_PREVALENCE) -> ChanceOfError | None:
+        """How often such an answer is wrong; None for no answer, and where no unseen sources were measured.
+
+        Args:
+            verdict: a word of `facecheck.Verdict`.
+            prevalence: share of generated faces among those that are asked about, in (0, 1).
+        """
+        if self.split != UNSEEN or verdict not in ("real", "fake"):
             return None
-        return next((cell for cell in cells[1:] if cell.error_low > cells[0].error_high), cells[0])
+        band = next((band for band in self.bands if p_fake < band.high), self.bands[-1] if self.bands else None)
+        if band is None:
+            return None
+        fake, low, high = band.share_of_fakes(prevalence)
+        wrong = (1 - fake, 1 - high, 1 - low) if verdict == "fake" else (fake, low, high)
+        return ChanceOfError(*wrong, prevalence, band.faces, band.sources)
 
     def to_json(self) -> str:
         """The table as JSON text."""
@@ -118,6 +214,9 @@ class ErrorTable:
         """
         try:
             values = json.loads(text)
-            return cls(values["sha256"], values["made_by"], tuple(ErrorCell.from_dict(c) for c in values["cells"]))
+            cells = tuple(ErrorCell.from_dict(cell) for cell in values["cells"])
+            # 0.2.0 knew neither.
+            bands = tuple(AnswerBand(**band) for band in values.get("bands", ()))
+            return cls(values["sha256"], values["made_by"], cells, values.get("split", ""), bands)
         except (TypeError, KeyError, ValueError) as error:
             raise ValueError(f"not a table of error rates ({error})") from error

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
-from facecheck.error_rates import ErrorCell
+from facecheck.error_rates import ChanceOfError
 from facecheck.provenance.findings import Provenance
 
 Box = tuple[float, float, float, float]
@@ -115,8 +115,8 @@ class Face:
         reasons: why it is uncertain.
         stability: what delivery does to the score; None where it was not asked for.
         quality: its size, sharpness and so on; None where nobody measured it.
-        expected_error: how often the model is wrong on faces of this size, or with another measurement that is
-            worse; None where the model has no table of that.
+        expected_error: how often an answer like this one is wrong on unseen sources; None for an uncertain one, and
+            where that was not measured.
     """
 
     box: Box
@@ -127,7 +127,7 @@ class Face:
     reasons: tuple[Reason, ...] = ()
     stability: Stability | None = None
     quality: Quality | None = None
-    expected_error: ErrorCell | None = None
+    expected_error: ChanceOfError | None = None
 
     @property
     def size_px(self) -> float:
@@ -147,18 +147,20 @@ class Face:
             # 0.2.0 wrote none of these.
             stability=Stability.from_dict(values["stability"]) if values.get("stability") is not None else None,
             quality=Quality(**values["quality"]) if values.get("quality") is not None else None,
-            expected_error=ErrorCell.from_dict(values["expected_error"]) if values.get("expected_error") else None,
+            expected_error=_expected_error(values.get("expected_error")),
         )
 
 
 @dataclass(frozen=True)
 class Budget:
-    """A false-accusation budget: the threshold that keeps it, and what it costs; measured on validation faces.
+    """A false-accusation budget: the threshold that was chosen to keep it, and what was measured with it.
 
     Attributes:
-        max_fpr: a photograph of a face is called fake at most this often, for photographs like those of validation.
+        max_fpr: the share of photographed faces that may be called fake.
         threshold: a face is fake from this p_fake on.
         recall: share of the generated faces that are then called fake; recall_low to recall_high: 95 % interval.
+        fpr: share of the photographed faces that are then called fake, on sources that neither the network nor the
+            threshold has seen; fpr_low to fpr_high: 95 % interval. None where that was not measured.
     """
 
     max_fpr: float
@@ -166,14 +168,21 @@ class Budget:
     recall: float
     recall_low: float
     recall_high: float
+    fpr: float | None = None
+    fpr_low: float | None = None
+    fpr_high: float | None = None
 
     @property
     def meaning(self) -> str:
         """The sentence that people read with a verdict under this budget."""
-        return (
-            f"at most {self.max_fpr:.1%} of photographed faces are called fake, {self.recall:.1%} of generated ones "
-            f"[95 %: {self.recall_low:.1%} to {self.recall_high:.1%}], on faces like those of validation"
+        recall = f"{self.recall:.1%} of generated ones [95 %: {self.recall_low:.1%} to {self.recall_high:.1%}]"
+        if self.fpr is None:
+            asked = f"at most {self.max_fpr:.1%} of photographed faces are called fake, {recall}"
+            return f"{asked}, on sources it learned from; on unseen sources that was not measured"
+        measured = (
+            f"{self.fpr:.1%} of photographed faces are called fake [95 %: {self.fpr_low:.1%} to {self.fpr_high:.1%}]"
         )
+        return f"asked for at most {self.max_fpr:.1%}; on sources it has never seen {measured}, and {recall}"
 
 
 @dataclass(frozen=True)
@@ -277,6 +286,11 @@ class Prediction:
             budget=Budget(**values["budget"]) if values.get("budget") is not None else None,
             provenance=Provenance.from_dict(values["provenance"]) if values.get("provenance") is not None else None,
         )
+
+
+def _expected_error(values: dict[str, Any] | None) -> ChanceOfError | None:
+    """Of 0.2.0, which counted sources that the model had learned from, nothing is kept."""
+    return ChanceOfError.from_dict(values) if values and "chance" in values else None
 
 
 def _deciding(faces: Sequence[Face]) -> list[Face]:

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,13 @@ from training.autoencoders import load_autoencoder
 from training.pseudo import AUTOENCODER, KINDS, decoded_copy, self_blended
 
 WORLD = "world"
-"""The split of whole sources that nothing is trained or tuned on."""
+"""Whole sources of both classes that stand in no other split: nothing is trained on them, and every rate that is stated
+of a model is measured there."""
+SPLITS = ("train", "val", "test", WORLD)
+NO_WORLD = (
+    "No source is set aside: what the model does on sources that it has not learned from cannot be measured. "
+    "`prepare --world SOURCE` sets one aside."
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ def read_manifest(folder: Path) -> list[FaceFile]:
     The columns generator, age, gender and ethnicity may be missing or empty; others are ignored.
 
     Raises:
-        ValueError: a group stands in more than one split, or a label is neither real nor fake.
+        ValueError: a group stands in more than one split, a source of the split world in another one, or a label is
+            neither real nor fake.
     """
     with (folder / "manifest.csv").open(newline="", encoding="utf-8") as stream:
         rows = [
@@ -73,7 +80,22 @@ def read_manifest(folder: Path) -> list[FaceFile]:
     ]
     if crossing:
         raise ValueError(f"{len(crossing)} groups stand in more than one split, for example {crossing[0]!r}")
+    if seen := seen_sources(rows):
+        raise ValueError(f"{WORLD} must hold whole sources; {', '.join(seen)} stand in another split too")
     return rows
+
+
+def seen_sources(rows: Sequence[FaceFile]) -> list[str]:
+    """The sources, as "label/source", that stand in the split world and in another one."""
+    inside, outside = (
+        {f"{row.label}/{row.source}" for row in rows if (row.split == WORLD) is side} for side in (True, False)
+    )
+    return sorted(inside & outside)
+
+
+def judged_split(rows: Sequence[FaceFile], otherwise: str) -> str:
+    """The split that rates are stated from: world where it holds both classes, else `otherwise`."""
+    return WORLD if {row.label for row in rows if row.split == WORLD} == {"real", "fake"} else otherwise
 
 
 def sampling_weights(

@@ -28,7 +28,7 @@ from facecheck.engines.runtime import core, no_telemetry
 from facecheck.files import write_atomically
 from facecheck.model.config import ModelConfig
 from facecheck.model.files import Stored, read_model
-from training.data import FaceFile
+from training.data import FaceFile, judged_split
 from training.evaluation.corruptions import stratified
 from training.evaluation.scores import Scores
 from training.evaluation.scoring import score_tiers
@@ -43,14 +43,16 @@ def quantize(weights: Path, rows: Sequence[FaceFile], root: Path, faces: int = 3
     """Write NAME.int8.xml, .bin and .json beside the weights; a reader finds the old ones, the new ones or none.
 
     Args:
-        rows: of the manifest in `root`; those of the split train calibrate, those of test measure.
+        rows: of the manifest in `root`; those of the split train calibrate, those of world measure, or of test where
+            there is no world.
         faces: for the calibration, half of each class, evenly over its sources.
 
     Raises:
         ModelError: the weights. ValueError: a split lacks a class. DeviceError: OpenVINO is not installed.
     """
     stored = read_model(weights)
-    splits = {split: [row for row in rows if row.split == split] for split in ("train", "test")}
+    judged = judged_split(rows, "test")
+    splits = {split: [row for row in rows if row.split == split] for split in ("train", judged)}
     for split, mine in splits.items():
         if {row.label for row in mine} != {"real", "fake"}:
             raise ValueError(f"split {split!r} of {root} has {len(mine)} files; both classes are needed")
@@ -59,8 +61,8 @@ def quantize(weights: Path, rows: Sequence[FaceFile], root: Path, faces: int = 3
     with tempfile.TemporaryDirectory(prefix=".int8-", dir=graph.parent) as partial:
         made = Path(partial) / graph.name
         files = save_network(_quantized(stored, examples), made)
-        losses = measure_losses(stored, core().read_model(made), splits["test"], root)
-        found = Quantised(stored.config.sha256, files, len(examples), losses)
+        losses = measure_losses(stored, core().read_model(made), splits[judged], root)
+        found = Quantised(stored.config.sha256, files, len(examples), losses, judged)
         # The table goes first and comes last: without it the other two are not looked at.
         graph.with_suffix(".json").unlink(missing_ok=True)
         for name in files:
@@ -102,7 +104,13 @@ def losses_markdown(found: Quantised) -> str:
     limits = (
         f"a drop of at most {MAX_AUC_DROP} and {MIN_AGREEMENT:.1%} of {FEWEST_PICTURES} or more verdicts in each tier"
     )
-    return "\n".join([*lines, "", f"Calibrated on {found.calibration_faces} faces. {taken} (it asks for {limits})."])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Split {found.split}. Calibrated on {found.calibration_faces} faces. {taken} (it asks for {limits}).",
+        ]
+    )
 
 
 def _loss(tier: str, wanted: Scores, found: Scores) -> Loss:

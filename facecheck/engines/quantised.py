@@ -51,12 +51,14 @@ class Quantised:
         weights: sha256 of the .safetensors that int8 was made of.
         files: sha256 of the .xml and the .bin, by name.
         calibration_faces: that the ranges of the activations were measured on.
+        split: of the data that the losses were measured on.
     """
 
     weights: str
     files: dict[str, str]
     calibration_faces: int
     losses: tuple[Loss, ...]
+    split: str = "test"
 
     @property
     def is_faithful(self) -> bool:

@@ -32,6 +32,38 @@ class Knot:
 
 
 @dataclass(frozen=True)
+class Criteria:
+    """What is asked of a decision when it is fitted.
+
+    Attributes:
+        max_risk, min_coverage: the uncertain band is the smallest that leaves at most `max_risk` of the answers wrong,
+            as many photographs as generated faces among them; where no band that leaves `min_coverage` of the faces
+            answered does that, the one of this coverage with the lowest risk.
+        uncertain_share: in place of that, the share of all faces, the ones nearest to the threshold, that are answered
+            with `uncertain`.
+        source_cap: highest false-alarm rate on any single source of photographs that is large enough, in the tiers
+            clean and web each. None: only the balanced accuracy counts.
+        max_fpr: ship the threshold of this budget. None: the one with the highest balanced accuracy under the cap.
+        budgets: false-alarm rates whose thresholds are stored for the user to choose from.
+    """
+
+    max_risk: float = 0.05
+    min_coverage: float = 0.8
+    uncertain_share: float | None = None
+    source_cap: float | None = None
+    max_fpr: float | None = None
+    budgets: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05)
+
+    def __post_init__(self) -> None:
+        if self.source_cap is not None and self.max_fpr is not None:
+            raise ValueError("a cap on every source and a budget each choose the threshold; ask for one of them")
+        rates = [rate for rate in (self.source_cap, self.max_fpr, *self.budgets) if rate is not None]
+        shares = self.max_risk, self.min_coverage, self.uncertain_share or 0.0
+        if not all(0 < rate < 1 for rate in rates) or not all(0 <= share <= 1 for share in shares):
+            raise ValueError(f"{self} must have rates in (0, 1) and shares in [0, 1]")
+
+
+@dataclass(frozen=True)
 class Decision:
     """How a logit becomes a probability and a verdict; chosen on validation data, see docs/calibration.md.
 
@@ -42,6 +74,8 @@ class Decision:
         uncertain_from, uncertain_to: p_fake in this half-open band is answered with `uncertain`.
         knots: temperature and bias by face size, sizes rising.
         budgets: false-alarm rates that a user may ask for instead of the threshold, rising.
+        fitted_on: the split of the data that it was fitted on, such as "world"; empty where that is not known.
+        criteria: what it was fitted to.
     """
 
     temperature: float = 1.0
@@ -51,6 +85,8 @@ class Decision:
     bias: float = 0.0
     knots: tuple[Knot, ...] = ()
     budgets: tuple[Budget, ...] = ()
+    fitted_on: str = ""
+    criteria: Criteria = field(default_factory=Criteria)
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -68,11 +104,14 @@ class Decision:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The decision in a config's JSON; that of 0.1.0 has neither bias nor knots nor budgets."""
+        criteria = values.get("criteria", {})
+        rates = {"budgets": tuple(criteria["budgets"])} if "budgets" in criteria else {}
         return cls(
             **values
             | {
                 "knots": tuple(Knot(**knot) for knot in values.get("knots", ())),
                 "budgets": tuple(Budget(**budget) for budget in values.get("budgets", ())),
+                "criteria": Criteria(**criteria | rates),
             }
         )
 

@@ -69,9 +69,8 @@ def schema() -> Any:
     provenance = {"format": text, "findings": pa.list_(pa.struct(finding)), "problems": texts, "conflict": text}
     stability = {"p_fake": pa.list_(real), "deliveries": texts, "low": real, "high": real, "flips": pa.bool_()}
     measured = dict.fromkeys((field.name for field in fields(Quality)), real)
-    cell = {"measure": text, "faces": whole}
-    cell |= dict.fromkeys(("low", "high", "error", "error_low", "error_high", "from_px", "to_px"), real)
-    parts = {"stability": stability, "quality": measured, "expected_error": cell}
+    chance = dict.fromkeys(("chance", "low", "high", "prevalence"), real) | {"faces": whole, "sources": whole}
+    parts = {"stability": stability, "quality": measured, "expected_error": chance}
     face = pa.struct({name: pa.struct(inside) for name, inside in parts.items()})
     more = pa.schema({"contradiction": text, "provenance": pa.struct(provenance), "faces": pa.list_(face)})
     return pa.unify_schemas([_stable_columns(pa), more], promote_options="permissive")

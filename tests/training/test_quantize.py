@@ -86,7 +86,7 @@ def test_foreign_corrupted_and_missing_int8_is_refused_with_the_command(quantize
         open_classifier(tiny_model, precision="int8")
     graph = quantized.with_suffix(".int8.bin")
     graph.write_bytes(graph.read_bytes() + b"x")
-    with pytest.raises(ModelError, match=r"is corrupted.*training quantize"):
+    with pytest.raises(ModelError, match=r"is damaged.*training quantize"):
         open_classifier(stored, precision="int8")
     table.write_text("{}")
     with pytest.raises(ModelError, match=r"not a table.*training quantize"):

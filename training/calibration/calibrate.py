@@ -1,20 +1,20 @@
-"""Choose the decision of a model on validation data only: temperature and bias by size, threshold, band, budgets.
+"""Choose the decision of a model: temperature and bias by size, threshold, uncertain band, budgets.
 
-The method with its sources: docs/calibration.md.
+On sources that the model has not learned from, all of them weighing the same. The method with its sources:
+docs/calibration.md.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
-from sklearn.model_selection import StratifiedGroupKFold
 
 from facecheck import calibration
-from facecheck.model.config import Decision, Knot
-from training.calibration.budgets import measure_budgets
-from training.calibration.validation import Validation
+from facecheck.model.config import Criteria, Decision, Knot
+from training.calibration.budgets import ROUNDS, measure_budgets
+from training.calibration.calibration_set import CalibrationSet
 from training.evaluation.metrics import Floats, Ints
 
 KNOTS_PX = (32.0, 64.0, 128.0, 256.0)
@@ -24,37 +24,18 @@ LARGEST_TEMPERATURE, LARGEST_BIAS = 20.0, 20.0
 NEARLY_BEST = 0.001
 CAPPED_TIERS = ("clean", "web")
 SMALLEST_SOURCE = 20
-FOLDS = 5
-BUDGETS = (0.005, 0.01, 0.02, 0.05)
+BAND_STEPS = 120
+"""Thresholds that are tried on each side of an uncertain band."""
 
 
-@dataclass(frozen=True)
-class Criteria:
-    """What is asked of a decision.
+def fit_decision(data: CalibrationSet, criteria: Criteria, fitted_on: str = "", rounds: int = ROUNDS) -> Decision:
+    """The decision for a model, from its logits; thresholds look at the evaluated tiers only.
 
-    Attributes:
-        doubtful: share of all faces, the ones nearest to the threshold, that are answered with `uncertain`.
-        source_cap: highest false-alarm rate on any single source of photographs with at least `SMALLEST_SOURCE` files,
-            in each of `CAPPED_TIERS`. None: only the balanced accuracy counts.
-        max_fpr: ship the threshold of this budget. None: the one with the highest balanced accuracy under the cap.
-        budgets: false-alarm rates whose thresholds are stored for the user to choose from.
-    """
+    What its budgets say of recall and false alarms is measured on these very faces: `training.calibration.crossfit`
+    replaces it.
 
-    doubtful: float = 0.02
-    source_cap: float | None = None
-    max_fpr: float | None = None
-    budgets: tuple[float, ...] = BUDGETS
-
-    def __post_init__(self) -> None:
-        if self.source_cap is not None and self.max_fpr is not None:
-            raise ValueError("a cap on every source and a budget each choose the threshold; ask for one of them")
-        rates = [rate for rate in (self.source_cap, self.max_fpr, *self.budgets) if rate is not None]
-        if not all(0 < rate < 1 for rate in rates) or not 0 <= self.doubtful < 1:
-            raise ValueError(f"{self} must have rates in (0, 1) and doubtful in [0, 1)")
-
-
-def fit_decision(data: Validation, criteria: Criteria) -> Decision:
-    """The decision for a model, from its logits on validation faces; thresholds look at the evaluated tiers only.
+    Args:
+        fitted_on: name of the split, for the config. rounds: see `measure_budgets`.
 
     Raises:
         ValueError: a class is missing, or too few photographs for the budget `criteria.max_fpr`.
@@ -62,7 +43,7 @@ def fit_decision(data: Validation, criteria: Criteria) -> Decision:
     scaling, delivered = fit_scaling(data), data.delivered()
     probabilities = calibration.p_fake(delivered.logits, scaling, delivered.face_px)
     rates = sorted({*criteria.budgets, *((criteria.max_fpr,) if criteria.max_fpr is not None else ())})
-    scaling = replace(scaling, budgets=measure_budgets(probabilities, delivered, rates))
+    scaling = replace(scaling, budgets=measure_budgets(probabilities, delivered, rates, rounds))
     if criteria.max_fpr is not None:
         kept = [budget for budget in scaling.budgets if budget.max_fpr == criteria.max_fpr]
         if not kept:
@@ -70,12 +51,14 @@ def fit_decision(data: Validation, criteria: Criteria) -> Decision:
         threshold = kept[0].threshold
     else:
         floor = 0.0 if criteria.source_cap is None else _source_floor(probabilities, delivered, criteria.source_cap)
-        threshold = choose_threshold(probabilities, delivered.targets, floor)
-    low, high = _nearest(probabilities, threshold, criteria.doubtful)
-    return replace(scaling, threshold=threshold, uncertain_from=low, uncertain_to=high)
+        threshold = choose_threshold(probabilities, delivered.targets, floor, delivered.weights)
+    low, high = _band(probabilities, delivered, threshold, criteria)
+    return replace(
+        scaling, threshold=threshold, uncertain_from=low, uncertain_to=high, fitted_on=fitted_on, criteria=criteria
+    )
 
 
-def fit_scaling(data: Validation) -> Decision:
+def fit_scaling(data: CalibrationSet) -> Decision:
     """Temperature and bias, pooled and by face size; the rest of the decision is left neutral.
 
     Each knot is a fit of its own in which a face counts by its nearness to the knot in log size (local likelihood:
@@ -83,7 +66,7 @@ def fit_scaling(data: Validation) -> Decision:
     faces.
     """
     # A file that is scored in several tiers is one face's worth of evidence.
-    share = np.full(len(data), 1 / len(np.unique(data.tiers)))
+    share = data.weights * len(data) / len(np.unique(data.tiers))
     pooled = fit_scale(data.logits, data.targets, share)
     at, sizes = np.log(np.maximum(data.face_px, 1)), np.log(KNOTS_PX)
     knots = []
@@ -134,21 +117,28 @@ def fit_scale(
     return math.exp(found.x[0]), float(found.x[1])
 
 
-def choose_threshold(probabilities: Floats, targets: Ints, floor: float = 0.0) -> float:
-    """The threshold of at least `floor` with the highest balanced accuracy.
+def choose_threshold(probabilities: Floats, targets: Ints, floor: float = 0.0, weights: Floats | None = None) -> float:
+    """The threshold of at least `floor` with the highest balanced accuracy, faces weighing as `weights` says.
 
     The middle of all that come within `NEARLY_BEST` of it is steadier than the single best one.
     """
-    fake, order = targets == 1, np.sort(probabilities)
+    order = np.sort(probabilities)
     middles = (order[:-1] + order[1:]) / 2
     candidates = np.sort(np.append(middles[middles > floor], floor))
-    caught = 1 - np.searchsorted(np.sort(probabilities[fake]), candidates) / fake.sum()
-    cleared = np.searchsorted(np.sort(probabilities[~fake]), candidates) / (~fake).sum()
-    accuracy = (caught + cleared) / 2
+    weights = np.ones(len(probabilities)) if weights is None else weights
+    missed, cleared = (_share_below(probabilities, candidates, weights * (targets == target)) for target in (1, 0))
+    accuracy = (1 - missed + cleared) / 2
     return float(np.median(candidates[accuracy >= accuracy.max() - NEARLY_BEST]))
 
 
-def _source_floor(probabilities: Floats, data: Validation, cap: float) -> float:
+def _share_below(probabilities: Floats, edges: Floats, weights: Floats) -> Floats:
+    """For each edge, the share of the weight whose probability lies below it."""
+    order = np.argsort(probabilities)
+    summed = np.append(0.0, np.cumsum(weights[order]))
+    return np.asarray(summed[np.searchsorted(probabilities[order], edges)] / summed[-1])
+
+
+def _source_floor(probabilities: Floats, data: CalibrationSet, cap: float) -> float:
     """The lowest threshold at which no source of photographs has more than `cap` false alarms in a capped tier."""
     floor = 0.0
     real = data.targets == 0
@@ -161,24 +151,32 @@ def _source_floor(probabilities: Floats, data: Validation, cap: float) -> float:
     return floor
 
 
+def _band(probabilities: Floats, data: CalibrationSet, threshold: float, criteria: Criteria) -> tuple[float, float]:
+    """The uncertain band, see `Criteria`; it holds the threshold."""
+    if criteria.uncertain_share is not None:
+        return _nearest(probabilities, threshold, criteria.uncertain_share)
+    order = np.sort(probabilities)
+    lows, highs = (
+        np.unique(np.quantile(side, np.linspace(0, 1, BAND_STEPS))) if len(side) else np.array([threshold])
+        for side in (order[order < threshold], np.nextafter(order[order >= threshold], 1))
+    )
+    lows, highs = np.append(lows, threshold), np.append(threshold, highs)
+    real, fake = (data.weights * (data.targets == target) for target in (0, 1))
+    # A face below the band is answered with real, one above it with fake.
+    low_real, low_fake = (_share_below(probabilities, lows, weights)[:, None] for weights in (real, fake))
+    high_real, high_fake = (1 - _share_below(probabilities, highs, weights)[None] for weights in (real, fake))
+    coverage = (low_real + low_fake + high_real + high_fake) / 2
+    risk = (low_fake + high_real) / 2 / np.maximum(coverage, 1e-12)
+    enough = coverage >= min(criteria.min_coverage, float(coverage.max()))
+    good = enough & (risk <= criteria.max_risk)
+    worth = np.where(good, coverage, -np.inf) if good.any() else np.where(enough, -risk, -np.inf)
+    best = np.unravel_index(int(np.argmax(worth)), worth.shape)
+    return float(lows[best[0]]), float(min(highs[best[1]], 1.0))
+
+
 def _nearest(probabilities: Floats, threshold: float, share: float) -> tuple[float, float]:
     """The band around the threshold that holds the nearest `share` of all faces, half of them on each side."""
     order = np.sort(probabilities)
     rank = np.searchsorted(order, threshold) / len(order)
     low, high = np.quantile(order, [max(rank - share / 2, 0), min(rank + share / 2, 1)])
     return min(float(low), threshold), max(float(high), threshold)
-
-
-def crossfitted(data: Validation) -> Floats:
-    """(N,) p_fake with every face scaled by a fit on other groups only: what the calibration is worth on new faces.
-
-    NaN where a class has fewer than two groups.
-    """
-    probabilities = np.full(len(data), np.nan)
-    folds = min(FOLDS, *(len(np.unique(data.groups[data.targets == target])) for target in (0, 1)))
-    if folds >= 2:
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
-        for others, fold in splitter.split(data.logits, data.targets, data.groups):
-            part, scaling = data.where(fold), fit_scaling(data.where(others))
-            probabilities[fold] = calibration.p_fake(part.logits, scaling, part.face_px)
-    return probabilities

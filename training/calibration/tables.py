@@ -1,24 +1,29 @@
-"""What a fitted decision does on the validation faces, as markdown."""
+"""What a fitted decision does, each face judged by the half of the fit that has not seen its source; as markdown."""
 
 import numpy as np
 
 from facecheck import calibration
 from facecheck.model.config import Decision
-from training.calibration.calibrate import crossfitted
-from training.calibration.validation import Bools, Strings, Validation
-from training.evaluation.metrics import Floats, Ints, balanced, expected_calibration_error
+from training.calibration.calibration_set import CalibrationSet
+from training.calibration.crossfit import CrossFit
+from training.evaluation.metrics import Floats, Words, balanced, expected_calibration_error
 
 
-def decision_markdown(data: Validation, decision: Decision) -> str:
-    """Tables of the tiers, the sources of photographs, the budgets and the scaling by face size."""
-    probabilities = calibration.p_fake(data.logits, decision, data.face_px)
+def decision_markdown(data: CalibrationSet, decision: Decision, fit: CrossFit | None = None) -> str:
+    """Tables of the tiers, the sources of photographs, the budgets and the scaling by face size.
+
+    Args:
+        fit: without it the decision is judged on what it was fitted on, and the heading says so.
+    """
+    judge = fit or CrossFit(dict.fromkeys(np.unique(data.sources).tolist(), 0), (decision, decision))
     shown = data.tiers[np.sort(np.unique(data.tiers, return_index=True)[1])]
-    parts = (
-        _tiers(data, decision, probabilities, shown),
-        _sources(data, probabilities >= decision.threshold, shown),
-        _budgets(data, decision, probabilities, shown),
-        _scaling(decision),
+    how = (
+        "Fitted on half of the sources, stated from the other half, both ways; sources weigh the same."
+        if fit
+        else "NOT cross-fitted, for a class has one source only: these rates flatter."
     )
+    parts = ([how], _tiers(data, decision, judge, shown), _sources(data, judge, shown), _budgets(data, decision, judge,
+             shown), _scaling(decision))  # fmt: skip
     return "\n\n".join("\n".join(lines) for lines in parts)
 
 
@@ -26,48 +31,49 @@ def _header(*cells: str) -> list[str]:
     return [f"| {' | '.join(cells)} |", "|---" * len(cells) + "|"]
 
 
-def _tiers(data: Validation, decision: Decision, probabilities: Floats, shown: Strings) -> list[str]:
-    raw = calibration.p_fake(data.logits, Decision())
-    new = crossfitted(data)
+def _tiers(data: CalibrationSet, decision: Decision, judge: CrossFit, shown: Words) -> list[str]:
+    raw, new, weights = calibration.p_fake(data.logits, Decision()), judge.p_fake(data), data.weights
+    right = (judge.called(data) == data.targets).astype(np.float64)
+    abstained = judge.abstained(data)
     lines = [
         f"threshold {decision.threshold:.4f}, uncertain {decision.uncertain_from:.4f} to {decision.uncertain_to:.4f}",
         "",
-        *_header("tier", "faces", "ECE raw", "ECE cross-fitted", "balanced accuracy", "forced choice", "coverage"),
+        *_header("tier", "faces", "ECE raw", "ECE", "balanced accuracy", "forced choice", "coverage", "risk"),
     ]
     for tier in shown:
         here = data.tiers == tier
-        targets, p = data.targets[here], probabilities[here]
-        right = ((p >= decision.threshold) == targets).astype(np.float64)
-        doubted = (p >= decision.uncertain_from) & (p < decision.uncertain_to)
-        lines.append(
-            f"| {tier} | {here.sum()} | {_ece(raw[here], targets)} | {_ece(new[here], targets)} | "
-            f"{balanced(np.where(doubted, 0.5, right), targets):.4f} | {balanced(right, targets):.4f} | "
-            f"{1 - doubted.mean():.3f} |"
-        )
+        targets, mine, answered = data.targets[here], weights[here], ~abstained[here]
+        errors = (expected_calibration_error(p[here], targets, mine) for p in (raw, new))
+        credit = np.where(answered, right[here], 0.5)
+        risk = np.average(1 - right[here][answered], weights=mine[answered]) if answered.any() else 0.0
+        accuracy = balanced(credit, targets, mine), balanced(right[here], targets, mine)
+        cells = (*errors, *accuracy, _mean(answered * 1.0, mine), risk)
+        lines.append(f"| {tier} | {here.sum()} | {' | '.join(f'{value:.3f}' for value in cells)} |")
     return lines
 
 
-def _ece(probabilities: Floats, targets: Ints) -> str:
-    if np.isnan(probabilities).any():
-        return "too few groups"
-    return f"{expected_calibration_error(probabilities, targets):.3f}"
+def _mean(values: Floats, weights: Floats) -> float:
+    return float(np.average(values, weights=weights))
 
 
-def _sources(data: Validation, accused: Bools, shown: Strings) -> list[str]:
-    lines = _header("photographs of", "faces", *(f"{tier}: false alarms" for tier in shown))
+def _sources(data: CalibrationSet, judge: CrossFit, shown: Words) -> list[str]:
+    lines, called = _header("photographs of", "faces", *(f"{tier}: false alarms" for tier in shown)), judge.called(data)
     for source in np.unique(data.sources[data.targets == 0]):
-        rates = [accused[(data.sources == source) & (data.tiers == tier)] for tier in shown]
+        rates = [called[(data.sources == source) & (data.tiers == tier)] for tier in shown]
         lines.append(f"| {source} | {len(rates[0])} | {' | '.join(f'{rate.mean():.1%}' for rate in rates)} |")
     return lines
 
 
-def _budgets(data: Validation, decision: Decision, probabilities: Floats, shown: Strings) -> list[str]:
-    lines = _header("max-fpr", "threshold", "expected recall [95 %]", *(f"{tier}: false alarms" for tier in shown))
+def _budgets(data: CalibrationSet, decision: Decision, judge: CrossFit, shown: Words) -> list[str]:
+    lines = _header("max-fpr", "threshold", "recall [95 %]", "false alarms [95 %]", *shown)
     for b in decision.budgets:
-        rates = [(probabilities >= b.threshold)[(data.targets == 0) & (data.tiers == tier)].mean() for tier in shown]
+        called = judge.called(data, b.max_fpr)
+        real = [(data.targets == 0) & (data.tiers == tier) for tier in shown]
+        rates = [_mean(called[here] * 1.0, data.weights[here]) for here in real]
         recall = f"{b.recall:.3f} [{b.recall_low:.3f}, {b.recall_high:.3f}]"
+        fpr = "not measured" if b.fpr is None else f"{b.fpr:.2%} [{b.fpr_low:.2%}, {b.fpr_high:.2%}]"
         cells = " | ".join(f"{rate:.2%}" for rate in rates)
-        lines.append(f"| {b.max_fpr:g} | {b.threshold:.4f} | {recall} | {cells} |")
+        lines.append(f"| {b.max_fpr:g} | {b.threshold:.4f} | {recall} | {fpr} | {cells} |")
     return lines
 
 

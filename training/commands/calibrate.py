@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -9,53 +10,58 @@ import numpy as np
 from facecheck.errors import FacecheckError
 from facecheck.files import write_atomically
 from facecheck.model.checkpoint import load_model
-from training.calibration.calibrate import Criteria, fit_decision
+from facecheck.model.config import Criteria
+from training.calibration.calibration_set import FITTED_ON, CalibrationSet
+from training.calibration.crossfit import fit_and_state
 from training.calibration.limits import limits_markdown, measure_limits
 from training.calibration.tables import decision_markdown
-from training.calibration.validation import validation
-from training.commands import FILE, FOLDER, NEW_FILE
-from training.data import read_manifest
+from training.commands import FILE, FOLDER
+from training.data import WORLD, judged_split, read_manifest
+from training.evaluation.observations import observe
+
+CACHE = click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of scores.  [default: facecheck's own]",
+)
 
 
 @click.command(context_settings={"show_default": True})
 @click.argument("weights", type=FILE)
 @click.argument("data", type=FOLDER)
+@click.option("--split", help="To fit on.  [default: world, or val where there is none]")
 @click.option(
     "--sweep-faces",
     default=300,
-    help="Validation faces that are corrupted step by step to measure the limits; 0 keeps those of the config.",
+    help="Faces that are corrupted step by step to measure the limits; 0 keeps those of the config.",
 )
 @click.option("--seed", default=0)
-@click.option(
-    "--scores", type=NEW_FILE, help="Keep the logits in this .npz file; they are reused for the same weights."
-)
-@click.option("--doubtful", default=Criteria.doubtful, help="Share of all faces that may be answered `uncertain`.")
+@CACHE
+@click.option("--max-risk", default=Criteria.max_risk, help="Share of the answers that may be wrong.")
+@click.option("--min-coverage", default=Criteria.min_coverage, help="Share of the faces that get an answer at least.")
+@click.option("--uncertain-share", type=float, help="In place of --max-risk: share of the faces that gets none.")
 @click.option("--source-cap", type=float, help="Highest false-alarm rate on any one source of photographs, as 0.02.")
 @click.option("--max-fpr", type=float, help="Ship the threshold of this false-alarm rate, as 0.01.")
 def calibrate(
-    weights: Path,
-    data: Path,
-    sweep_faces: int,
-    seed: int,
-    scores: Path | None,
-    doubtful: float,
-    source_cap: float | None,
-    max_fpr: float | None,
+    weights: Path, data: Path, split: str | None, sweep_faces: int, seed: int, cache: Path | None, **asked: Any
 ) -> None:
-    """Choose the decision and the limits on the val split, and write them into the config of WEIGHTS."""
+    """Choose the decision and the limits on unseen sources, and write them into the config of WEIGHTS."""
     try:
-        criteria = Criteria(doubtful, source_cap, max_fpr)
+        criteria = Criteria(**asked)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    rows = [row for row in read_manifest(data) if row.split == "val"]
-    model = load_model(weights)
-    faces = validation(model, rows, scores)
+    rows, model = read_manifest(data), load_model(weights)
+    split = split or judged_split(rows, "val")
+    if split != WORLD:
+        click.echo(f"split {split}: sources it learned from. On unseen sources nothing is measured.", err=True)
+    rows = [row for row in rows if row.split == split]
     try:
-        decision = fit_decision(faces, criteria)
+        faces = CalibrationSet.of(observe(model, rows, FITTED_ON, cache))
+        decision, fit = fit_and_state(faces, rows, criteria, split)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     model = replace(model, config=replace(model.config, decision=decision))
-    click.echo(decision_markdown(faces, decision))
+    click.echo(decision_markdown(faces, decision, fit))
     if sweep_faces:
         chosen = np.random.default_rng(seed).permutation(len(rows))[:sweep_faces]
         limits, tables = measure_limits(model, [rows[i] for i in chosen])
@@ -69,7 +75,7 @@ def calibrate(
 @click.argument("data", type=FOLDER)
 @click.option("--faces", type=click.IntRange(2), default=300, help="Of the train split, for the calibration.")
 def quantize(weights: Path, data: Path, faces: int) -> None:
-    """Make WEIGHTS int8 for OpenVINO, beside them, and print what is lost on the test split of DATA."""
+    """Make WEIGHTS int8 for OpenVINO, beside them, and print what is lost on unseen sources of DATA."""
     from training import quantize as work
 
     try:

@@ -2,24 +2,32 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from facecheck.engines import AUTO, ENGINES, PRECISIONS, TORCH
 from facecheck.errors import FacecheckError
 from training.commands import FILE, FOLDER
-from training.data import read_manifest
+from training.data import WORLD, judged_split, read_manifest
 from training.evaluation import tables
 from training.evaluation.comparison import compare as compare_scores
 from training.evaluation.corruptions import CurvePoint, measure_curves, stratified
-from training.evaluation.report import Evaluation, around_markers, write_card, write_report, write_scores
-from training.evaluation.subject import judge, read_judged
-from training.evaluation.summary import summarise
+from training.evaluation.report import around_markers, write_card, write_report, write_scores
+from training.evaluation.subject import How, load_checker, read_judged
+from training.evaluation.task import Task
 from training.tiers import TIERS
 
 SCORES = click.Path(exists=True, path_type=Path)
 CURVE_FACES, ROUNDS = 300, 500
+TOLD = {
+    "split": "split", "leave_out": "leave-out", "beside": "beside", "tiers": "tiers", "curve_faces": "curve-faces",
+    "other": "compare", "threshold": "threshold", "engine": "engine", "precision": "precision",
+}  # fmt: skip
+"""Parameters that change the numbers, and their options."""
 
 
 def _tiers(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
@@ -33,53 +41,53 @@ def _tiers(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
 @click.argument("model")
 @click.argument("data", type=FOLDER)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="[default: evaluation/NAME-VERSION]")
-@click.option("--split", default="test")
+@click.option("--split", help="[default: world, or test where there is none]")
+@click.option("--leave-out", multiple=True, help="Leave this source out, such as one that a model has learned from.")
+@click.option("--beside", help="Another split, in a section of its own.  [default: test, where --card is given]")
 @click.option("--tiers", default=",".join(TIERS), callback=_tiers, help="For models; scores keep their own tiers.")
 @click.option("--curves/--no-curves", default=True, help="Robustness curves, for models.")
 @click.option("--curve-faces", default=CURVE_FACES, help="Faces that are corrupted step by step.")
-@click.option("--compare", "other", help="A second MODEL, for a paired comparison.")
+@click.option("--compare", "other", help="A second MODEL, for a paired comparison; also an earlier version, as 0.2.0.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="In place of the shipped one, or of 0.5 for scores.")
 @click.option("--rounds", default=ROUNDS, help="Of the bootstrap.")
 @click.option("--card", type=FILE, help="Model card whose part between the evaluation markers is rewritten.")
+@click.option(
+    "--cache", type=click.Path(file_okay=False, path_type=Path), help="Of scores.  [default: facecheck's own]"
+)
 @click.option("--device", default="auto")
 @click.option("--engine", type=click.Choice(ENGINES), default=TORCH, help="That computes; torch is the reference.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default=AUTO, help="Of the engine; torch's own is f32.")
+@click.pass_context
 def evaluate(
-    model: str, data: Path, out: Path | None, split: str, tiers: tuple[str, ...], curves: bool, curve_faces: int,
-    other: str | None, threshold: float | None, rounds: int, card: Path | None, device: str,
-    engine: str, precision: str,
+    context: click.Context, model: str, data: Path, out: Path | None, split: str | None, leave_out: tuple[str, ...],
+    beside: str | None, tiers: tuple[str, ...], curves: bool, curve_faces: int, other: str | None, rounds: int,
+    card: Path | None, **how: Any,
 ) -> None:  # fmt: skip
     """Measure MODEL on a split of DATA/manifest.csv: tables, curves and pictures in one folder.
 
-    MODEL is "default", a name, a model's folder, a .safetensors or .onnx file with its .json, or scores: a .csv with
-    the columns file and p_fake, a folder of them, or the folder of an earlier report.
+    MODEL is "default", a name, a version, a model's folder, a .safetensors or .onnx file with its .json, or scores: a
+    .csv with the columns file and p_fake, a folder of them, or the folder of an earlier report.
     """
     with _plain_errors():
-        rows = [row for row in read_manifest(data) if row.split == split]
-        if {row.label for row in rows} != {"real", "fake"}:
-            raise ValueError(f"split {split!r} of {data} has {len(rows)} files; both classes are needed")
+        everything = read_manifest(data)
+        task = Task(everything, data, tiers, How(**how), split or judged_split(everything, "test"), leave_out, rounds)
         if card:
             around_markers(card)  # Before the work, not after it.
-        judged = judge(model, rows, data, tiers, threshold, device, engine, precision)
+        judged = task.judge(model)
         folder = out or Path("evaluation") / judged.subject.slug
         write_scores(folder, judged.scores)
-        second = judge(other, rows, data, tiers, threshold, device, engine, precision) if other else None
         points: Sequence[CurvePoint] = judged.curves
-        if curves and judged.checker:
-            points = measure_curves(judged.checker, stratified(rows, curve_faces))
-        evaluation = Evaluation(
-            judged.subject,
-            split,
-            _command(model, split, tiers, curve_faces if curves else 0, other, threshold, engine, precision),
-            tuple(summarise(tier, part, rounds) for tier, part in judged.scores.by_tier().items()),
-            tuple(points),
-            second.subject if second else None,
-            tuple(compare_scores(judged.scores, second.scores, rounds)) if second else (),
-        )
+        if curves and judged.config:
+            points = measure_curves(load_checker(model, task.how), stratified(task.rows, curve_faces))
+        evaluation = task.evaluation(judged, _command(context), points, other)
+        beside = beside or ("test" if card and task.split == WORLD else None)
+        if beside:
+            there = replace(task, split=beside, leave_out=())
+            evaluation = replace(evaluation, beside=there.summarised(there.judge(model)))
         write_report(folder, evaluation, judged.scores)
         if card:
             write_card(card, evaluation)
-    click.echo(f"{tables.overall(evaluation.tiers)}\n\n{folder / 'report.md'}")
+    click.echo(f"{evaluation.printed()}\n\n{folder / 'report.md'}")
 
 
 @click.command(context_settings={"show_default": True})
@@ -94,23 +102,15 @@ def compare(first: Path, second: Path, rounds: int) -> None:
     click.echo(tables.differences(found, pair[0].subject.title, pair[1].subject.title))
 
 
-def _command(
-    model: str, split: str, tiers: tuple[str, ...], curve_faces: int, other: str | None, threshold: float | None,
-    engine: str, precision: str,
-) -> str:  # fmt: skip
+def _command(context: click.Context) -> str:
     """What makes the report again; of paths only the last part, for they are nobody else's."""
-    words = ["python -m training evaluate", Path(model).name, "DATA"]
-    options = {
-        "split": (split, "test"),
-        "tiers": (",".join(tiers), ",".join(TIERS)),
-        "curve-faces": (curve_faces or CURVE_FACES, CURVE_FACES),
-        "compare": (Path(other).name if other else None, None),
-        "threshold": (threshold, None),
-        "engine": (engine, TORCH),
-        "precision": (precision, AUTO),
-    }
-    words += [f"--{name} {value}" for name, (value, default) in options.items() if value != default]
-    return " ".join(words if curve_faces else [*words, "--no-curves"])
+    words = ["python -m training evaluate", Path(context.params["model"]).name, "DATA"]
+    for name, option in TOLD.items():
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            value = context.params[name]
+            each = value if name == "leave_out" else [",".join(value) if name == "tiers" else value]
+            words += [f"--{option} {Path(str(text)).name}" for text in each]
+    return " ".join(words if context.params["curves"] else [*words, "--no-curves"])
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from training.faces.prepare import prepare as run_prepare
 @click.option("--all-faces", is_flag=True, help="Every face of a photo, not only the largest.")
 @click.option("--split", nargs=3, type=float, default=PrepareConfig.split, help="Shares of train, val and test.")
 @click.option("--keep-split", is_flag=True, help="Keep the split of the data set; groups that cross it are moved.")
+@click.option("--world", multiple=True, help="Set this source aside whole, as the split that rates are stated from.")
 @click.option("--identity-weights", type=FILE, help="InceptionResnetV1 safetensors: one person is one group.")
 @click.option("--identity-similarity", default=PrepareConfig.identity_similarity, help="Cosine that means one person.")
 @click.option("--seed", default=PrepareConfig.seed)
@@ -33,12 +34,12 @@ from training.faces.prepare import prepare as run_prepare
 def prepare(
     photos: tuple[Path, ...], out: Path, label: str | None, source: str, generator: str, licence: str,
     fake_is: str | None, min_face: int, all_faces: bool, split: tuple[float, float, float], keep_split: bool,
-    identity_weights: Path | None, identity_similarity: float, seed: int, workers: int,
+    world: tuple[str, ...], identity_weights: Path | None, identity_similarity: float, seed: int, workers: int,
 ) -> None:  # fmt: skip
     """Cut the faces out of PHOTOS (folders, tables, pictures) into OUT; run again with the same OUT to resume."""
     defaults = Defaults(label or "", source, generator, licence, fake_is or "")
     config = PrepareConfig(
-        min_face, all_faces, split, keep_split, identity_weights=identity_weights,
+        min_face, all_faces, split, keep_split, world, identity_weights=identity_weights,
         identity_similarity=identity_similarity, seed=seed, workers=workers,
     )  # fmt: skip
     try:

@@ -11,7 +11,7 @@ from facecheck.model.checkpoint import load_model
 from training.autoencoders import load_autoencoder
 from training.backbones.rebuild import BACKBONES, rebuild
 from training.commands import FILE, FOLDER, NEW_FILE
-from training.data import FaceFile, read_manifest
+from training.data import NO_WORLD, WORLD, FaceFile, judged_split, read_manifest
 from training.faces.audit import GATE, AuditSettings, gate
 from training.fitting.autoencoder import train_upsampler
 from training.fitting.presets import PRESETS
@@ -74,6 +74,8 @@ def train(
     if not unaudited:
         _refuse_leaks(rows, config)
     click.echo(f"{len(learned)} faces, {config}")
+    if judged_split(rows, "") != WORLD:
+        click.echo(NO_WORLD)
     sources = tuple(sorted({f"{row.label}/{row.source}" for row in learned}))
     model = recipe.model_config(name, version, config, licence=licence, training_data=sources)
     watched = [row for row in rows if row.split == "val"]

@@ -29,8 +29,14 @@ class Difference:
     p_value: float
 
 
-def compare(first: Scores, second: Scores, rounds: int = 500, seed: int = 0) -> list[Difference]:
-    """Paired bootstrap over groups (near-duplicates, identities, prompts), in every tier that both have.
+def compare(
+    first: Scores, second: Scores, rounds: int = 500, seed: int = 0, over_sources: bool = False
+) -> list[Difference]:
+    """Paired bootstrap in every tier that both have.
+
+    Args:
+        over_sources: draw whole sources anew, for what is said of sources that neither has seen; otherwise groups
+            (near-duplicates, identities, prompts), for what is said of more pictures from the same sources.
 
     Raises:
         ValueError: no tier in common, or a tier's files or labels differ.
@@ -39,14 +45,18 @@ def compare(first: Scores, second: Scores, rounds: int = 500, seed: int = 0) -> 
     common = [tier for tier in ours if tier in theirs]
     if not common:
         raise ValueError(f"no tier in common: {', '.join(ours)} against {', '.join(theirs)}")
-    return [item for tier in common for item in _differences(tier, ours[tier], theirs[tier], rounds, seed)]
+    return [
+        item for tier in common for item in _differences(tier, ours[tier], theirs[tier], rounds, seed, over_sources)
+    ]
 
 
-def _differences(tier: str, first: Scores, second: Scores, rounds: int, seed: int) -> Iterator[Difference]:
+def _differences(
+    tier: str, first: Scores, second: Scores, rounds: int, seed: int, over_sources: bool
+) -> Iterator[Difference]:
     first, second = first.where(np.argsort(first.file)), second.where(np.argsort(second.file))
     if not (np.array_equal(first.file, second.file) and np.array_equal(first.label, second.label)):
         raise ValueError(f"tier {tier!r}: the two were not scored on the same files with the same labels")
-    clusters = np.where(first.group == "", first.file, first.group)
+    clusters = first.strata if over_sources else np.where(first.group == "", first.file, first.group)
     draws = list(clustered_draws(clusters, first.targets, rounds, seed))
     gaps = resampled(second, draws) - resampled(first, draws)
     before, after = report_of(first).named(), report_of(second).named()

@@ -4,13 +4,23 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from facecheck import quality
 from facecheck.calibration import verdict
 from facecheck.error_rates import ErrorCell
 from facecheck.model.config import ModelConfig
 from facecheck.result import Quality, Verdict
-from training.evaluation.metrics import NORMAL_97_5, wilson
-from training.evaluation.random_delivery import Judged
+from training.evaluation.metrics import (
+    NORMAL_97_5,
+    Floats,
+    Ints,
+    Words,
+    balanced,
+    clustered_interval,
+    source_weights,
+    wilson,
+)
 
 EDGES: dict[str, tuple[float, ...]] = {
     "face_px": (0, 24, 32, 48, 64, 96, 128, 192),
@@ -20,8 +30,33 @@ EDGES: dict[str, tuple[float, ...]] = {
 }
 SIZE_BANDS: tuple[tuple[float, float | None], ...] = ((0.0, 64.0), (64.0, None))
 """The other measurements are counted within each, because small faces are blurred ones too."""
+ROUNDS = 200
 SMALLEST_CELL = 30
 """Groups of each class; ranges with fewer are joined with the next."""
+
+
+@dataclass(frozen=True)
+class JudgedFace:
+    """One delivered face.
+
+    Attributes:
+        source: "label/source".
+        wrong: whether the answer forced at the threshold is wrong.
+        flips: whether the answer changes with another delivery; False where that was not measured.
+        face_px to turned: as in `facecheck.Quality`.
+    """
+
+    label: str
+    source: str
+    group: str
+    p_fake: float
+    wrong: bool
+    face_px: float
+    sharpness: float
+    blockiness: float
+    outside: float
+    turned: float
+    flips: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +86,7 @@ class Part:
     balanced: float
 
 
-def error_cells(judged: Sequence[Judged], smallest: int = SMALLEST_CELL) -> tuple[ErrorCell, ...]:
+def error_cells(judged: Sequence[JudgedFace], smallest: int = SMALLEST_CELL) -> tuple[ErrorCell, ...]:
     """The cells of every measurement in `EDGES`: of the size over all faces, of the others within each size band."""
     cells = _of_measure(judged, "face_px", smallest)
     for low, high in SIZE_BANDS:
@@ -62,7 +97,7 @@ def error_cells(judged: Sequence[Judged], smallest: int = SMALLEST_CELL) -> tupl
     return tuple(cells)
 
 
-def held_out(cells: Sequence[ErrorCell], judged: Sequence[Judged], smallest: int = SMALLEST_CELL) -> list[HeldOut]:
+def held_out(cells: Sequence[ErrorCell], judged: Sequence[JudgedFace], smallest: int = SMALLEST_CELL) -> list[HeldOut]:
     """Each cell on other faces; cells with fewer than `smallest` groups of a class there are left out."""
     found = []
     for cell in cells:
@@ -80,7 +115,7 @@ def _agree(cell: ErrorCell, error: float, faces: int) -> bool:
     return bool(abs(cell.error - error) <= NORMAL_97_5 * spread)
 
 
-def stable_and_not(judged: Sequence[Judged], config: ModelConfig) -> list[Part]:
+def stable_and_not(judged: Sequence[JudgedFace], config: ModelConfig) -> list[Part]:
     """Faces whose answer survives delivery and whose answer flips: all, and those that nothing else makes unclear."""
     answered = [face for face in judged if _answered(face, config)]
     parts = {
@@ -96,13 +131,13 @@ def stable_and_not(judged: Sequence[Judged], config: ModelConfig) -> list[Part]:
     ]
 
 
-def _answered(face: Judged, config: ModelConfig) -> bool:
+def _answered(face: JudgedFace, config: ModelConfig) -> bool:
     """Whether the face is good enough to be judged, and its score not too near to the threshold."""
     measured = Quality(face.face_px, face.sharpness, face.blockiness, face.outside, face.turned)
     return not quality.reasons(measured, config.limits) and verdict(face.p_fake, config.decision) != Verdict.UNCERTAIN
 
 
-def _of_measure(judged: Sequence[Judged], measure: str, smallest: int) -> list[ErrorCell]:
+def _of_measure(judged: Sequence[JudgedFace], measure: str, smallest: int) -> list[ErrorCell]:
     cells: list[ErrorCell] = []
     edges = _joined(judged, measure, smallest)
     for low, high in itertools.pairwise((*edges, None)):
@@ -115,11 +150,11 @@ def _of_measure(judged: Sequence[Judged], measure: str, smallest: int) -> list[E
         # Of a mean of two shares, with n1 and n2 faces: the size of one sample that would be as sure.
         sure = 4 / (1 / real + 1 / fake)
         error = _balanced_error(inside)
-        cells.append(ErrorCell(measure, low, high, len(inside), error, *wilson(error * sure, sure)))
+        cells.append(ErrorCell(measure, low, high, len(inside), error, *_interval(inside, error, sure)))
     return cells
 
 
-def _joined(judged: Sequence[Judged], measure: str, smallest: int) -> list[float]:
+def _joined(judged: Sequence[JudgedFace], measure: str, smallest: int) -> list[float]:
     """The edges of `EDGES`, without those that would leave a cell too small."""
     kept: list[float] = []
     for low, high in itertools.pairwise((*EDGES[measure], float("inf"))):
@@ -133,15 +168,30 @@ def _joined(judged: Sequence[Judged], measure: str, smallest: int) -> list[float
     return kept
 
 
-def _groups(judged: Sequence[Judged]) -> tuple[int, int]:
+def _groups(judged: Sequence[JudgedFace]) -> tuple[int, int]:
     """Groups among photographs and among fakes: near-duplicates are no further evidence."""
     real, fake = ({face.group for face in judged if face.label == label} for label in ("real", "fake"))
     return len(real), len(fake)
 
 
-def _balanced_error(judged: Sequence[Judged]) -> float:
-    shares = []
-    for label in ("real", "fake"):
-        wrong = [face.wrong for face in judged if face.label == label]
-        shares.append(sum(wrong) / len(wrong))
-    return sum(shares) / 2
+def _balanced_error(judged: Sequence[JudgedFace]) -> float:
+    """Mean of the errors of both classes; sources weigh the same."""
+    wrong, targets, sources = _columns(judged)
+    return balanced(wrong, targets, source_weights(sources, targets))
+
+
+def _interval(judged: Sequence[JudgedFace], error: float, sure: float) -> tuple[float, float]:
+    """95 %: what the number of faces and what other sources might change."""
+    wrong, targets, sources = _columns(judged)
+    weights = source_weights(sources, targets)
+    drawn = clustered_interval(lambda i: balanced(wrong[i], targets[i], weights[i]), sources, targets, ROUNDS)
+    low, high = wilson(error * sure, sure)
+    return min(low, drawn[0]), max(high, drawn[1])
+
+
+def _columns(judged: Sequence[JudgedFace]) -> tuple[Floats, Ints, Words]:
+    return (
+        np.array([face.wrong for face in judged], dtype=np.float64),
+        np.array([face.label == "fake" for face in judged], dtype=np.int64),
+        np.array([face.source for face in judged], dtype=np.str_),
+    )

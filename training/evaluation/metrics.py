@@ -1,4 +1,7 @@
-"""How good a set of scores is. All arrays are (N,); targets: 1 = fake; scores: p_fake in [0, 1]."""
+"""How good a set of scores is. All arrays are (N,); targets: 1 = fake; scores: p_fake in [0, 1].
+
+Sources weigh the same, large or small, as far as their size can tell: see `source_weights`.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -8,12 +11,39 @@ import numpy.typing as npt
 from sklearn.metrics import auc, average_precision_score, roc_curve
 
 Floats = npt.NDArray[np.float64]
+Words = npt.NDArray[np.str_]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
 FALSE_ALARM_RATES = (0.005, 0.01, 0.05)
 ECE_BINS = 15
 NORMAL_97_5 = 1.959964
+HALF_WEIGHT_FACES = 10
+"""Faces at which a source has half the weight of a very large one."""
+
+
+def source_weights(strata: Words, targets: Ints, faces_per_row: float = 1.0, half: float = HALF_WEIGHT_FACES) -> Floats:
+    """(N,) weights that sum to 1: each class one half of it, each of its n faces in a source n / (n + `half`) / n.
+
+    That is the random-effects weight (DerSimonian and Laird 1986) where the rates of faces vary `half` times as much as
+    those of sources do: large sources weigh the same, and four faces do not decide about a false-alarm rate of 1 %.
+
+    Args:
+        strata: source of each row, with its class, as "fake/omi".
+        faces_per_row: below 1 where a file stands in several rows.
+        half: 0: every source weighs exactly the same. Infinity: every face does.
+    """
+    names, member, rows = np.unique(strata, return_inverse=True, return_counts=True)
+    faces = rows * faces_per_row
+    share = faces if np.isinf(half) else faces / (faces + half)
+    each = (share / rows)[member] if len(names) else np.zeros(0)
+    totals = np.array([each[targets == target].sum() for target in (0, 1)])
+    return each / np.where(targets == 1, totals[1], totals[0]) / np.count_nonzero(totals)
+
+
+def effective_count(weights: Floats) -> float:
+    """How many equally weighted faces are as sure as these (Kish 1965)."""
+    return float(weights.sum() ** 2 / (weights**2).sum())
 
 
 @dataclass(frozen=True)
@@ -48,10 +78,13 @@ class Report:
         return values | {f"tpr@{rate:.1%}": value for rate, value in rates}
 
 
-def report(scores: Floats, targets: Ints, credit: Floats, forced_choice: Floats) -> Report:
+def report(
+    scores: Floats, targets: Ints, credit: Floats, forced_choice: Floats, weights: Floats | None = None
+) -> Report:
     """Metrics of one set.
 
     Args:
+        weights: of the faces, see `source_weights`; all alike without.
         credit: 1 for a right verdict, 0.5 for an uncertain one, 0 for a wrong one.
         forced_choice: 1 or 0, right or wrong at the threshold.
 
@@ -60,24 +93,28 @@ def report(scores: Floats, targets: Ints, credit: Floats, forced_choice: Floats)
     """
     if not 0 < targets.sum() < len(targets):
         raise ValueError(f"metrics need both classes; {targets.sum()} of {len(targets)} faces are fake")
-    fpr, tpr, _ = roc_curve(targets, scores, drop_intermediate=False)
+    weights = np.ones(len(scores)) if weights is None else weights
+    fpr, tpr, _ = roc_curve(targets, scores, sample_weight=weights, drop_intermediate=False)
     return Report(
         faces=len(scores),
         auc=float(auc(fpr, tpr)),
-        ap=float(average_precision_score(targets, scores)),
-        balanced_accuracy=balanced(credit, targets),
-        forced_choice=balanced(forced_choice, targets),
-        coverage=float((credit != 0.5).mean()),
-        tpr_at=tuple(float(tpr[fpr <= rate].max()) for rate in FALSE_ALARM_RATES),
+        ap=float(average_precision_score(targets, scores, sample_weight=weights)),
+        balanced_accuracy=balanced(credit, targets, weights),
+        forced_choice=balanced(forced_choice, targets, weights),
+        coverage=float(np.average(credit != 0.5, weights=weights)),
+        # Sums of weights may miss a rate by a rounding error.
+        tpr_at=tuple(float(tpr[fpr <= rate + 1e-12].max()) for rate in FALSE_ALARM_RATES),
         eer=equal_error_rate(fpr, tpr),
-        ece=expected_calibration_error(scores, targets),
-        brier=float(((scores - targets) ** 2).mean()),
+        ece=expected_calibration_error(scores, targets, weights),
+        brier=float(np.average((scores - targets) ** 2, weights=weights)),
     )
 
 
-def balanced(credit: Floats, targets: Ints) -> float:
+def balanced(credit: Floats, targets: Ints, weights: Floats | None = None) -> float:
     """Mean over the two classes of the mean credit."""
-    return float((credit[targets == 1].mean() + credit[targets == 0].mean()) / 2)
+    weights = np.ones(len(credit)) if weights is None else weights
+    means = (np.average(credit[targets == target], weights=weights[targets == target]) for target in (0, 1))
+    return float(sum(means) / 2)
 
 
 def equal_error_rate(fpr: Floats, tpr: Floats) -> float:
@@ -96,11 +133,11 @@ def tpr_at(targets: Ints, scores: Floats, max_fpr: float = 0.01, weights: Floats
     return float(tpr[fpr <= max_fpr + 1e-12].max())
 
 
-def expected_calibration_error(scores: Floats, targets: Ints) -> float:
+def expected_calibration_error(scores: Floats, targets: Ints, weights: Floats | None = None) -> float:
     """Mean over 15 equal bins of |mean p_fake - share of fakes|, weighted by the bins' sizes."""
+    weights = np.ones(len(scores)) if weights is None else weights
     bins = np.minimum((scores * ECE_BINS).astype(int), ECE_BINS - 1)
-    gaps = [abs(float((scores[bins == b] - targets[bins == b]).sum())) for b in range(ECE_BINS)]
-    return sum(gaps) / len(scores)
+    return float(np.abs(np.bincount(bins, weights=weights * (scores - targets))).sum() / weights.sum())
 
 
 def coverage_risk(confidence: Floats, right: Floats) -> tuple[Floats, Floats]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from facecheck.files import write_atomically
+from training.data import WORLD
 from training.evaluation import plots, tables
 from training.evaluation.comparison import Difference
 from training.evaluation.corruptions import CurvePoint
@@ -15,6 +16,11 @@ from training.evaluation.subject import Subject
 from training.evaluation.summary import TierSummary
 
 CARD_BEGIN, CARD_END = "<!-- evaluation:begin -->", "<!-- evaluation:end -->"
+UNSEEN, LEARNED = "Unseen sources", "Sources it learned from"
+NO_RATES = (
+    "On sources that it has not learned from nothing was measured here: these numbers say nothing about the world."
+)
+NOT_THE_WORLD = "Split test: other files of sources that stand in the training data. The world is harder."
 _PICTURES = {
     "reliability.png": "Reliability",
     "roc.png": "ROC",
@@ -30,33 +36,89 @@ class Evaluation:
 
     Attributes:
         command: what makes it again, without anybody's paths.
-        curves: empty where they were not measured. compared: `other` against `subject`, empty without another.
+        learned_from, left_out: sources of the split that the subject was trained on, and that were not judged.
+        other_learned_from: sources of the split that `other` was trained on.
+        crossfitted: each source was judged by a decision that was fitted on others.
+        curves: empty where they were not measured.
+        other, other_tiers: another subject on the same files. compared: `other` against `subject`.
+        beside: the same subject on the split test, next to the split world.
     """
 
     subject: Subject
     split: str
     command: str
     tiers: tuple[TierSummary, ...]
+    learned_from: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    crossfitted: bool = False
     curves: tuple[CurvePoint, ...] = ()
     other: Subject | None = None
+    other_tiers: tuple[TierSummary, ...] = ()
     compared: tuple[Difference, ...] = ()
+    beside: tuple[TierSummary, ...] = ()
+    other_learned_from: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Everything as JSON text; what is not a number is null."""
         return json.dumps(_finite(asdict(self)), indent=2, allow_nan=False) + "\n"
 
     def markdown(self) -> str:
-        """The tables, under their headings."""
+        """The tables, under their headings: unseen sources first, what it learned from after them."""
+        title = self.other.title if self.other else ""
         parts = [
-            tables.overall(self.tiers),
-            tables.sources(self.tiers),
-            tables.generators(self.tiers),
+            self.headline(),
+            tables.sources(self.tiers, self.other_tiers, title),
+            tables.generators(self.tiers, self.other_tiers, title),
             tables.sizes(self.tiers),
             tables.fairness(self.tiers),
             tables.robustness(self.curves),
-            tables.differences(self.compared, self.subject.title, self.other.title if self.other else ""),
+            tables.differences(self.compared, self.subject.title, title),
+            self._beside(),
         ]
         return "\n\n".join(part for part in parts if part)
+
+    def printed(self) -> str:
+        """What a terminal shows: without face sizes, fairness and curves."""
+        title = self.other.title if self.other else ""
+        parts = [
+            self.headline(),
+            tables.sources(self.tiers, self.other_tiers, title) if self.split == WORLD else "",
+            tables.generators(self.tiers, self.other_tiers, title) if self.split == WORLD else "",
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+    def headline(self) -> str:
+        """What was measured on which sources, and the first tables of it."""
+        unseen = self.split == WORLD
+        parts = [
+            f"**{UNSEEN if unseen else LEARNED}**: {self._basis()}",
+            tables.aims(self.tiers, self.other_tiers, self.other.title if self.other else "") if unseen else NO_RATES,
+            tables.overall(self.tiers),
+        ]
+        return "\n\n".join(parts)
+
+    def _basis(self) -> str:
+        names = [source.name for source in self.tiers[0].sources]
+        real = sum(name.startswith("real/") for name in names)
+        parts = [
+            f"split {self.split}, {self.tiers[0].report.faces} faces of {real} sources of photographs and "
+            f"{len(names) - real} of generated faces."
+        ]
+        if self.crossfitted:
+            parts.append("Threshold and calibration of each source were fitted on the other half of the sources.")
+        if self.left_out:
+            parts.append(f"Left out: {', '.join(self.left_out)}.")
+        if self.learned_from and self.split == WORLD:
+            parts.append(f"It has learned from {', '.join(self.learned_from)}: these figures are flattered.")
+        if self.other and self.other_learned_from and self.split == WORLD:
+            known = ", ".join(self.other_learned_from)
+            parts.append(f"{self.other.title} has learned from {known}: its figures are flattered.")
+        return " ".join(parts)
+
+    def _beside(self) -> str:
+        if not self.beside:
+            return ""
+        return f"## {LEARNED}\n\n{NOT_THE_WORLD}\n\n{tables.overall(self.beside).replace('## Tiers', '### Tiers')}"
 
 
 def write_scores(folder: Path, scores: Scores) -> None:
@@ -113,7 +175,7 @@ def _draw(evaluation: Evaluation, scores: Scores) -> dict[str, bytes]:
 def _page(evaluation: Evaluation, pictures: Sequence[str]) -> str:
     subject = evaluation.subject
     weights = f" Weights: sha256 {subject.sha256}." if subject.sha256 else ""
-    head = f"# Evaluation of {subject.title}\n\nMade by `{evaluation.command}` on split {evaluation.split}.{weights}"
+    head = f"# Evaluation of {subject.title}\n\nMade by `{evaluation.command}`.{weights}"
     shown = "\n".join(f"![{_PICTURES[name]}]({name})" for name in pictures)
     return f"{head}\n\n{evaluation.markdown()}\n\n## Pictures\n\n{shown}\n"
 

@@ -13,9 +13,8 @@ import numpy.typing as npt
 
 from facecheck.result import Verdict
 from training.data import FaceFile
-from training.evaluation.metrics import Bools, Floats, Ints
+from training.evaluation.metrics import Bools, Floats, Ints, Words, source_weights
 
-Words = npt.NDArray[np.str_]
 FACTS = ("label", "source", "generator", "group", "age", "gender", "ethnicity")
 """Columns that say what a file is; the others say how it was judged."""
 DEFAULT_TIER, DEFAULT_THRESHOLD = "clean", 0.5
@@ -85,6 +84,11 @@ class Scores:
     def strata(self) -> Words:
         """Label and source of each file, as "fake/omi"."""
         return np.char.add(np.char.add(self.label, "/"), self.source)
+
+    @property
+    def weights(self) -> Floats:
+        """Sources weigh the same, see `training.evaluation.metrics.source_weights`; a file in several tiers is one."""
+        return source_weights(self.strata, self.targets, 1 / max(len(np.unique(self.tier)), 1))
 
     def where(self, chosen: npt.NDArray[Any]) -> "Scores":
         """The rows that a mask or indices choose."""

@@ -52,13 +52,14 @@ def score_tiers(
     """Every row in every tier, as a table; `root` is the folder of the manifest."""
     threshold = checker.config.decision.threshold
     return Scores.from_rows(
-        _columns(item, tier, root, threshold)
+        columns(item, tier, root, threshold)
         for tier in tiers
         for item in tqdm(score(checker, rows, tier), desc=tier, total=len(rows), unit="face", disable=None)
     )
 
 
-def _columns(item: Scored, tier: str, root: Path, threshold: float) -> dict[str, Any]:
+def columns(item: Scored, tier: str, root: Path, threshold: float) -> dict[str, Any]:
+    """One row of a score table."""
     row, prediction = item.row, item.prediction
     return {name: getattr(row, name) for name in FACTS} | {
         "file": row.path.relative_to(root).as_posix(),

@@ -1,7 +1,9 @@
-"""What is evaluated: the default model, a checkpoint, an ONNX file, or scores that were made elsewhere."""
+"""What is evaluated: a model by name, version or path, an ONNX file, or scores that were made elsewhere."""
 
 import hashlib
 import json
+import re
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +13,19 @@ from torch import Tensor, nn
 
 from facecheck.checker import FaceChecker
 from facecheck.errors import ModelError
-from facecheck.model.checkpoint import Model
+from facecheck.files import cache_folder, write_atomically
+from facecheck.model.checkpoint import Model, load_model
 from facecheck.model.config import ModelConfig
-from facecheck.model.files import DEFAULT_MODEL
+from facecheck.model.files import DEFAULT_MODEL, WEIGHTS_DIR, read_model
+from training.calibration.crossfit import Judges, judges_of
 from training.data import FaceFile
 from training.evaluation.corruptions import CurvePoint
+from training.evaluation.observations import observe
 from training.evaluation.scores import Scores, is_scores, read_scores
 from training.evaluation.scoring import score_tiers
+from training.evaluation.verdicts import decide
+
+VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 @dataclass(frozen=True)
@@ -44,40 +52,64 @@ class Judged:
     """A subject and its scores.
 
     Attributes:
-        checker: None where there is no model, only scores. curves: of an earlier report.
+        config: None where there is no model, only scores. curves: of an earlier report.
+        crossfitted: whether each file was judged by a decision that was fitted on other sources only.
     """
 
     subject: Subject
     scores: Scores
-    checker: FaceChecker | None = None
+    config: ModelConfig | None = None
     curves: tuple[CurvePoint, ...] = ()
+    crossfitted: bool = False
+
+    def learned_from(self) -> tuple[str, ...]:
+        """The sources of the scores, as "label/source", that the model was trained on."""
+        known = self.config.training_data if self.config else ()
+        return tuple(sorted(set(known) & set(self.scores.strata.tolist())))
 
 
-def judge(
-    model: str,
-    rows: Sequence[FaceFile],
-    root: Path,
-    tiers: Sequence[str],
-    threshold: float | None,
-    device: str = "auto",
-    engine: str = "torch",
-    precision: str = "auto",
-) -> Judged:
-    """Score `rows` with whatever `model` names; see `load_checker` and `read_judged`.
+@dataclass(frozen=True)
+class How:
+    """What computes the scores of a model.
+
+    Attributes:
+        threshold: in place of the shipped one, or of the one in the scores; then nothing is uncertain for lying near.
+        device, engine, precision: as in `FaceChecker`, but torch in f32 unless another engine is the question; an .onnx
+            file runs on the CPU, by onnxruntime, whatever they are.
+        cache: folder of the observations, see `training.evaluation.observations.observe`.
+    """
+
+    threshold: float | None = None
+    device: str = "auto"
+    engine: str = "torch"
+    precision: str = "auto"
+    cache: Path | None = None
+
+
+def judge(model: str, rows: Sequence[FaceFile], root: Path, tiers: Sequence[str], how: How | None = None) -> Judged:
+    """Score `rows`, a whole split, with whatever `model` names; see `load_subject` and `read_judged`.
+
+    A model whose decision was fitted on this very split is judged across halves of its sources, as in
+    `training.calibration.crossfit`.
 
     Args:
         root: folder of the manifest. tiers: for models; scores keep the tiers that they have.
-        threshold: in place of the shipped one, or of the one in the scores.
-        device, engine, precision: as in `FaceChecker`, but torch in f32 unless another engine is the question.
 
     Raises:
         ModelError, DeviceError: the model. ValueError: the scores.
     """
+    how = how or How()
     if is_scores(Path(model)):
-        return read_judged(Path(model), rows, root, threshold)
-    checker = load_checker(model, threshold, device, engine, precision)
-    config = checker.config
-    return Judged(Subject(config.name, config.version, config.sha256), score_tiers(checker, rows, root, tiers), checker)
+        return read_judged(Path(model), rows, root, how.threshold)
+    loaded = load_subject(model, how.threshold)
+    config = loaded.config
+    subject = Subject(config.name, config.version, config.sha256)
+    if how.engine != "torch" and not model.endswith(".onnx"):
+        return Judged(subject, score_tiers(load_checker(model, how), rows, root, tiers), config)
+    device = "cpu" if model.endswith(".onnx") else how.device
+    judges = judges_of(loaded, rows, how.cache, device) if how.threshold is None else Judges.one(config.decision, rows)
+    observed = observe(loaded, rows, tiers, how.cache, device)
+    return Judged(subject, decide(observed, judges, config.limits, root), config, crossfitted=judges.crossfitted)
 
 
 def read_judged(
@@ -93,35 +125,87 @@ def read_judged(
     if report.is_file() and path in (folder, folder / "scores.csv"):
         earlier = json.loads(report.read_text(encoding="utf-8"))
         curves = tuple(CurvePoint(**point) for point in earlier["curves"]) if threshold is None else ()
-        return Judged(Subject(**earlier["subject"]), scores, curves=curves)
+        crossfitted = bool(earlier.get("crossfitted")) and threshold is None
+        return Judged(Subject(**earlier["subject"]), scores, curves=curves, crossfitted=crossfitted)
     return Judged(Subject(folder.resolve().name if path.is_dir() or path.stem == "scores" else path.stem), scores)
 
 
-def load_checker(
-    model: str, threshold: float | None = None, device: str = "auto", engine: str = "torch", precision: str = "auto"
-) -> FaceChecker:
-    """The pipeline around a model: "default", a name, a folder, a .safetensors file or an .onnx file.
+def load_subject(model: str, threshold: float | None = None) -> Model:
+    """A model by "default", a name, a version such as "0.2.0", a folder, a .safetensors or an .onnx file.
 
     Args:
         threshold: in place of the shipped one; then nothing is uncertain for lying near to it.
-        device, engine, precision: see `judge`; an .onnx file runs on the CPU, by onnxruntime, whatever they are.
+
+    Raises:
+        ModelError.
+    """
+    name: str | Path = DEFAULT_MODEL if model == "default" else model
+    if VERSION.fullmatch(model) and not Path(model).exists():
+        name = shipped(model)
+    loaded = load_onnx(Path(model)) if model.endswith(".onnx") else load_model(name)
+    if threshold is None:
+        return loaded
+    forced = replace(loaded.config.decision, threshold=threshold, uncertain_from=threshold, uncertain_to=threshold)
+    return replace(loaded, config=replace(loaded.config, decision=forced))
+
+
+def load_checker(model: str, how: How | None = None) -> FaceChecker:
+    """The pipeline around `load_subject`.
 
     Raises:
         ModelError, DeviceError.
     """
-    is_onnx = model.endswith(".onnx")
-    name = DEFAULT_MODEL if model == "default" else model
-    if is_onnx:
-        device, engine, precision = "cpu", "torch", "f32"
-    checker = FaceChecker(
-        load_onnx(Path(model)) if is_onnx else name, device=device, engine=engine, precision=precision
-    )
-    if threshold is not None:
-        checker.decision = replace(
-            checker.decision, threshold=threshold, uncertain_from=threshold, uncertain_to=threshold
-        )
-        checker.config = replace(checker.config, decision=checker.decision)
-    return checker
+    how = how or How()
+    loaded = load_subject(model, how.threshold)
+    if model.endswith(".onnx"):
+        return FaceChecker(loaded, device="cpu", engine="torch", precision="f32")
+    return FaceChecker(loaded, device=how.device, engine=how.engine, precision=how.precision)
+
+
+def shipped(version: str) -> Path:
+    """The default model as it stood in the package at a version: the present one, or one from this checkout's history.
+
+    Returns:
+        Its .safetensors, in facecheck's cache if it is an earlier one.
+
+    Raises:
+        ModelError: no such version, or this is no checkout.
+    """
+    if read_model(DEFAULT_MODEL).config.version == version:
+        return WEIGHTS_DIR / f"{DEFAULT_MODEL}.safetensors"
+    folder = cache_folder() / "models" / version
+    weights = folder / f"{DEFAULT_MODEL}.safetensors"
+    if not weights.is_file():
+        commit = _commit_of(version)
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix in (".json", ".safetensors"):  # The weights come last: with them the model is complete.
+            write_atomically(weights.with_suffix(suffix), _git("show", f"{commit}:./{DEFAULT_MODEL}{suffix}"))
+    return weights
+
+
+def _commit_of(version: str) -> str:
+    """The last commit whose default model has this version."""
+    config = f"{DEFAULT_MODEL}.json"
+    try:
+        commits = _git("log", "--format=%H", "--", config).decode().split()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ModelError(
+            f"model {version} is not installed, and {WEIGHTS_DIR} is no git checkout to find it in"
+        ) from error
+    found = set()
+    for commit in commits:
+        try:
+            known = str(json.loads(_git("show", f"{commit}:./{config}"))["version"])
+        except (subprocess.CalledProcessError, ValueError, KeyError):
+            continue
+        if known == version:
+            return commit
+        found.add(known)
+    raise ModelError(f"no model {version} in the history of this checkout; there are {', '.join(sorted(found))}")
+
+
+def _git(*words: str) -> bytes:
+    return subprocess.run(["git", *words], cwd=WEIGHTS_DIR, check=True, capture_output=True).stdout
 
 
 class OnnxNetwork(nn.Module):

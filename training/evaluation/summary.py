@@ -13,16 +13,21 @@ from training.evaluation.metrics import (
     Indices,
     Rate,
     Report,
+    balanced,
     clustered_draws,
     coverage_risk,
     rate,
     report,
+    source_weights,
 )
 from training.evaluation.scores import Scores, Words
 
 SIZE_EDGES = (0, 32, 48, 64, 96, 128, 160, 192, 256)
 AGE_EDGES = (0, 3, 10, 20, 40, 60)
 SMALLEST_GROUP = 20
+SMALLEST_AIMED = 30
+"""Faces from which on the false alarms of a source of photographs are held against `MOST_FALSE_ALARMS`."""
+MOST_FALSE_ALARMS = 0.03
 POOLED_FALSE_ALARMS = 0.01
 
 
@@ -71,6 +76,8 @@ class TierSummary:
 
     Attributes:
         intervals: 95 % bootstrap intervals over sources, of the metrics in `Report.named`.
+        source_alike, face_alike: balanced accuracy of forced answers where every source weighs exactly the same, and
+            where every face does.
         aurc: area under the coverage-risk curve. missed: faces that the detector did not find.
         worst_real, worst_fake, worst_slice: the highest error among sources and attributes of at least
             `SMALLEST_GROUP` faces.
@@ -79,6 +86,8 @@ class TierSummary:
     tier: str
     report: Report
     intervals: dict[str, tuple[float, float]]
+    source_alike: float
+    face_alike: float
     aurc: float
     missed: int
     sources: tuple[Source, ...]
@@ -89,14 +98,25 @@ class TierSummary:
     worst_fake: Rate | None
     worst_slice: Rate | None
 
+    @property
+    def alarming(self) -> tuple[Rate, ...]:
+        """The sources of photographs of at least `SMALLEST_AIMED` faces with too many false alarms, the worst first."""
+        real = [source.error for source in self.sources if source.name.startswith("real/")]
+        found = [item for item in real if item.faces >= SMALLEST_AIMED and item.rate > MOST_FALSE_ALARMS]
+        return tuple(sorted(found, key=lambda item: -item.rate))
+
 
 def summarise(tier: str, part: Scores, rounds: int = 500) -> TierSummary:
     """All numbers of one tier; `rounds` of the bootstrap."""
     found, slices = sources(part), fairness(part)
+    alike = [source_weights(part.strata, part.targets, half=half) for half in (0.0, float("inf"))]
+    source_alike, face_alike = (balanced(part.forced_choice, part.targets, weights) for weights in alike)
     return TierSummary(
         tier=tier,
         report=report_of(part),
         intervals=intervals(part, rounds),
+        source_alike=source_alike,
+        face_alike=face_alike,
         aurc=float(coverage_risk(part.confidence, part.forced_choice)[1].mean()),
         missed=int((~part.detected).sum()),
         sources=found,
@@ -111,7 +131,7 @@ def summarise(tier: str, part: Scores, rounds: int = 500) -> TierSummary:
 
 def report_of(part: Scores) -> Report:
     """The metrics of a table."""
-    return report(part.p_fake, part.targets, part.credit, part.forced_choice)
+    return report(part.p_fake, part.targets, part.credit, part.forced_choice, part.weights)
 
 
 def intervals(part: Scores, rounds: int) -> dict[str, tuple[float, float]]:
@@ -123,8 +143,8 @@ def intervals(part: Scores, rounds: int) -> dict[str, tuple[float, float]]:
 
 def resampled(part: Scores, draws: Iterable[Indices]) -> Floats:
     """(rounds, metrics): the metrics of `Report.named`, in its order, of each bootstrap sample."""
-    p_fake, targets, credit, forced_choice = part.p_fake, part.targets, part.credit, part.forced_choice
-    return np.array([list(report(p_fake[i], targets[i], credit[i], forced_choice[i]).named().values()) for i in draws])
+    columns = part.p_fake, part.targets, part.credit, part.forced_choice, part.weights
+    return np.array([list(report(*(column[i] for column in columns)).named().values()) for i in draws])
 
 
 def sources(part: Scores) -> tuple[Source, ...]:
@@ -144,21 +164,25 @@ def generators(part: Scores) -> tuple[Generator, ...]:
     """Every generator against all photographs; fakes without a generator go by their source."""
     real, fake = part.where(part.label == "real"), part.where(part.label == "fake")
     names = np.where(fake.generator == "", fake.source, fake.generator)
-    limit = threshold_at(real.p_fake, POOLED_FALSE_ALARMS)
+    weights = real.weights
+    limit = threshold_at(real.p_fake, POOLED_FALSE_ALARMS, weights)
 
     def generator(name: str, inside: Bools) -> Generator:
         scores = fake.p_fake[inside]
         targets = np.repeat([0, 1], [len(real), len(scores)])
-        area = float(roc_auc_score(targets, np.concatenate([real.p_fake, scores])))
+        each = np.concatenate([weights, np.ones(len(scores))])
+        area = float(roc_auc_score(targets, np.concatenate([real.p_fake, scores]), sample_weight=each))
         return Generator(name, area, float((scores > limit).mean()), rate(name, fake.forced_choice[inside] == 1))
 
     return tuple(generator(name, inside) for name, inside in _groups(names))
 
 
-def threshold_at(real_scores: Floats, fpr: float) -> float:
+def threshold_at(real_scores: Floats, fpr: float, weights: Floats | None = None) -> float:
     """The score that at most this share of the photographs exceeds; a higher one is called fake."""
-    ordered = np.sort(real_scores)[::-1]
-    return float(ordered[int(fpr * len(ordered))])
+    weights = np.ones(len(real_scores)) if weights is None else weights
+    order = np.argsort(real_scores)[::-1]
+    above = np.cumsum(weights[order]) / weights.sum()
+    return float(real_scores[order[int(np.searchsorted(above, fpr + 1e-12, side="right"))]])
 
 
 def sizes(part: Scores) -> tuple[Rate, ...]:

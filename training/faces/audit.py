@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from facecheck.model.config import ModelConfig
 from training.augment import Delivery, training_face
-from training.data import FaceFile, read_manifest, read_rgb, sampling_weights
+from training.data import NO_WORLD, WORLD, FaceFile, judged_split, read_manifest, read_rgb, sampling_weights
 from training.faces import leakage, traces
 from training.faces.grouping import SURE_DISTANCE, near_pairs, perceptual_hash, same_value
 from training.faces.leakage import Leak
@@ -116,6 +116,8 @@ def audit(folder: Path, settings: AuditSettings | None = None, split: str = "tra
     copies = exact_copies(rows)
     near_failures, near_warnings = _judged_near(rows)
     sources = _sources(learned)
+    if judged_split(rows, "") != WORLD:
+        warnings.append(NO_WORLD)
     return AuditReport(
         leaks,
         tuple(failures + _judged_copies(rows, copies) + near_failures),

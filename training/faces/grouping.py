@@ -8,7 +8,7 @@ brings two framings of one photograph to the same crop.
 import hashlib
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from training.data import FaceFile, read_rgb
+from training.data import SPLITS, WORLD, FaceFile, read_rgb
 
 Hashes = npt.NDArray[np.uint8]
 Pairs = npt.NDArray[np.int64]
@@ -148,11 +148,42 @@ def keep_splits(groups: Sequence[str], given: Sequence[str], drawn: Mapping[str,
     for group, split in zip(groups, given, strict=True):
         if split:
             votes[group][split] += 1
-    order = ("train", "val", "test")
+    order = SPLITS
     kept = {
         group: min(order, key=lambda split: (-counts[split], order.index(split))) for group, counts in votes.items()
     }
     return {**drawn, **kept}, sum(len(counts) > 1 for counts in votes.values())
+
+
+def world_sources(sources: Sequence[str], given: Sequence[str], named: Sequence[str]) -> set[str]:
+    """The sources that are set aside whole, as "label/source": those that are named, and those that come as such.
+
+    Args:
+        sources, given: of each face; the split that its data set gives is empty where it gives none.
+        named: "name" or "label/name".
+
+    Raises:
+        ValueError: no such source; a source that is not named is only partly in the given split world.
+    """
+    known = {source: {source, source.partition("/")[2]} for source in sources}
+    if missing := set(named) - {name for names in known.values() for name in names}:
+        raise ValueError(f"no source {', '.join(sorted(missing))} to set aside; there are {', '.join(sorted(known))}")
+    chosen = {source for source, names in known.items() if names & set(named)}
+    pairs = set(zip(sources, given, strict=True))
+    kept = {source for source, split in pairs if split == WORLD}
+    if partly := {source for source, split in pairs if source in kept - chosen and split not in (WORLD, "")}:
+        raise ValueError(f"{', '.join(sorted(partly))}: only a part is in the split {WORLD}; name it with --world")
+    return chosen | kept
+
+
+def set_aside(groups: Sequence[str], sources: Sequence[str], world: Collection[str]) -> list[bool]:
+    """Whether each face may stay when the sources `world` are set aside whole.
+
+    Of a group that reaches into another source, the faces there go: learned from, they would give away what the split
+    world is there to find out, and moved there they would take a part of their source with them.
+    """
+    inside = {group for group, source in zip(groups, sources, strict=True) if source in world}
+    return [source in world or group not in inside for group, source in zip(groups, sources, strict=True)]
 
 
 def _buckets(piece: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.int64]]:

@@ -21,7 +21,7 @@ WEAK: Words = {
 UNDECIDED = frozenset({"or", "vs", "versus", "and", "not"})
 SPLITS = {
     "train": "train", "training": "train", "valid": "val", "validation": "val", "val": "val", "dev": "val",
-    "test": "test", "testing": "test", "eval": "test",
+    "test": "test", "testing": "test", "eval": "test", "world": "world",
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from facecheck.files import write_atomically
 from facecheck.ledger import KeyedLedger
+from training.data import WORLD
 from training.faces import facecut, grouping, prepare_report
 from training.faces.facecut import CutJob
 from training.faces.layouts import Found, Photo
@@ -35,6 +36,8 @@ COLUMNS = (
     "sha256", "licence",
 )  # fmt: skip
 WORK = ".prepare"
+Cut = tuple["Surveyed", Mapping[str, Any], Mapping[str, Any]]
+"""A photo, its entry in the ledger, and one of its faces."""
 # Goes up when the same photos come to another survey, cut or grouping: older folders are then looked through anew.
 RULES = 2
 
@@ -46,6 +49,7 @@ class PrepareConfig:
     Attributes:
         min_face_px: shorter faces are dropped. all_faces: not only the largest of a photo.
         split: shares of train, val and test. keep_split: keep what the data sets give.
+        world: sources ("name", or "label/name") that stand in the split world, whole.
         near: perceptual hashes that differ in so many of 128 bits share a group.
         identity_weights: of the face network; faces whose embeddings have at least the cosine `identity_similarity`
             share a group. None: people are not recognised.
@@ -56,6 +60,7 @@ class PrepareConfig:
     all_faces: bool = False
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)
     keep_split: bool = False
+    world: tuple[str, ...] = ()
     near: int = grouping.MAX_DISTANCE
     identity_weights: Path | None = None
     identity_similarity: float = 0.7
@@ -231,7 +236,7 @@ def _rows(
     unique: Sequence[Surveyed], entries: dict[str, Mapping[str, Any]], dropped: list[Dropped], config: PrepareConfig
 ) -> tuple[list[dict[str, Any]], int]:
     """Rows of the manifest, and how many groups stood on two sides of a given split."""
-    faces = []
+    faces: list[Cut] = []
     for item in unique:
         entry = entries[item.key]
         if not entry["faces"]:
@@ -250,12 +255,32 @@ def _rows(
     for sha256, member in zip(shas, members, strict=True):
         names[int(member)] = min(names.get(int(member), sha256), sha256)
     groups = [names[int(member)][:16] for member in members]
-    sources = [f"{item.photo.label}/{item.photo.source}" for item, _, _ in faces]
+    given = [item.photo.split if config.keep_split else "" for item, _, _ in faces]
+    world = grouping.world_sources([_source(item.photo) for item, _, _ in faces], given, config.world)
+    faces, groups = _without_world(faces, groups, world, dropped)
+    sources = [_source(item.photo) for item, _, _ in faces]
     splits, moved = grouping.assign_splits(groups, sources, config.split, config.seed), 0
     if config.keep_split:
         splits, moved = grouping.keep_splits(groups, [item.photo.split for item, _, _ in faces], splits)
+    splits |= {group: WORLD for group, source in zip(groups, sources, strict=True) if source in world}
     rows = [_row(*face, group, splits[group]) for face, group in zip(faces, groups, strict=True)]
     return sorted(rows, key=lambda row: str(row["file"])), moved
+
+
+def _source(photo: Photo) -> str:
+    return f"{photo.label}/{photo.source}"
+
+
+def _without_world(
+    faces: Sequence[Cut], groups: Sequence[str], world: set[str], dropped: list[Dropped]
+) -> tuple[list[Cut], list[str]]:
+    """The faces that may stay beside the sources that are set aside, see `grouping.set_aside`."""
+    stay = grouping.set_aside(groups, [_source(item.photo) for item, _, _ in faces], world)
+    for (item, _, _), keep in zip(faces, stay, strict=True):
+        if not keep:
+            dropped.append(Dropped(item.photo.path, "set_aside", "a copy, or of one group with one, stands in world"))
+    kept = [index for index, keep in enumerate(stay) if keep]
+    return [faces[index] for index in kept], [groups[index] for index in kept]
 
 
 def _identities(embeddings: Sequence[str], similarity: float) -> grouping.Pairs:

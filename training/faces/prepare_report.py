@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.data import NO_WORLD, SPLITS, WORLD
+
 CONFLICT = "conflicting_label"
 REASONS = {
     "unreadable": "missing, corrupted, or not a picture",
@@ -15,6 +17,7 @@ REASONS = {
     "face_too_small": "every face is shorter than the minimum",
     "duplicate": "the same bytes as another file of the same class; one was kept",
     CONFLICT: "the same bytes are called real in one place and fake in another; all were dropped",
+    "set_aside": "it shares a group with a source that stands in the split world",
     "not_accepted": "the data set's own gate refused it",
 }
 
@@ -33,11 +36,11 @@ def markdown(
 ) -> str:
     """Counts kept for each source and split, counts dropped for each reason, and what needs attention."""
     lines = [f"# {len(rows)} faces kept, {len(dropped)} files dropped", "", f"Found: {'; '.join(layouts)}.", ""]
-    lines += ["| label | source | train | val | test | groups |", "|---|---|--:|--:|--:|--:|"]
+    lines += ["| label | source | train | val | test | world | groups |", "|---|---|--:|--:|--:|--:|--:|"]
     counts = Counter((row["label"], row["source"], row["split"]) for row in rows)
     for label, source in sorted({(row["label"], row["source"]) for row in rows}):
         groups = {row["group"] for row in rows if (row["label"], row["source"]) == (label, source)}
-        numbers = [str(counts[label, source, split]) for split in ("train", "val", "test")]
+        numbers = [str(counts[label, source, split]) for split in SPLITS]
         lines.append(f"| {label} | {source} | {' | '.join(numbers)} | {len(groups)} |")
     lines += ["", "| dropped because | files | |", "|---|--:|---|"]
     reasons = Counter(item.reason for item in dropped)
@@ -57,6 +60,8 @@ def _attention(rows: Sequence[dict[str, Any]], dropped: Sequence[Dropped], moved
     for label in ("real", "fake"):
         if not any(row["label"] == label for row in rows):
             notes.append(f"- There is no {label} face: add photos before you train.")
+    if not any(row["split"] == WORLD for row in rows):
+        notes.append(f"- {NO_WORLD}")
     return [*notes, ""] if notes else []
 
 

@@ -1,8 +1,8 @@
 """Learn from new faces without forgetting the old ones: fine-tune with replay, keep the result only if it is better.
 
-The gate is a paired bootstrap on the test splits: nothing may be worse on the old data beyond noise, the new data must
-not be worse, and no mistake that was once reported and mended (a regression case) may come back. New photographs that
-are copies of old ones on another side of the split are left out.
+The gate is a paired bootstrap on the split world, where a data set has one, and else on the test split: nothing may be
+worse on the old data beyond noise, the new data must not be worse, and no mistake that was once reported and mended (a
+regression case) may come back. New photographs that are copies of old ones on another side of the split are left out.
 """
 
 import csv
@@ -13,18 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from facecheck.checker import FaceChecker
 from facecheck.files import sha256_of, write_atomically
 from facecheck.model.checkpoint import Model, load_model
-from facecheck.model.config import Decision
+from facecheck.model.config import Criteria, Decision
 from facecheck.result import Verdict
-from training.calibration.calibrate import Criteria, fit_decision
-from training.calibration.validation import validation
-from training.data import FaceFile, sampling_weights
+from training.calibration.calibration_set import FITTED_ON, CalibrationSet
+from training.calibration.crossfit import fit_and_state, judges_of
+from training.data import WORLD, FaceFile, judged_split, sampling_weights
 from training.evaluation.comparison import Difference, compare
+from training.evaluation.observations import observe
 from training.evaluation.scores import Scores
-from training.evaluation.scoring import score_tiers
 from training.evaluation.tables import differences
+from training.evaluation.verdicts import decide
 from training.faces.grouping import without_crossing
 from training.fitting.train import train
 from training.fitting.trainer import TrainConfig
@@ -44,6 +44,10 @@ class Dataset:
     def split(self, name: str) -> list[FaceFile]:
         """The rows of one split."""
         return [row for row in self.rows if row.split == name]
+
+    def judged(self) -> list[FaceFile]:
+        """The rows that models are judged on: the split world, or test where there is none."""
+        return self.split(judged_split(self.rows, "test"))
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Outcome:
     """What the gate saw.
 
     Attributes:
-        old, new: the paired comparison on the two test splits, candidate minus present model; the old one with the
+        old, new: the paired comparison on the judged splits, candidate minus present model; the old one with the
             specificity too.
         returned: cases that the present model answers rightly and the candidate wrongly.
         cases: mistakes of the present model on the new data, to be remembered.
@@ -140,7 +144,7 @@ def update(
         ValueError: the new data has no train or no test split, or none once copies of old faces in another split are
             left out; `out` holds a run on other data.
     """
-    if not (new.split("train") and new.split("test")):
+    if not (new.split("train") and new.judged()):
         raise ValueError(f"{new.root} needs rows in its train and its test split")
     fresh = _without_copies(new, old)
     present = load_model(weights)
@@ -151,15 +155,20 @@ def update(
     )
     config = replace(config, boost=(*config.boost, *sorted(boost.items())))
     path = train(rows, described, config, weights, out)
-    criteria = criteria_of(present.config.decision)
-    candidate = _recalibrated(path, criteria, [*old.split("val"), *fresh.split("val")], out)
+    candidate = _recalibrated(path, present.config.decision, old, fresh)
     outcome = _gate(path, present, candidate, old, fresh, cases, tiers)
     return replace(outcome, left_out=len(new.rows) - len(fresh.rows))
 
 
 def _without_copies(new: Dataset, old: Dataset) -> Dataset:
+    world = {f"{row.label}/{row.source}" for row in old.split(WORLD)}
+    if learned := sorted(world & {f"{row.label}/{row.source}" for row in new.split("train")}):
+        raise ValueError(
+            f"{', '.join(learned)} would be learned from and stand in the split {WORLD} of {old.root}, where rates are "
+            "measured: take them out of one of the two"
+        )
     fresh = replace(new, rows=without_crossing(new.rows, old.rows))
-    if not (fresh.split("train") and fresh.split("test")):
+    if not (fresh.split("train") and fresh.judged()):
         raise ValueError(
             f"{len(new.rows) - len(fresh.rows)} of the {len(new.rows)} faces of {new.root} are, or share a group with, "
             f"copies of faces in another split of {old.root}; without them its train or its test split is empty"
@@ -168,33 +177,40 @@ def _without_copies(new: Dataset, old: Dataset) -> Dataset:
 
 
 def criteria_of(decision: Decision) -> Criteria:
-    """What a decision was asked for, as far as it shows: the budget whose threshold it ships, the strictest of equals.
+    """What a decision was fitted to; of one that does not say so, the budget whose threshold it ships, if it is one.
 
-    A cap on every source of photographs leaves no trace in a decision.
+    A cap on every source of photographs leaves no trace in such a decision.
     """
+    if decision.fitted_on:
+        return decision.criteria
     kept = [budget.max_fpr for budget in decision.budgets if budget.threshold == decision.threshold]
     return Criteria(max_fpr=kept[0] if kept else None)
 
 
-def _recalibrated(path: Path, criteria: Criteria, rows: Sequence[FaceFile], out: Path) -> Model:
-    model = load_model(path)
-    decision = fit_decision(validation(model, rows, out / "validation.npz"), criteria)
+def _recalibrated(path: Path, before: Decision, old: Dataset, new: Dataset) -> Model:
+    """The candidate, with a decision fitted on the unseen sources of both, or else on the val splits."""
+    model, split = load_model(path), judged_split(old.rows, "val")
+    rows = [*old.split(split), *new.split(split)]
+    faces = CalibrationSet.of(observe(model, rows, FITTED_ON))
+    decision, _ = fit_and_state(faces, rows, criteria_of(before), split)
     model = replace(model, config=replace(model.config, decision=decision))
     write_atomically(path.with_suffix(".json"), model.config.to_json().encode())
     return model
+
+
+def _scores(model: Model, data: Dataset, tiers: Sequence[str]) -> Scores:
+    rows = data.judged()
+    return decide(observe(model, rows, tiers), judges_of(model, rows), model.config.limits, data.root)
 
 
 def _gate(
     path: Path, present: Model, candidate: Model, old: Dataset, new: Dataset, cases: Sequence[Case],
     tiers: Sequence[str],
 ) -> Outcome:  # fmt: skip
-    tables = {}
-    for name, model in (("present", present), ("candidate", candidate)):
-        checker = FaceChecker(model, engine="torch")
-        tables[name] = {
-            part: score_tiers(checker, data.split("test"), data.root, tiers)
-            for part, data in (("old", old), ("new", new))
-        }
+    tables = {
+        name: {part: _scores(model, data, tiers) for part, data in (("old", old), ("new", new))}
+        for name, model in (("present", present), ("candidate", candidate))
+    }
     title = f"{present.config.name} {present.config.version}"
     right = {
         name: {case for part, data in (("old", old), ("new", new)) for case in answered(table[part], data.root, True)}

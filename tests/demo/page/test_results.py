@@ -10,7 +10,7 @@ import pytest
 from demo import texts
 from demo.page import results
 from demo.server.service import Judged
-from facecheck.error_rates import ErrorCell
+from facecheck.error_rates import ChanceOfError
 from facecheck.errors import ImageError
 from facecheck.explain import wording
 from facecheck.model.config import Decision
@@ -64,7 +64,7 @@ def test_what_is_known_beside_the_score_is_told():
     seen = replace(
         REAL,
         stability=Stability((0.02, 0.31), ("JPEG quality 75", "JPEG quality 45"), 0.02, 0.31, flips=False),
-        expected_error=ErrorCell("face_px", 96, 160, 500, 0.05, 0.04, 0.0625),
+        expected_error=ChanceOfError(0.05, 0.04, 0.0625, 0.5, 500, 20),
     )
     html = results.answer(Judged(PICTURE, prediction(seen)), Decision())
     assert "Between 2 % and 31 % when the picture is saved and resized again." in html

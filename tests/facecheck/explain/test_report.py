@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from facecheck.cli import main
 from facecheck.cli.options import Chosen
-from facecheck.error_rates import ErrorCell
+from facecheck.error_rates import ChanceOfError, ErrorCell
 from facecheck.explain import report, wording
 from facecheck.explain.explanation import Explanation, explain
 from facecheck.model.config import ModelConfig
@@ -117,8 +117,9 @@ def test_everything_that_comes_from_outside_is_escaped(checker, cat, tmp_path):
 
 def test_uncertain_faces_say_why_and_how_often_the_model_errs(portrait):
     cell = ErrorCell("face_px", 0, 32, 120, 1 / 6, 0.11, 0.24)
+    chance = ChanceOfError(1 / 6, 0.1, 0.25, 0.5, 120, 40)
     seen = portrait.faces[0]
-    face = replace(seen.face, verdict=Verdict.UNCERTAIN, reasons=tuple(wording.REASONS), expected_error=cell)
+    face = replace(seen.face, verdict=Verdict.UNCERTAIN, reasons=tuple(wording.REASONS), expected_error=chance)
     budget = Budget(0.01, 0.9, 0.8, 0.7, 0.85)
     found = replace(
         portrait,
@@ -127,7 +128,7 @@ def test_uncertain_faces_say_why_and_how_often_the_model_errs(portrait):
     )
     page = page_of(found)
     assert all(sentence in page.words for sentence in wording.REASONS.values())
-    assert "wrong about 1 time in 6" in page.words
+    assert "wrong about 17 times in 100" in page.words
     assert budget.meaning in page.words
     assert found.to_dict()["expected_errors"] == [[cell.meaning]]
 

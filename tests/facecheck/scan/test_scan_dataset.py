@@ -14,7 +14,7 @@ import pytest
 
 from facecheck.checker import FaceChecker
 from facecheck.cli.options import Chosen
-from facecheck.error_rates import ErrorCell
+from facecheck.error_rates import ChanceOfError
 from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Quality, Reason, Stability, Verdict
 from facecheck.scan import dataset
@@ -35,7 +35,7 @@ FULL_FACE = Face(
     reasons=(Reason.BORDERLINE,),
     stability=Stability((0.1, 0.2), ("JPEG quality 75", "half"), 0.1, 0.25, flips=False),
     quality=Quality(face_px=2.0, sharpness=3.0, blockiness=1.0, outside=0.5),
-    expected_error=ErrorCell("face_px", 0.0, None, 30, 0.1, 0.05, 0.2, 0.0, 64.0),
+    expected_error=ChanceOfError(0.1, 0.05, 0.2, 0.5, 30, 7),
 )
 FINDING = Finding("text", Strength.DECLARED, "It says so.", Claim.GENERATED, {"prompt": "a face", "odd name": "\u00e9"})
 FULL = Prediction(

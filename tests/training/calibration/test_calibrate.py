@@ -1,6 +1,7 @@
 """Against scikit-learn's logistic regression, scipy's order statistics and by simulation."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,23 +11,16 @@ from sklearn.linear_model import LogisticRegression
 
 from facecheck import calibration
 from facecheck.model.checkpoint import load_model, save_model
-from facecheck.model.config import Decision
+from facecheck.model.config import Criteria, Decision
 from training.__main__ import main
-from training.calibration import validation as validation_module
 from training.calibration.budgets import conformal_threshold, measure_budgets
-from training.calibration.calibrate import (
-    KNOTS_PX,
-    Criteria,
-    choose_threshold,
-    crossfitted,
-    fit_decision,
-    fit_scale,
-    fit_scaling,
-)
+from training.calibration.calibrate import KNOTS_PX, choose_threshold, fit_decision, fit_scale, fit_scaling
+from training.calibration.calibration_set import CalibrationSet
+from training.calibration.crossfit import crossfit, fit_and_state, source_halves
 from training.calibration.tables import decision_markdown
-from training.calibration.validation import SMALL, Validation, validation
-from training.data import read_manifest
+from training.data import FaceFile, read_manifest
 from training.evaluation.metrics import expected_calibration_error
+from training.evaluation.observations import SMALL, observe
 
 RNG = np.random.default_rng(0)
 TARGETS = RNG.integers(0, 2, 4000)
@@ -41,7 +35,7 @@ def faces(count=600, seed=0, face_px=None, shift=0.0):
     logits = 2.0 * (rng.normal(size=2 * count) + (2 * targets - 1) * 1.5) + shift
     sources = np.array([f"{('real', 'fake')[t]}/s{i % 4}" for i, t in enumerate(targets)])
     groups = np.array([f"{t}-{i % count // 2}" for i, t in enumerate(targets)])
-    return Validation(logits, sizes, targets, sources, groups, np.repeat(["clean", SMALL], count))
+    return CalibrationSet(logits, sizes, targets, sources, groups, np.repeat(["clean", SMALL], count))
 
 
 @pytest.mark.parametrize("weights", [np.ones(4000), RNG.uniform(0, 1, 4000)])
@@ -101,18 +95,99 @@ def test_the_size_of_a_face_says_nothing_about_its_class():
     assert scores == pytest.approx([0.5, 0.5], abs=0.06)
 
 
-def test_crossfitting_scales_each_face_without_its_group():
+def files(data):
+    """A row of a manifest for each file of a calibration set."""
+    first = {(source, group): k for k, (source, group) in enumerate(zip(data.sources, data.groups, strict=True))}
+    return [
+        FaceFile(Path("x"), source[:4], source[5:], "world", f"{group}", (0, 0, 1, 1), source[5:] * (source[0] == "f"))
+        for source, group in first
+    ]
+
+
+def test_crossfitting_scales_each_face_without_its_source():
     data = faces(300, shift=2.0)
-    scores = crossfitted(data)
+    fit = crossfit(data, files(data), Criteria(budgets=(0.05,)))
+    scores = fit.p_fake(data)
     assert expected_calibration_error(scores, data.targets) < expected_calibration_error(
         calibration.p_fake(data.logits, Decision()), data.targets
     )
-    assert np.isnan(crossfitted(data.where(data.groups == data.groups[0]))).all()
+    for half in (0, 1):
+        mine = np.array([fit.halves[name] == half for name in data.sources.tolist()])
+        others = fit_decision(data.where(~mine), Criteria(budgets=(0.05,)))
+        assert scores[mine] == pytest.approx(calibration.p_fake(data.logits, others, data.face_px)[mine])
+    one = data.where(np.isin(data.sources, ("real/s0", "fake/s0", "fake/s1")))
+    assert crossfit(one, files(one), Criteria()) is None
+
+
+def test_halves_share_out_both_classes_and_keep_groups_whole():
+    def row(label, source, group, generator=""):
+        return FaceFile(Path("x"), label, source, "world", group, (0, 0, 1, 1), generator)
+
+    rows = [row("real", f"r{k}", f"r{k}{n}") for k in range(8) for n in range(10 * k + 1)]
+    rows += [row("fake", f"f{k}", f"f{k}{n}", ("gemini-2", "flux dev")[k % 2]) for k in range(8) for n in range(5)]
+    halves = source_halves(rows)
+    for label in ("real", "fake"):
+        sides = [halves[name] for name in halves if name.startswith(label)]
+        assert sum(sides) == len(sides) / 2
+    for generator in ("gemini-2", "flux dev"):
+        mine = {halves[f"fake/{r.source}"] for r in rows if r.generator == generator}
+        assert mine == {0, 1}
+    joined = source_halves([*rows, row("real", "r0", "both"), row("fake", "f3", "both")])
+    assert joined["real/r0"] == joined["fake/f3"]
+
+
+def test_rates_are_stated_from_sources_that_the_fit_has_not_seen():
+    """One source is easy for a fit that knows it and hard for one that does not; what ships says the latter."""
+    data = faces(2000).delivered()
+    shifted = replace(data, logits=data.logits + 6.0 * (data.sources == "real/s1"))
+    decision, fit = fit_and_state(shifted, files(shifted), Criteria(budgets=(0.05,)), "world")
+    (budget,) = decision.budgets
+    called = fit.called(shifted, 0.05)
+    real = shifted.targets == 0
+    per_source = [called[real & (shifted.sources == f"real/s{k}")].mean() for k in range(4)]
+    assert budget.fpr == pytest.approx(np.average(called[real], weights=shifted.weights[real]))
+    assert budget.fpr == pytest.approx(np.mean(per_source), abs=0.01)
+    assert budget.fpr > 0.1 > budget.max_fpr
+    assert budget.fpr_low < budget.fpr < budget.fpr_high
+    assert decision.fitted_on == "world"
+    assert decision.threshold == fit_decision(shifted, Criteria(budgets=(0.05,))).threshold
+
+
+def test_the_band_leaves_the_risk_that_was_asked_for_or_the_coverage():
+    data = faces(4000).delivered()
+    data = replace(data, logits=data.logits / 2)
+    scores = calibration.p_fake(data.logits, fit_scaling(data), data.face_px)
+
+    def answered(criteria):
+        decision = fit_decision(data, criteria)
+        outside = (scores < decision.uncertain_from) | (scores >= decision.uncertain_to)
+        wrong = (scores >= decision.threshold) != (data.targets == 1)
+        weights = data.weights
+        return weights[outside].sum(), weights[outside & wrong].sum() / weights[outside].sum()
+
+    before = answered(Criteria(uncertain_share=0.0))
+    assert before[0] == pytest.approx(1)
+    coverage, risk = answered(Criteria(max_risk=0.04, min_coverage=0.5))
+    assert 0.03 < risk <= 0.04 < before[1]
+    assert 0.6 < coverage < 1
+    coverage, risk = answered(Criteria(max_risk=0.001, min_coverage=0.8))
+    assert coverage == pytest.approx(0.8, abs=0.02)
+    assert 0.001 < risk < before[1]
+    assert answered(Criteria(max_risk=0.5))[0] == pytest.approx(1, abs=0.01)
+
+
+def test_sources_weigh_the_same_whatever_their_size():
+    """A source that is ten times as large, and accused, moves the threshold as far as a small one would."""
+    data = faces(8000).delivered()
+    small = data.where((data.sources != "real/s1") | (np.arange(len(data)) // 4 % 10 == 0))
+    hard = [replace(part, logits=part.logits + 2.0 * (part.sources == "real/s1")) for part in (data, small)]
+    large, few = (fit_decision(part, Criteria()).bias for part in hard)
+    assert large == pytest.approx(few, abs=0.15)
 
 
 def test_the_threshold_has_nearly_the_best_balanced_accuracy_and_the_band_its_share():
     data = faces()
-    decision = fit_decision(data, Criteria(doubtful=0.1))
+    decision = fit_decision(data, Criteria(uncertain_share=0.1))
     shown = data.delivered()
     scores = calibration.p_fake(shown.logits, decision, shown.face_px)
 
@@ -177,7 +252,9 @@ def test_budgets_state_the_recall_of_their_threshold():
     assert strict.threshold > loose.threshold
     for budget in (strict, loose):
         assert (scores[data.targets == 0] >= budget.threshold).mean() <= budget.max_fpr
-        assert budget.recall == pytest.approx((scores[data.targets == 1] >= budget.threshold).mean())
+        fake = data.targets == 1
+        caught = np.average(scores[fake] >= budget.threshold, weights=data.weights[fake])
+        assert budget.recall == pytest.approx(caught)
         assert budget.recall_low < budget.recall < budget.recall_high
     fresh = faces(20_000, seed=7).delivered()
     caught = calibration.p_fake(fresh.logits[fresh.targets == 1], Decision()) >= strict.threshold
@@ -201,7 +278,7 @@ def test_a_budget_may_be_what_ships():
 
 
 @pytest.mark.parametrize(
-    "values", [{"source_cap": 0.02, "max_fpr": 0.01}, {"max_fpr": 0.0}, {"source_cap": 1.5}, {"doubtful": 1.0}]
+    "values", [{"source_cap": 0.02, "max_fpr": 0.01}, {"max_fpr": 0.0}, {"source_cap": 1.5}, {"uncertain_share": 1.5}]
 )
 def test_impossible_wishes_are_refused(values):
     with pytest.raises(ValueError, match=r"ask for one|must have"):
@@ -228,10 +305,10 @@ def folder(tmp_path, astronaut, grace):
     return tmp_path
 
 
-def test_the_logits_are_those_of_the_pipeline_whatever_the_config_says(checker, tiny_model, folder):
+def test_the_set_holds_the_logits_of_the_pipeline_whatever_the_config_says(checker, tiny_model, folder, tmp_path):
     rows = read_manifest(folder)
     scaled = replace(tiny_model, config=replace(tiny_model.config, decision=Decision(9.0, 0.9, 0.1, 0.95, 2.0)))
-    data = validation(scaled, rows, device="cpu")
+    data = CalibrationSet.of(observe(scaled, rows, cache=tmp_path, device="cpu"))
     assert data.tiers.tolist() == [tier for tier in ("clean", "web", "hard", SMALL) for _ in rows]
     face = checker.predict(rows[0].path).faces[0]
     assert data.logits[0] == pytest.approx(np.log(face.p_fake / (1 - face.p_fake)), abs=1e-5)
@@ -240,44 +317,23 @@ def test_the_logits_are_those_of_the_pipeline_whatever_the_config_says(checker, 
     assert data.sources.tolist()[:4] == ["real/sa", "real/sb", "fake/sa", "fake/sb"]
 
 
-def test_a_stopped_scoring_goes_on_where_it_was(tiny_model, folder, tmp_path, monkeypatch):
-    rows, cache, scored = read_manifest(folder), tmp_path / "scores.npz", []
-
-    def score(checker, rows, tier):
-        scored.append(tier)
-        if scored == ["clean", "web", "hard"]:
-            raise KeyboardInterrupt
-        return original(checker, rows, tier)
-
-    original = validation_module.score
-    monkeypatch.setattr(validation_module, "score", score)
-    with pytest.raises(KeyboardInterrupt):
-        validation(tiny_model, rows, cache, "cpu")
-    first = validation(tiny_model, rows, cache, "cpu")
-    again = validation(tiny_model, rows, cache, "cpu")
-    assert scored == ["clean", "web", "hard", "hard"]
-    np.testing.assert_array_equal(first.logits, again.logits)
-    other = replace(tiny_model, config=replace(tiny_model.config, sha256="f" * 64))
-    validation(other, rows, cache, "cpu")
-    assert scored[4:] == ["clean", "web", "hard"]
-
-
 def test_calibrate_runs_from_the_command_line(tiny_model, folder, tmp_path, monkeypatch):
     monkeypatch.setattr("training.calibration.limits.SMALLEST_BIN", 2)
     weights = save_model(tiny_model.network, tiny_model.config, tmp_path / "model")
     before = load_model(weights).config
-    scores = str(tmp_path / "scores.npz")
-    arguments = ["calibrate", str(weights), str(folder), "--scores", scores]
+    arguments = ["calibrate", str(weights), str(folder), "--cache", str(tmp_path / "cache")]
     result = CliRunner().invoke(main, [*arguments, "--sweep-faces", "4"], catch_exceptions=False)
     assert result.exit_code == 0
+    assert "On unseen sources nothing is measured" in result.stderr
     config = load_model(weights).config
     assert len(config.decision.knots) == len(KNOTS_PX)
     assert config.limits != before.limits
-    quick = [*arguments, "--sweep-faces", "0", "--source-cap", "0.02", "--doubtful", "0.5"]
+    assert config.decision.fitted_on == "val"
+    quick = [*arguments, "--sweep-faces", "0", "--source-cap", "0.02", "--uncertain-share", "0.5"]
     result = CliRunner().invoke(main, quick, catch_exceptions=False)
     assert "| small | 4 |" in result.stdout
     assert load_model(weights).config.limits == config.limits
-    assert load_model(weights).config.decision.uncertain_from < config.decision.uncertain_from
+    assert load_model(weights).config.decision.criteria == Criteria(source_cap=0.02, uncertain_share=0.5)
     both = CliRunner().invoke(main, [*arguments, "--source-cap", "0.02", "--max-fpr", "0.01"])
     assert both.exit_code == 2
     assert "ask for one" in both.stderr

@@ -19,7 +19,7 @@ from training.data import read_manifest
 from training.evaluation.corruptions import CURVES
 from training.evaluation.report import CARD_BEGIN, CARD_END
 from training.evaluation.scoring import score_tiers
-from training.evaluation.subject import load_checker, load_onnx
+from training.evaluation.subject import How, load_checker, load_onnx
 
 ROOT = Path(__file__).parents[3]
 CARD = ROOT / "facecheck" / "weights" / "MODEL_CARD.md"
@@ -95,7 +95,8 @@ def test_an_onnx_file_scores_as_the_network_it_came_from(data, weights, onnx_fil
 def test_torch_in_f32_measures_unless_another_engine_is_asked_for(data, weights, tmp_path):
     pytest.importorskip("openvino")
     assert str(load_checker(str(weights)).classifier.choice).startswith("torch f32")
-    assert str(load_checker(str(weights), 0.5, "cpu", "openvino", "f32").classifier.choice) == "openvino f32"
+    checker = load_checker(str(weights), How(0.5, "cpu", "openvino", "f32"))
+    assert str(checker.classifier.choice) == "openvino f32"
     words = ("--no-curves", "--tiers", "clean", "--device", "cpu", "--engine", "openvino", "--precision", "f32")
     report, _ = evaluated(tmp_path / "openvino", weights, data, *words)
     assert report["command"].endswith("--engine openvino --precision f32 --no-curves")
@@ -140,7 +141,7 @@ def test_somebody_elses_scores_are_measured_and_compared(data, tmp_path):
 
 
 def test_a_threshold_replaces_the_shipped_one(weights):
-    decision = load_checker(str(weights), 0.25).config.decision
+    decision = load_checker(str(weights), How(0.25)).config.decision
     assert (decision.uncertain_from, decision.threshold, decision.uncertain_to) == (0.25, 0.25, 0.25)
 
 

@@ -11,22 +11,21 @@ from PIL import Image
 from facecheck.model.checkpoint import save_model
 from facecheck.model.config import Limits, ModelConfig
 from training.__main__ import main
-from training.evaluation.error_cells import EDGES, error_cells, held_out, stable_and_not
+from training.evaluation.error_cells import EDGES, JudgedFace, error_cells, held_out, stable_and_not
 from training.evaluation.metrics import wilson
-from training.evaluation.random_delivery import Judged, deliver, read_judged_faces
 
 
-def drawn(count: int, seed: int) -> list[Judged]:
+def drawn(count: int, seed: int) -> list[JudgedFace]:
     """Faces whose error falls with their size from 30 % to 2 %."""
     rng = np.random.default_rng(seed)
     found = []
     for index in range(count):
         px, label = float(np.exp(rng.uniform(3, 5.5))), ("real", "fake")[index % 2]
-        wrong = int(rng.random() < (0.3 if px < 48 else 0.02))
+        wrong = bool(rng.random() < (0.3 if px < 48 else 0.02))
         found.append(
-            Judged(
-                f"{index}.jpg", label, str(index), label, 0.5, wrong, 0.4, 0.6, wrong, px, rng.uniform(0, 20),
-                rng.uniform(1, 3), 0.0, rng.uniform(0, 0.4),
+            JudgedFace(
+                label, f"{label}/s", str(index), 0.5, wrong, px, rng.uniform(0, 20), rng.uniform(1, 3), 0.0,
+                rng.uniform(0, 0.4), flips=wrong,
             )
         )  # fmt: skip
     return found
@@ -86,32 +85,48 @@ def test_stability_parts():
     assert parts["answered, flips"].faces == sum(face.wrong for face in judged if face.face_px >= 48)
 
 
+def test_sources_weigh_the_same_and_widen_the_interval():
+    """Two sources of photographs: a large one without errors, a small one with nothing else."""
+    judged = [face for face in drawn(2000, 0) if face.label == "fake"]
+    real = [dataclasses.replace(face, label="real", source="real/large", wrong=False) for face in drawn(1000, 1)]
+    real += [dataclasses.replace(face, label="real", source="real/small", wrong=True) for face in drawn(100, 2)]
+    even = [dataclasses.replace(face, wrong=False, face_px=100.0) for face in [*judged, *real]]
+    even = [dataclasses.replace(face, wrong=face.source == "real/small") for face in even]
+    cell = next(c for c in error_cells(even) if c.measure == "face_px")
+    assert cell.error == pytest.approx(100 / 110 / (100 / 110 + 1000 / 1010) / 2)
+    assert cell.error_low == 0
+    assert cell.error_high == pytest.approx(0.5)
+
+
 def test_the_command_makes_the_table_and_goes_on(tiny_model, tmp_path, astronaut):
     folder = tmp_path / "data"
     folder.mkdir()
     lines = ["file,label,source,split,group,x0,y0,x1,y1,generator"]
     for index in range(8):
-        split, label = ("val", "test")[index % 2], ("real", "fake")[index // 2 % 2]
+        label = ("real", "fake")[index // 2 % 2]
         Image.fromarray(astronaut[: 400 + index, 50:400]).save(folder / f"{index}.jpg")
-        lines.append(f"{index}.jpg,{label},s,{split},{index},120,60,280,250,")
+        lines.append(f"{index}.jpg,{label},s{index // 4},world,{index},120,60,280,250,")
     (folder / "manifest.csv").write_text("\n".join(lines))
     weights = save_model(tiny_model.network, tiny_model.config, tmp_path / "model")
     arguments = ["errors", str(weights), str(folder), "--out", str(tmp_path / "out"), "--install", "--device", "cpu"]
+    arguments += ["--cache", str(tmp_path / "cache"), "--stability", "4"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     table = json.loads(weights.with_suffix(".errors.json").read_text())
-    assert table["made_by"] == "python -m training errors tiny.safetensors DATA --split val"
-    assert len(read_judged_faces(tmp_path / "out" / "val.csv")) == 4
-    path = tmp_path / "out" / "test.csv"
-    whole = path.read_text()
-    assert all(face.low <= face.p_fake <= face.high for face in read_judged_faces(path))
-    path.write_text("".join(whole.splitlines(keepends=True)[:3]))  # A stopped run.
-    assert CliRunner().invoke(main, arguments).exit_code == 0
-    assert sorted(path.read_text().split()) == sorted(whole.split())
+    assert table["made_by"] == "python -m training errors tiny.safetensors DATA --split world"
+    assert table["split"] == "world"
+    assert [(band["low"], band["high"]) for band in table["bands"]] == [(0.0, 1.0)]
+    (ledger,) = (tmp_path / "cache").glob("*-random.jsonl")
+    whole = ledger.read_text()
+    ledger.write_text("".join(whole.splitlines(keepends=True)[:3]))  # A stopped run.
+    assert CliRunner().invoke(main, arguments[:-2]).exit_code == 0
+    assert sorted(ledger.read_text().splitlines()) == sorted(whole.splitlines())
 
 
-def test_deliveries_depend_on_the_file_alone(astronaut):
-    sent = [deliver(astronaut, (120.0, 60.0, 280.0, 250.0), np.random.default_rng(5)) for _ in range(2)]
-    assert (sent[0][0] == sent[1][0]).all()
-    place = sent[0][1]
-    assert max(place[2:] - place[:2]) <= 191
+def test_sources_that_it_learned_from_make_no_statement(tiny_model, data, tmp_path):
+    weights = save_model(tiny_model.network, tiny_model.config, tmp_path / "model")
+    arguments = ["errors", str(weights), str(data), "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "sources it learned from. On unseen sources nothing is measured" in result.stderr
+    assert json.loads((tmp_path / "out" / "tiny.errors.json").read_text())["split"] == "val"

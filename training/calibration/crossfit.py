@@ -1,0 +1,182 @@
+"""Rates of a decision on sources that it was not fitted on: fit on half of the sources, state from the other half.
+
+Both ways, so that every face is judged once by a decision that has seen none of its source. What ships is fitted on all
+sources; what is said of it comes from here.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from facecheck import calibration
+from facecheck.model.checkpoint import Model
+from facecheck.model.config import Criteria, Decision
+from training.calibration.budgets import ROUNDS, stated
+from training.calibration.calibrate import fit_decision
+from training.calibration.calibration_set import FITTED_ON, CalibrationSet
+from training.data import FaceFile
+from training.evaluation.metrics import Bools, Floats, Ints
+from training.evaluation.observations import Observations, observe
+
+
+def source_halves(rows: Sequence[FaceFile]) -> dict[str, int]:
+    """Map "label/source" to 0 or 1: two halves alike in both classes, in large and small sources and in makers.
+
+    Within a class the sources stand in the order of their generators' families and then of their sizes, and go to the
+    halves by turns: first, second, second, first. Sources that share a group, as the two halves of an edited
+    photograph do, stay together.
+    """
+    faces: defaultdict[str, int] = defaultdict(int)
+    family: dict[str, str] = {}
+    for row in rows:
+        name = f"{row.label}/{row.source}"
+        faces[name] += 1
+        family.setdefault(name, _family(row))
+    partners = _partners(rows)
+    halves: dict[str, int] = {}
+    for label in ("real", "fake"):
+        mine = sorted((name for name in faces if name.startswith(f"{label}/")), key=lambda n: (family[n], -faces[n], n))
+        turns = iter((0, 1, 1, 0) * (len(mine) // 4 + 1))
+        for name in mine:
+            if name not in halves:
+                turn = next(turns)
+                halves.update(dict.fromkeys(partners[name], turn))
+    return halves
+
+
+def _family(row: FaceFile) -> str:
+    """Of a generator the first word, such as "gemini"; photographs are one family."""
+    words = (row.generator or row.source).replace("-", " ").replace("_", " ").lower().split()
+    return words[0] if row.label == "fake" and words else ""
+
+
+def _partners(rows: Sequence[FaceFile]) -> dict[str, set[str]]:
+    """Each source -> those that must stand on its side."""
+    owners: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        owners[row.group].add(f"{row.label}/{row.source}")
+    together: dict[str, set[str]] = {}
+    for names in owners.values():
+        joined = set(names).union(*(together.get(name, set()) for name in names))
+        together.update(dict.fromkeys(joined, joined))
+    return together
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """Two decisions, each for the half of the sources that it was not fitted on.
+
+    Attributes:
+        halves: "label/source" -> which of `decisions` judges it.
+    """
+
+    halves: dict[str, int]
+    decisions: tuple[Decision, Decision]
+
+    def p_fake(self, data: CalibrationSet) -> Floats:
+        """(N,) of the rows of `data`."""
+        return self._chosen(data, [calibration.p_fake(data.logits, one, data.face_px) for one in self.decisions])
+
+    def called(self, data: CalibrationSet, max_fpr: float | None = None) -> Bools:
+        """(N,) whether a forced answer is "fake", at the own threshold or under a budget that both have."""
+        limits = [one.threshold if max_fpr is None else one.budget(max_fpr).threshold for one in self.decisions]
+        return np.asarray(self.p_fake(data) >= self._chosen(data, [np.full(len(data), limit) for limit in limits]))
+
+    def abstained(self, data: CalibrationSet) -> Bools:
+        """(N,) whether p_fake lies in the uncertain band."""
+        low, high = (
+            self._chosen(data, [np.full(len(data), getattr(one, name)) for one in self.decisions])
+            for name in ("uncertain_from", "uncertain_to")
+        )
+        scores = self.p_fake(data)
+        return np.asarray((scores >= low) & (scores < high))
+
+    def _chosen(self, data: CalibrationSet, either: list[Floats]) -> Floats:
+        second = np.array([self.halves[name] for name in data.sources.tolist()], dtype=np.int64) == 1
+        return np.where(second, either[1], either[0])
+
+
+def crossfit(data: CalibrationSet, rows: Sequence[FaceFile], criteria: Criteria) -> CrossFit | None:
+    """Fit on each half of the sources of `rows`, whose faces `data` holds; None where a class has but one source.
+
+    Raises:
+        ValueError: as `fit_decision`, for a half.
+    """
+    halves = source_halves(rows)
+    sides = {(name.partition("/")[0], half) for name, half in halves.items()}
+    if len(sides) < 4:
+        return None
+    side = np.array([halves[name] for name in data.sources.tolist()])
+    first, second = (fit_decision(data.where(side != half), criteria, rounds=0) for half in (0, 1))
+    return CrossFit(halves, (first, second))
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Who judges which file.
+
+    Attributes:
+        decisions: one, or two that take turns. turns: (number of files,) index of the one that judges each.
+        crossfitted: whether each file is judged by a decision that was fitted on other sources.
+    """
+
+    decisions: tuple[Decision, ...]
+    turns: Ints
+    crossfitted: bool
+
+    @classmethod
+    def one(cls, decision: Decision, rows: Sequence[FaceFile]) -> Self:
+        """The same for all."""
+        return cls((decision,), np.zeros(len(rows), np.int64), False)
+
+    def p_fake(self, observed: Observations) -> Floats:
+        """(M,) of each observed face."""
+        either = np.stack([calibration.p_fake(observed.logit, one, observed.face_px) for one in self.decisions])
+        return np.asarray(either[self.turns[observed.file], np.arange(len(observed.file))])
+
+
+def judges_of(model: Model, rows: Sequence[FaceFile], cache: Path | None = None, device: str = "auto") -> Judges:
+    """The decision that ships with a model, or, on the very split that it was fitted on, one for each half of it.
+
+    Args:
+        rows: all of the split. cache, device: see `training.evaluation.observations.observe`.
+    """
+    decision = model.config.decision
+    if {row.split for row in rows} == {decision.fitted_on}:
+        faces = CalibrationSet.of(observe(model, rows, FITTED_ON, cache, device))
+        if fit := crossfit(faces, rows, decision.criteria):
+            turns = np.array([fit.halves[f"{row.label}/{row.source}"] for row in rows], dtype=np.int64)
+            return Judges(fit.decisions, turns, True)
+    return Judges.one(decision, rows)
+
+
+def fit_and_state(
+    data: CalibrationSet, rows: Sequence[FaceFile], criteria: Criteria, split: str
+) -> tuple[Decision, CrossFit | None]:
+    """The decision that ships, fitted on all sources of `rows`, with the rates that were measured across halves.
+
+    Raises:
+        ValueError: as `fit_decision`.
+    """
+    fit = crossfit(data, rows, criteria)
+    decision = fit_decision(data, criteria, split, 0 if fit else ROUNDS)
+    return (with_stated_rates(decision, data, fit) if fit else decision), fit
+
+
+def with_stated_rates(decision: Decision, data: CalibrationSet, fit: CrossFit) -> Decision:
+    """The decision with the recall and the false alarms of its budgets as measured across halves.
+
+    A budget that a half is too small for cannot be stated, and is left out.
+    """
+    delivered = data.delivered()
+    known = [{budget.max_fpr for budget in one.budgets} for one in fit.decisions]
+    budgets = tuple(
+        stated(budget, fit.called(delivered, budget.max_fpr), delivered)
+        for budget in decision.budgets
+        if all(budget.max_fpr in rates for rates in known)
+    )
+    return replace(decision, budgets=budgets)
