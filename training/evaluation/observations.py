@@ -149,11 +149,11 @@ def delivered_at_random(
     send = small if delivery == SMALL else deliver
     chances = (np.random.default_rng(int(_key(row)[:16], 16)) for row in rows)
     sent = [send(read_rgb(row.path), row.box, rng) for row, rng in zip(rows, chances, strict=True)]
-    pictures, known = [picture for picture, _ in sent], [Detections.at(box[None].astype(np.float32)) for _, box in sent]
+    pictures, known = [picture for picture, _ in sent], [Detections.at(box) for _, box in sent]
     if delivery == SMALL:
         return pictures, known, [True] * len(known)
     found = checker.detector.detect(pictures)
-    places = [_largest(faces) if len(faces) else place for faces, place in zip(found, known, strict=True)]
+    places = [faces[:1] if len(faces) else place for faces, place in zip(found, known, strict=True)]
     return pictures, places, [bool(len(faces)) for faces in found]
 
 
@@ -173,10 +173,6 @@ def deliver(picture: Pixels, box: tuple[float, ...], rng: np.random.Generator) -
 
 def _log_uniform(rng: np.random.Generator, limits: tuple[float, float]) -> float:
     return float(np.exp(rng.uniform(*np.log(limits))))
-
-
-def _largest(found: Detections) -> Detections:
-    return Detections(found.boxes[:1], found.landmarks[:1], found.confidence[:1])
 
 
 def _numbers(face: Face) -> list[float]:
