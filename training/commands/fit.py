@@ -29,7 +29,7 @@ from training.tiers import TIERS
 @click.argument("data", type=FOLDER)
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--backbone", type=FILE, help="Safetensors to start from; without it the weights are random.")
-@click.option("--name", default="facecheck-resnet50", help="Name of the model and of its files.")
+@click.option("--name", default="", help="Name of the model and of its files.  [default: facecheck-PRESET]")
 @click.option("--version", default="0.1.0", help="Version written into the config.")
 @click.option("--preset", default="resnet50", type=click.Choice(list(PRESETS)), help="Network and recipe.")
 @click.option("--licence", default="CC BY-NC-SA 4.0", help="Of the weights, written into the config.")
@@ -77,7 +77,7 @@ def train(
     if judged_split(rows, "") != WORLD:
         click.echo(NO_WORLD)
     sources = tuple(sorted({f"{row.label}/{row.source}" for row in learned}))
-    model = recipe.model_config(name, version, config, licence=licence, training_data=sources)
+    model = recipe.model_config(name or f"facecheck-{preset}", version, config, licence=licence, training_data=sources)
     watched = [row for row in rows if row.split == "val"]
     reporting = Reporting(tensorboard, wandb)
     aids = Aids(autoencoder, copies, teacher)

@@ -10,12 +10,13 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from sklearn.metrics import roc_curve
 
 from training.evaluation.corruptions import CurvePoint
-from training.evaluation.metrics import ECE_BINS, FALSE_ALARM_RATES, Rate, coverage_risk
+from training.evaluation.metrics import ECE_BINS, FALSE_ALARM_RATES, Bools, Floats, Rate, coverage_risk
 from training.evaluation.scores import Scores
 from training.evaluation.summary import TierSummary
 
 DPI = 120
 LOWEST_FALSE_ALARM_RATE = 1e-3
+SMALLEST_BIN = 30
 FALLING = ("jpeg", "scale")
 """Curves whose harmless end is the high one."""
 
@@ -28,21 +29,43 @@ def png(figure: Figure) -> bytes:
 
 
 def reliability(tiers: Mapping[str, Scores]) -> Figure:
-    """Share of fakes against the mean p_fake of 15 equal bins; below, how many faces each bin holds."""
+    """Share of fakes against mean p_fake, sources weighing the same, with how many faces each point rests on.
+
+    Of 15 equal bins neighbours are joined until each holds `SMALLEST_BIN` faces; below, the faces of the 15 bins.
+    """
     figure = Figure(figsize=(5.5, 6.5), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     above.plot((0, 1), (0, 1), color="0.6", linestyle=":", label="perfectly calibrated")
     for tier, part in tiers.items():
-        bins = np.minimum((part.p_fake * ECE_BINS).astype(int), ECE_BINS - 1)
-        used = np.unique(bins)
-        mean, share = (np.array([values[bins == b].mean() for b in used]) for values in (part.p_fake, part.targets))
-        above.plot(mean, share, marker="o", markersize=4, label=tier)
+        bins = [np.flatnonzero(mask) for mask in reliability_bins(part.p_fake)]
+        mean, share = (
+            [float(np.average(values[inside], weights=part.weights[inside])) for inside in bins]
+            for values in (part.p_fake, part.targets)
+        )
+        (drawn,) = above.plot(mean, share, marker="o", markersize=4, label=tier)
+        for x, y, inside in zip(mean, share, bins, strict=True):
+            above.annotate(str(len(inside)), (x, y), (3, -9), textcoords="offset points", fontsize=6,
+                           color=drawn.get_color())  # fmt: skip
     below.hist([part.p_fake for part in tiers.values()], bins=np.linspace(0, 1, ECE_BINS + 1).tolist())
     below.set(yscale="log", ylim=(0.7, None))
     _words(above, "Reliability", "", "share of generated faces")
     _words(below, "", "p_fake", "faces")
     above.legend(loc="upper left")
     return figure
+
+
+def reliability_bins(p_fake: Floats) -> list[Bools]:
+    """Masks of `ECE_BINS` equal bins of p_fake, neighbours joined from below until each holds `SMALLEST_BIN` faces."""
+    bins = np.minimum((p_fake * ECE_BINS).astype(int), ECE_BINS - 1)
+    joined, start = [], 0
+    for end in range(1, ECE_BINS + 1):
+        if ((bins >= start) & (bins < end)).sum() >= SMALLEST_BIN:
+            joined.append((start, end))
+            start = end
+    if start < ECE_BINS and (bins >= start).any():
+        first = joined.pop()[0] if joined else 0
+        joined.append((first, ECE_BINS))
+    return [(bins >= low) & (bins < high) for low, high in joined]
 
 
 def roc(tiers: Mapping[str, Scores]) -> Figure:

@@ -128,7 +128,7 @@ def _run(
         if _gave_up(trainer):
             break
         smooth += 0.03 * (trainer.train_step(faces, targets) - smooth)
-        if log and trainer.step % REPORT_EVERY == 0:
+        if log and (trainer.step % REPORT_EVERY == 0 or trainer.step == config.steps):
             speed = (trainer.step - first) * config.batch / (time.perf_counter() - began)
             log.report(trainer.step, loss=smooth, side=faces.shape[-1], images_per_s=speed)
         if watch and (trainer.step % config.watch_every == 0 or trainer.step == config.steps):

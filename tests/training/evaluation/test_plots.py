@@ -7,6 +7,7 @@ from sklearn.metrics import auc, roc_auc_score
 
 from training.evaluation import plots
 from training.evaluation.corruptions import CurvePoint
+from training.evaluation.plots import reliability_bins
 from training.evaluation.summary import summarise
 
 FIGURES = ("reliability", "roc", "coverage", "size", "robustness")
@@ -35,11 +36,24 @@ def line(figure, label):
     return found.get_xdata(), found.get_ydata()
 
 
-def test_the_reliability_curve_is_scikit_learns(part, drawn):
-    mean, share = line(drawn["reliability"], "clean")
-    expected_share, expected_mean = calibration_curve(part.targets, part.p_fake, n_bins=15)
-    np.testing.assert_allclose(share, expected_share)
-    np.testing.assert_allclose(mean, expected_mean)
+def test_the_reliability_curve_is_scikit_learns(made_up):
+    part = made_up(6000)
+    (axes, _) = plots.reliability({"clean": part}).axes
+    (drawn,) = [item for item in axes.get_lines() if item.get_label() == "clean"]
+    share, mean = calibration_curve(part.targets, part.p_fake, n_bins=15)
+    np.testing.assert_allclose(drawn.get_ydata(), share)
+    np.testing.assert_allclose(drawn.get_xdata(), mean)
+
+
+def test_no_point_of_the_reliability_curve_rests_on_few_faces(part, drawn):
+    rng = np.random.default_rng(0)
+    for scores in (part.p_fake, rng.beta(0.2, 0.2, 400), rng.random(40), np.full(7, 0.3), np.r_[0.1, np.full(90, 0.9)]):
+        bins = reliability_bins(scores)
+        assert sum(map(np.sum, bins)) == len(scores)
+        assert all(mask.sum() >= 30 for mask in bins) or len(bins) == 1
+    counts = [int(text.get_text()) for text in drawn["reliability"].axes[0].texts]
+    assert sum(counts) == len(part)
+    assert min(counts) >= 30
 
 
 def test_the_area_under_the_roc_curve_is_the_auc(part, drawn):
