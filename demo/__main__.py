@@ -30,6 +30,10 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 @click.option(
     "--rate", default=Settings.rate, type=click.IntRange(0), help="Requests a minute from one address; 0: any."
 )
+@click.option(
+    "--prevalence", default=Settings.prevalence, type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of generated faces among those that visitors ask about.",
+)  # fmt: skip
 @click.option("--auth", metavar="USER:PASSWORD", help="Ask everybody for it.")
 @click.option("--api-key", "api_keys", multiple=True, help="Ask programs for one of these.")
 @click.option("--cors", multiple=True, help="Web pages of this origin may call the API.")

@@ -41,7 +41,9 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     """
     os.environ.update(QUIET)
     service = service or Service(
-        lambda: FaceChecker(settings.model, device=settings.device), settings.workers, settings.waiting
+        lambda: FaceChecker(settings.model, device=settings.device, prevalence=settings.prevalence),
+        settings.workers,
+        settings.waiting,
     )
     uploads, store = Uploads(settings.kept_bytes, settings.kept_s), Store(settings.feedback, settings.feedback_mb << 20)
     # FastAPI's own page of the documentation loads its scripts from elsewhere.

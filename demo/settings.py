@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from facecheck.error_rates import DEFAULT_PREVALENCE
 from facecheck.model.files import DEFAULT_MODEL
 
 MEBIBYTE = 1 << 20
@@ -29,6 +30,7 @@ class Settings:
         cors: web pages of these origins may call /api/v1.
         rate: requests a minute from one address to what costs computing; 0: no limit. Frames count apart.
         framed_by: origins that may show the page in a frame.
+        prevalence: share of generated faces among those that visitors ask about; what an answer is worth depends on it.
         feedback: folder of the objections. feedback_mb: its largest size, MiB.
     """
 
@@ -46,6 +48,7 @@ class Settings:
     rate: int = 0
     framed_by: tuple[str, ...] = ()
     mcp: bool = False
+    prevalence: float = DEFAULT_PREVALENCE
     root_path: str = ""
     feedback: Path = field(default_factory=default_store)
     feedback_mb: int = 1000

@@ -38,6 +38,12 @@ class ChanceOfError:
     sources: int
 
     @property
+    def briefly(self) -> str:
+        """The same in a few words."""
+        share = f"{100 * self.prevalence:g} %"
+        return f"such answers are wrong {_times(self.chance)} on unseen sources if {share} of the faces are generated"
+
+    @property
     def meaning(self) -> str:
         """The sentence that people read."""
         between = f"between {_times(self.low)} and {_times(self.high)}"

@@ -86,6 +86,6 @@ def _chart(judged: JudgedClip, decision: Decision) -> str:
         )
     name = escape(f"Time line of the probability of generation, {len(judged.tracks)} faces, {seconds:.1f} s")
     return (
-        f'<figure class="rc-timeline"><figcaption>Probability of generation over time</figcaption>'
+        f'<figure class="rc-timeline"><figcaption>Score over time, photograph to generated</figcaption>'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">{band}{scale}{times}{lines}</svg></figure>'
     )

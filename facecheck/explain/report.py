@@ -136,7 +136,7 @@ def _face(number: int, seen: "FaceEvidence", threshold: float) -> str:
     figures += [_figure(heat.on(seen.pixels), wording.HEAT_MAPS[heat.method]) for heat in seen.heat_maps]
     stability = face.stability
     stable = f"<p>{escape(stability.meaning.capitalize())}.</p>" if stability else ""
-    expected = _paragraphs([face.expected_error.meaning, wording.ALL_SCORES]) if face.expected_error else ""
+    expected = _paragraphs([face.expected_error.meaning]) if face.expected_error else ""
     low, high = (stability.low, stability.high) if stability else (face.p_fake, face.p_fake)
     rows = {"Size": f"{face.size_px:.0f} pixels", "Detector": f"{face.confidence:.0%} sure that it is a face"}
     if stability:

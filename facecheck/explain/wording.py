@@ -3,6 +3,7 @@
 "real" always reads "no sign of generation found": nothing here may promise that a picture is authentic.
 """
 
+from facecheck.error_rates import ChanceOfError
 from facecheck.provenance.findings import Strength
 from facecheck.result import Face, Prediction, Reason, Stability, Verdict
 
@@ -47,7 +48,6 @@ HEAT_MAP_CAUTION = (
     "Heat maps show where the score comes from. They do not show what is wrong with a face, and they prove nothing: "
     "a map is as bright for a wrong answer as for a right one."
 )
-ALL_SCORES = "That counts faces of all scores together, photographs and generated ones alike."
 STRENGTHS: dict[Strength, str] = {
     Strength.SIGNED: "signed: intact, and belongs to this very file",
     Strength.DECLARED: "declared: the file says so, anybody can write that",
@@ -106,9 +106,17 @@ def summary(prediction: Prediction) -> str:
     if prediction.p_fake is not None:
         faces = len(prediction.faces)
         words += f", p_fake {prediction.p_fake:.2f}, {faces} face{'s' if faces > 1 else ''}"
+    if chance := expected_error(prediction):
+        words += f", {chance.briefly}"
     if prediction.reasons:
         words += f", because {', '.join(prediction.reasons)}"
     return words + "".join(f"; {said}" for said in file_says(prediction))
+
+
+def expected_error(prediction: Prediction) -> ChanceOfError | None:
+    """Of the face that speaks for the picture, if it is known."""
+    speaks = [f for f in prediction.faces if f.p_fake == prediction.p_fake and f.verdict == prediction.verdict]
+    return speaks[0].expected_error if speaks else None
 
 
 def problem(prediction: Prediction) -> str:

@@ -115,6 +115,8 @@ def _storable(value: Any) -> Any:
 
 def _stable_columns(pa: Any) -> Any:
     """Those of every scan, so that files of several scans fit together also where a column is empty throughout."""
+    from facecheck.result import Budget
+
     text, whole, real = pa.string(), pa.int64(), pa.float64()
     face = {"box": pa.list_(real), "landmarks": pa.list_(pa.list_(real)), "confidence": real, "p_fake": real}
     face |= {"verdict": text, "reasons": pa.list_(text)}
@@ -126,7 +128,5 @@ def _stable_columns(pa: Any) -> Any:
     columns |= {"verdict": text, "p_fake": real, "reasons": pa.list_(text), "faces": pa.list_(pa.struct(face))}
     columns |= {"model": pa.struct({"name": text, "version": text, "sha256": text}), "error": text}
     columns |= {"timing_ms": pa.struct({"decode": real, "detect": real, "classify": real})}
-    columns |= {
-        "budget": pa.struct(dict.fromkeys(("max_fpr", "threshold", "recall", "recall_low", "recall_high"), real))
-    }
+    columns |= {"budget": pa.struct(dict.fromkeys((field.name for field in fields(Budget)), real))}
     return pa.schema(columns | {"width": whole, "height": whole, "clip": pa.struct(clip)})

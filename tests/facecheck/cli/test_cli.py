@@ -34,7 +34,7 @@ MEMORY_LIMIT = int(1.5 * 2**30)
 @pytest.fixture
 def run(monkeypatch, checker):
     """Run the command in this process, with a tiny classifier."""
-    monkeypatch.setattr(Chosen, "checker", lambda *_: checker)
+    monkeypatch.setattr(Chosen, "checker", lambda *_, **__: checker)
 
     def invoke(*arguments: object, stdin: bytes = b""):
         return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)

@@ -158,7 +158,7 @@ def test_the_default_models_card_is_quoted():
 
 @pytest.fixture
 def run(monkeypatch, checker):
-    monkeypatch.setattr(Chosen, "checker", lambda *_: checker)
+    monkeypatch.setattr(Chosen, "checker", lambda *_, **__: checker)
     return lambda *arguments, **options: CliRunner().invoke(main, ["explain", *map(str, arguments)], **options)
 
 
