@@ -31,6 +31,19 @@ def data(tmp_path, astronaut, grace, cat) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def with_world(data) -> Path:
+    """The same files, those of the test split as whole sources of the split world."""
+    manifest = data / "manifest.csv"
+    lines = manifest.read_text().splitlines()
+    moved = [
+        line.replace(",test,", ",world,", 1).replace(",s", ",unseen-", 1) if ",test," in line else line
+        for line in lines
+    ]
+    manifest.write_text("\n".join(moved))
+    return data
+
+
 def _row(k, label, p_fake, **other):
     facts = {"source": "s", "generator": "", "group": str(k), "tier": "clean", "threshold": 0.5, "verdict": label}
     people = {"detected": True, "face_px": 100.0, "age": "", "gender": "", "ethnicity": ""}

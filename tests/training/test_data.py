@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from training.augment import Delivery
-from training.data import FaceFile, FaceStream, read_manifest, read_rgb, sampling_weights
+from training.data import FaceFile, FaceStream, judged_split, read_manifest, read_rgb, sampling_weights
 
 COLUMNS = ("file", "label", "source", "split", "group", "x0", "y0", "x1", "y1")
 
@@ -122,3 +122,14 @@ def test_what_a_manifest_says_of_people_and_generators_is_kept(tmp_path):
     assert (row.generator, row.age, row.gender, row.ethnicity) == ("GAN", "30", "", "x")
     (tmp_path / "manifest.csv").write_text(f"{head}\na.jpg,fake,s,test,1,0,0,1,1")
     assert read_manifest(tmp_path)[0].generator == ""
+
+
+def test_a_source_of_the_world_stands_in_no_other_split(with_world):
+    rows = read_manifest(with_world)
+    assert judged_split(rows, "test") == "world"
+    assert judged_split([row for row in rows if row.split != "world"], "test") == "test"
+    assert judged_split([row for row in rows if row.label == "real"], "val") == "val"
+    manifest = with_world / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",unseen-a,", ",sa,"))
+    with pytest.raises(ValueError, match="world must hold whole sources; real/sa stand in another split too"):
+        read_manifest(with_world)

@@ -13,8 +13,7 @@ from facecheck.model.files import DEFAULT_MODEL, find_weights
 from training.commands import FOLDER
 from training.data import WORLD, judged_split, read_manifest
 from training.evaluation.error_cells import HeldOut, Part, stable_and_not
-from training.evaluation.error_table import measure_errors
-from training.evaluation.stability import judge_stability
+from training.evaluation.error_table import judge_stability, measure_errors
 
 PREVALENCES = (0.5, 0.1, 0.01)
 

@@ -59,7 +59,7 @@ def _tiers(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
 @click.option("--precision", type=click.Choice(PRECISIONS), default=AUTO, help="Of the engine; torch's own is f32.")
 @click.pass_context
 def evaluate(
-    context: click.Context, model: str, data: Path, out: Path | None, split: str | None, leave_out: tuple[str, ...],
+    context: click.Context, /, model: str, data: Path, out: Path | None, split: str | None, leave_out: tuple[str, ...],
     beside: str | None, tiers: tuple[str, ...], curves: bool, curve_faces: int, other: str | None, rounds: int,
     card: Path | None, **how: Any,
 ) -> None:  # fmt: skip

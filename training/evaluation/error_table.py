@@ -1,20 +1,23 @@
 """The table of error rates that stands beside the weights, from observations of a whole split."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
+from facecheck.checker import FaceChecker
 from facecheck.error_rates import ErrorTable
 from facecheck.model.checkpoint import Model
-from training.calibration.crossfit import Judges, judges_of, source_halves
+from training.calibration.crossfit import source_halves
 from training.data import FaceFile
 from training.evaluation.answers import answer_bands
+from training.evaluation.corruptions import stratified
 from training.evaluation.error_cells import HeldOut, JudgedFace, error_cells, held_out
-from training.evaluation.observations import MEASUREMENTS, RANDOM, Observations, observe
+from training.evaluation.observations import BATCH, MEASUREMENTS, RANDOM, Observations, delivered_at_random, observe
 from training.evaluation.scores import Scores
-from training.evaluation.verdicts import decide
+from training.evaluation.verdicts import Judges, decide, judges_of
 from training.tiers import TIERS
 
 
@@ -74,3 +77,19 @@ def judged_faces(observed: Observations, judges: Judges) -> list[JudgedFace]:
         JudgedFace(row.label, f"{row.label}/{row.source}", row.group, *each)
         for row, each in zip(rows, values, strict=True)
     ]
+
+
+def judge_stability(model: Model, rows: Sequence[FaceFile], faces: int, device: str = "auto") -> list[JudgedFace]:
+    """So many of the rows, evenly over sources, each after a delivery drawn by chance, at the shipped threshold."""
+    checker = FaceChecker(model, device=device, stability=True, engine="torch")
+    chosen, found = stratified(rows, faces), []
+    for start in tqdm(range(0, len(chosen), BATCH), desc="stability", unit="batch", disable=None):
+        batch = chosen[start : start + BATCH]
+        pictures, places, _ = delivered_at_random(checker, batch)
+        for row, (face,) in zip(batch, checker.judge(pictures, places), strict=True):
+            wrong = (face.p_fake >= checker.decision.threshold) != row.target
+            flips = bool(face.stability and face.stability.flips)
+            measured = asdict(face.quality) if face.quality else {}
+            source = f"{row.label}/{row.source}"
+            found.append(JudgedFace(row.label, source, row.group, face.p_fake, wrong, flips=flips, **measured))
+    return found

@@ -38,7 +38,7 @@ def source_weights(strata: Words, targets: Ints, faces_per_row: float = 1.0, hal
     share = faces if np.isinf(half) else faces / (faces + half)
     each = (share / rows)[member] if len(names) else np.zeros(0)
     totals = np.array([each[targets == target].sum() for target in (0, 1)])
-    return each / np.where(targets == 1, totals[1], totals[0]) / np.count_nonzero(totals)
+    return np.asarray(each / np.where(targets == 1, totals[1], totals[0]) / np.count_nonzero(totals))
 
 
 def effective_count(weights: Floats) -> float:

@@ -17,13 +17,12 @@ from facecheck.files import cache_folder, write_atomically
 from facecheck.model.checkpoint import Model, load_model
 from facecheck.model.config import ModelConfig
 from facecheck.model.files import DEFAULT_MODEL, WEIGHTS_DIR, read_model
-from training.calibration.crossfit import Judges, judges_of
 from training.data import FaceFile
 from training.evaluation.corruptions import CurvePoint
 from training.evaluation.observations import observe
 from training.evaluation.scores import Scores, is_scores, read_scores
 from training.evaluation.scoring import score_tiers
-from training.evaluation.verdicts import decide
+from training.evaluation.verdicts import Judges, decide, judges_of
 
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 

@@ -13,6 +13,7 @@ from training.evaluation.metrics import (
     Indices,
     Rate,
     Report,
+    Words,
     balanced,
     clustered_draws,
     coverage_risk,
@@ -20,7 +21,7 @@ from training.evaluation.metrics import (
     report,
     source_weights,
 )
-from training.evaluation.scores import Scores, Words
+from training.evaluation.scores import Scores
 
 SIZE_EDGES = (0, 32, 48, 64, 96, 128, 160, 192, 256)
 AGE_EDGES = (0, 3, 10, 20, 40, 60)
@@ -143,8 +144,9 @@ def intervals(part: Scores, rounds: int) -> dict[str, tuple[float, float]]:
 
 def resampled(part: Scores, draws: Iterable[Indices]) -> Floats:
     """(rounds, metrics): the metrics of `Report.named`, in its order, of each bootstrap sample."""
-    columns = part.p_fake, part.targets, part.credit, part.forced_choice, part.weights
-    return np.array([list(report(*(column[i] for column in columns)).named().values()) for i in draws])
+    p_fake, targets, credit, forced, weights = part.p_fake, part.targets, part.credit, part.forced_choice, part.weights
+    reports = (report(p_fake[i], targets[i], credit[i], forced[i], weights[i]) for i in draws)
+    return np.array([list(drawn.named().values()) for drawn in reports])
 
 
 def sources(part: Scores) -> tuple[Source, ...]:

@@ -2,8 +2,9 @@
 
 import json
 import warnings
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +12,8 @@ from PIL import Image
 
 from facecheck.files import sha256_of, write_atomically
 from facecheck.image import FORMATS, MAX_BYTES
+from training.faces.layouts import Photo
+from training.faces.prepare_report import CONFLICT, Dropped
 from training.faces.traces import jpeg_quality
 
 LOSSY = frozenset({"JPEG", "MPO", "WEBP", "AVIF", "JPEG2000"})
@@ -38,6 +41,24 @@ class Original:
     height: int = 0
     quality: int | None = None
     is_lossless: bool = False
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """A photo and what its file is.
+
+    Attributes:
+        groups: of the photo and of all its exact copies, as the data sets give them.
+    """
+
+    photo: Photo
+    original: Original
+    groups: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Of the ledger: the same bytes under the same name are cut once."""
+        return f"{self.photo.label}/{self.photo.source}/{self.original.sha256}"
 
 
 def survey(path: Path) -> Original:
@@ -101,3 +122,25 @@ def kept_qualities(originals: Sequence[tuple[str, Original]], file: Path) -> lis
     if drawn_from != fallback:
         write_atomically(file, json.dumps(drawn_from).encode())
     return drawn_from
+
+
+def without_copies(surveyed: Sequence[Surveyed], dropped: list[Dropped]) -> list[Surveyed]:
+    """One of each picture; of a picture that is called real in one place and fake in another, none."""
+    labels: defaultdict[str, set[str]] = defaultdict(set)
+    groups: defaultdict[str, set[str]] = defaultdict(set)
+    for item in surveyed:
+        labels[item.original.sha256].add(item.photo.label)
+        if item.photo.group:
+            groups[item.original.sha256].add(item.photo.group)
+    first: dict[str, Surveyed] = {}
+    for item in surveyed:
+        sha256 = item.original.sha256
+        if not sha256:
+            dropped.append(Dropped(item.photo.path, "unreadable", "missing, too large, or no permission"))
+        elif len(labels[sha256]) > 1:
+            dropped.append(Dropped(item.photo.path, CONFLICT, f"called {item.photo.label} here"))
+        elif sha256 in first:
+            dropped.append(Dropped(item.photo.path, "duplicate", str(first[sha256].photo.path)))
+        else:
+            first[sha256] = replace(item, groups=tuple(sorted(groups[sha256])))
+    return list(first.values())

@@ -10,10 +10,9 @@ import csv
 import hashlib
 import io
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from training.data import WORLD
 from training.faces import facecut, grouping, prepare_report
 from training.faces.facecut import CutJob
 from training.faces.layouts import Found, Photo
-from training.faces.originals import Original, kept_qualities, quality_for, survey
+from training.faces.originals import Original, Surveyed, kept_qualities, quality_for, survey, without_copies
 from training.faces.prepare_report import Dropped
 
 COLUMNS = (
@@ -72,24 +71,6 @@ class PrepareConfig:
         return {"min_face_px": self.min_face_px, "all_faces": self.all_faces, "identity": bool(self.identity_weights)}
 
 
-@dataclass(frozen=True)
-class Surveyed:
-    """A photo and what its file is.
-
-    Attributes:
-        groups: of the photo and of all its exact copies, as the data sets give them.
-    """
-
-    photo: Photo
-    original: Original
-    groups: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """Of the ledger: the same bytes under the same name are cut once."""
-        return f"{self.photo.label}/{self.photo.source}/{self.original.sha256}"
-
-
 def prepare(found: Sequence[Found], out: Path, config: PrepareConfig) -> str:
     """Make OUT/manifest.csv, OUT/<label>/<source>/*.jpg, OUT/dropped.csv and OUT/report.md.
 
@@ -112,7 +93,7 @@ def prepare(found: Sequence[Found], out: Path, config: PrepareConfig) -> str:
     finished.unlink(missing_ok=True)
     surveyed = _survey(photos, work)
     dropped = [Dropped(path, reason) for place in found for path, reason in place.skipped]
-    unique = _without_copies(surveyed, dropped)
+    unique = without_copies(surveyed, dropped)
     entries = _cut(unique, out, config)
     rows, moved = _rows(unique, entries, dropped, config)
     _remove_strays(out, {row["file"] for row in rows}, entries)
@@ -169,28 +150,6 @@ def _survey(photos: Sequence[Photo], work: Path) -> list[Surveyed]:
 
 def _original(entry: Mapping[str, Any]) -> Original:
     return Original(**{name: value for name, value in entry.items() if name != "key"})
-
-
-def _without_copies(surveyed: Sequence[Surveyed], dropped: list[Dropped]) -> list[Surveyed]:
-    """One of each picture; of a picture that is called real in one place and fake in another, none."""
-    labels: defaultdict[str, set[str]] = defaultdict(set)
-    groups: defaultdict[str, set[str]] = defaultdict(set)
-    for item in surveyed:
-        labels[item.original.sha256].add(item.photo.label)
-        if item.photo.group:
-            groups[item.original.sha256].add(item.photo.group)
-    first: dict[str, Surveyed] = {}
-    for item in surveyed:
-        sha256 = item.original.sha256
-        if not sha256:
-            dropped.append(Dropped(item.photo.path, "unreadable", "missing, too large, or no permission"))
-        elif len(labels[sha256]) > 1:
-            dropped.append(Dropped(item.photo.path, prepare_report.CONFLICT, f"called {item.photo.label} here"))
-        elif sha256 in first:
-            dropped.append(Dropped(item.photo.path, "duplicate", str(first[sha256].photo.path)))
-        else:
-            first[sha256] = replace(item, groups=tuple(sorted(groups[sha256])))
-    return list(first.values())
 
 
 def _cut(unique: Sequence[Surveyed], out: Path, config: PrepareConfig) -> dict[str, Mapping[str, Any]]:
@@ -255,8 +214,8 @@ def _rows(
     for sha256, member in zip(shas, members, strict=True):
         names[int(member)] = min(names.get(int(member), sha256), sha256)
     groups = [names[int(member)][:16] for member in members]
-    given = [item.photo.split if config.keep_split else "" for item, _, _ in faces]
-    world = grouping.world_sources([_source(item.photo) for item, _, _ in faces], given, config.world)
+    kept = [item.photo.split if config.keep_split else "" for item, _, _ in faces]
+    world = grouping.world_sources([_source(item.photo) for item, _, _ in faces], kept, config.world)
     faces, groups = _without_world(faces, groups, world, dropped)
     sources = [_source(item.photo) for item, _, _ in faces]
     splits, moved = grouping.assign_splits(groups, sources, config.split, config.seed), 0
@@ -291,7 +250,7 @@ def _identities(embeddings: Sequence[str], similarity: float) -> grouping.Pairs:
     return grouping.similar_pairs(np.stack(vectors).astype(np.float32), owners, similarity)
 
 
-def _row(item: Surveyed, entry: Mapping[str, Any], face: dict[str, Any], group: str, split: str) -> dict[str, Any]:
+def _row(item: Surveyed, entry: Mapping[str, Any], face: Mapping[str, Any], group: str, split: str) -> dict[str, Any]:
     photo, original = item.photo, item.original
     values = (
         f"{entry['folder']}/{face['name']}", photo.label, photo.source, photo.generator, split, group,

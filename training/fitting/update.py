@@ -18,13 +18,13 @@ from facecheck.model.checkpoint import Model, load_model
 from facecheck.model.config import Criteria, Decision
 from facecheck.result import Verdict
 from training.calibration.calibration_set import FITTED_ON, CalibrationSet
-from training.calibration.crossfit import fit_and_state, judges_of
+from training.calibration.crossfit import fit_and_state
 from training.data import WORLD, FaceFile, judged_split, sampling_weights
 from training.evaluation.comparison import Difference, compare
 from training.evaluation.observations import observe
 from training.evaluation.scores import Scores
 from training.evaluation.tables import differences
-from training.evaluation.verdicts import decide
+from training.evaluation.verdicts import decide, judges_of
 from training.faces.grouping import without_crossing
 from training.fitting.train import train
 from training.fitting.trainer import TrainConfig

@@ -4,7 +4,10 @@ import csv
 import json
 import math
 import re
+import subprocess
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,13 +16,16 @@ from PIL import Image
 
 from facecheck.errors import ModelError
 from facecheck.model.checkpoint import load_model, save_model
+from facecheck.model.config import ModelConfig
 from facecheck.model.export import export_onnx
+from facecheck.model.files import DEFAULT_MODEL
 from training.__main__ import main
 from training.data import read_manifest
+from training.evaluation import subject
 from training.evaluation.corruptions import CURVES
 from training.evaluation.report import CARD_BEGIN, CARD_END
 from training.evaluation.scoring import score_tiers
-from training.evaluation.subject import How, load_checker, load_onnx
+from training.evaluation.subject import How, Judged, Subject, load_checker, load_onnx, read_judged, shipped
 
 ROOT = Path(__file__).parents[3]
 CARD = ROOT / "facecheck" / "weights" / "MODEL_CARD.md"
@@ -138,6 +144,74 @@ def test_somebody_elses_scores_are_measured_and_compared(data, tmp_path):
     text = run("compare", tmp_path / "good", tmp_path / "bad" / "scores.csv", "--rounds", 20)
     assert "| tier | metric | good | bad |" in text
     assert "| clean | auc | 1.0000 | 0.0000 | -1.0000 [-1.0000, -1.0000] | 0.095 |" in text
+
+
+def test_unseen_sources_come_first_and_what_it_learned_from_beside(with_world, weights, tmp_path):
+    shared = ("--no-curves", "--tiers", "clean,hard", "--cache", tmp_path / "cache", "--rounds", 5)
+    run("calibrate", weights, with_world, "--sweep-faces", 0, "--cache", tmp_path / "cache")
+    assert load_model(weights).config.decision.fitted_on == "world"
+    report, text = evaluated(tmp_path / "world", weights, with_world, *shared)
+    assert (report["split"], report["crossfitted"]) == ("world", True)
+    assert "**Unseen sources**: split world, 4 faces of 2 sources" in text
+    assert "were fitted on the other half of the sources" in text
+    assert "| clean | balanced accuracy | >= 0.95 |" in text
+    card = tmp_path / "CARD.md"
+    card.write_text(f"{CARD_BEGIN}\n{CARD_END}\n")
+    words = ("--beside", "val", "--card", card)
+    evaluated(tmp_path / "card", weights, with_world, *shared, *words)
+    first, second = card.read_text().index("**Unseen sources**"), card.read_text().index("## Sources it learned from")
+    assert first < second
+    assert "other files of sources that stand in the training data" in card.read_text()
+
+
+def test_sources_are_left_out_and_known_ones_are_named(with_world, tmp_path):
+    rows = [row for row in read_manifest(with_world) if row.split == "world"]
+    lines = [f"{row.path.relative_to(with_world).as_posix()},{0.9 if row.label == 'fake' else 0.1}" for row in rows]
+    scores = with_world / "theirs.csv"
+    scores.write_text("file,p_fake\n" + "\n".join(lines))
+    report, text = evaluated(tmp_path / "out", scores, with_world, "--leave-out", "unseen-a", "--compare", scores)
+    assert report["left_out"] == ["real/unseen-a"]
+    assert report["tiers"][0]["report"]["faces"] == 3
+    assert report["command"].endswith("--leave-out unseen-a --compare theirs.csv")
+    assert "Left out: real/unseen-a." in text
+    assert "| clean | balanced accuracy | >= 0.95 | 1.000 [1.000, 1.000] | 1.000 |" in text
+    failed = run("evaluate", scores, with_world, "--leave-out", "nobody", "--out", tmp_path / "x", code=1)
+    assert "no source nobody to leave out" in failed
+    judged = Judged(Subject("m"), read_judged(scores, rows, with_world).scores,
+                    ModelConfig("m", "1", training_data=("fake/unseen-c", "real/sa")))  # fmt: skip
+    assert judged.learned_from() == ("fake/unseen-c",)
+
+
+def test_without_a_world_the_report_says_that_nothing_is_known_of_it(data, tmp_path):
+    report, text = evaluated(tmp_path / "out", scores_csv(data, "good.csv", 0.9), data)
+    assert report["split"] == "test"
+    assert "**Sources it learned from**: split test" in text
+    assert "On sources that it has not learned from nothing was measured here" in text
+    assert "## Aims" not in text
+
+
+def test_an_earlier_version_is_found_in_the_history(tmp_path, monkeypatch, tiny_model):
+    monkeypatch.setattr(subject, "WEIGHTS_DIR", tmp_path / "repository")
+    monkeypatch.setattr(subject, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(subject, "read_model", lambda _: SimpleNamespace(config=SimpleNamespace(version="0.9.0")))
+    with pytest.raises(ModelError, match=r"is no git checkout"):
+        shipped("0.1.0")
+    folder = tmp_path / "repository"
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b.invalid"]
+    save_model(tiny_model.network, replace(tiny_model.config, name=DEFAULT_MODEL, version="0.1.0"), folder)
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    for version in ("0.1.0", "0.2.0"):
+        config = folder / f"{DEFAULT_MODEL}.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"version": version}))
+        subprocess.run([*git, "add", "."], check=True)
+        subprocess.run([*git, "commit", "-qm", version], check=True)
+    assert load_model(shipped("0.1.0")).config.version == "0.1.0"
+    assert load_checker("0.1.0", How(device="cpu")).config.version == "0.1.0"
+    assert shipped("0.9.0") == folder / f"{DEFAULT_MODEL}.safetensors"
+    with pytest.raises(
+        ModelError, match=r"no model 7\.0\.0 in the history of this checkout; there are 0\.1\.0, 0\.2\.0"
+    ):
+        shipped("7.0.0")
 
 
 def test_a_threshold_replaces_the_shipped_one(weights):

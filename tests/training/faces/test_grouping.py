@@ -93,3 +93,25 @@ def test_a_given_split_is_kept_and_a_crossing_group_moves_to_one_side():
     splits, moved = grouping.keep_splits(groups, given, dict.fromkeys("abcd", "train"))
     assert splits == {"a": "test", "b": "val", "c": "train", "d": "train"}
     assert moved == 2
+
+
+def test_of_a_group_that_reaches_out_of_the_world_the_faces_elsewhere_go():
+    sources = ["fake/new", "fake/new", "fake/old", "fake/old", "real/x"]
+    groups = ["a", "b", "b", "c", "a"]
+    assert grouping.set_aside(groups, sources, {"fake/new"}) == [True, True, False, True, False]
+    assert grouping.set_aside(groups, sources, set()) == [True] * 5
+    assert grouping.set_aside(groups, sources, {"fake/new", "fake/old"}) == [True, True, True, True, False]
+
+
+def test_sources_are_set_aside_by_name_or_as_they_come():
+    sources = ["fake/v0", "real/v0", "real/team", "real/team", "real/web"]
+    given = ["", "train", "world", "world", "test"]
+    assert grouping.world_sources(sources, given, []) == {"real/team"}
+    assert grouping.world_sources(sources, given, ["v0"]) == {"fake/v0", "real/v0", "real/team"}
+    assert grouping.world_sources(sources, given, ["fake/v0"]) == {"fake/v0", "real/team"}
+    with pytest.raises(ValueError, match="no source nobody to set aside; there are fake/v0, real/team"):
+        grouping.world_sources(sources, given, ["nobody"])
+    partly = ["", "train", "world", "train", "test"]
+    with pytest.raises(ValueError, match="real/team: only a part is in the split world; name it with --world"):
+        grouping.world_sources(sources, partly, [])
+    assert grouping.world_sources(sources, partly, ["team"]) == {"real/team"}

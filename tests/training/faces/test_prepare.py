@@ -255,3 +255,26 @@ def test_the_config_names_every_column():
     assert ",".join(COLUMNS).startswith(OURS)
     assert PrepareConfig().cutting() == {"min_face_px": 48, "all_faces": False, "identity": False}
     assert prepare.WORK.startswith(".")
+
+
+def test_a_source_is_set_aside_whole_and_stays_so(tmp_path, grace, astronaut, cat):
+    known = grouped(tmp_path / "known", {"x.jpg": (grace, ""), "y.jpg": (astronaut, "")})
+    unseen = grouped(tmp_path / "unseen", {"z.jpg": (grace[:, ::-1], "team"), "again.jpg": (astronaut[4:], "team")})
+    out = tmp_path / "out"
+    report = run(known, unseen, out, "--world", "unseen")
+    rows = table(out / "manifest.csv")
+    assert {row["source"]: row["split"] == "world" for row in rows} == {"known": False, "unseen": True}
+    # The astronaut of the other source would be learned from, and is a near-duplicate of one in the world.
+    assert len(rows) == 3
+    assert "| set_aside | 1 |" in report
+    assert "No source is set aside" not in report
+    assert sorted(path.name for path in out.rglob("*.jpg")) == sorted(Path(row["file"]).name for row in rows)
+    assert "No source is set aside" in run(known, tmp_path / "none")
+    again = run(out, tmp_path / "again", "--keep-split")
+    assert {row["source"]: row["split"] for row in table(tmp_path / "again" / "manifest.csv")}["unseen"] == "world"
+    assert "2 faces" not in again
+    failed = CliRunner().invoke(
+        main, ["prepare", str(known), str(tmp_path / "no"), "--world", "nobody", "--workers", "0"]
+    )
+    assert failed.exit_code == 1
+    assert "no source nobody to set aside" in failed.stderr
