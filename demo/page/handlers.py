@@ -42,7 +42,7 @@ class CheckHandlers:
             yield results.message(*texts.LOADING, kind="loading"), False
         html, judged = await self._drawn(upload.data)
         if judged is not None:
-            upload.prediction, upload.turned = judged.prediction, judged.turned
+            upload.prediction, upload.faces = judged.prediction, judged.faces
         yield html, judged is not None
 
     async def _drawn(self, data: bytes) -> tuple[str, Judged | None]:

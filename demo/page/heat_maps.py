@@ -1,18 +1,17 @@
 """The heat map of one face of a judged picture, made when a visitor asks for it."""
 
-import numpy as np
 from fastapi import FastAPI, HTTPException, Request
 from PIL import Image
 
 from demo import texts
-from demo.page.results import CARD_SIDE, data_url
-from demo.server.service import BusyError, NotReadyError, Service, upright
+from demo.page.results import data_url
+from demo.server.service import BusyError, NotReadyError, Service
 from demo.server.uploads import Upload, Uploads
 from facecheck import crop
 from facecheck.checker import FaceChecker
 from facecheck.errors import ModelError
 from facecheck.explain import wording
-from facecheck.explain.heatmaps import GRAD_CAM, heat_maps, region
+from facecheck.explain.heatmaps import GRAD_CAM, heat_maps
 from facecheck.image import Pixels
 
 MEANS = f"{wording.HEAT_MAPS[GRAD_CAM]} {wording.HEAT_MAP_CAUTION}"
@@ -25,17 +24,17 @@ def heat_map(upload: Upload, number: int, checker: FaceChecker) -> Pixels:
         number: of the face on the page, from 1 on.
 
     Raises:
-        IndexError: there is no such face. ModelError: the model allows no Grad-CAM.
+        IndexError: there is no such face, or it is none of the `MOST_FACES` largest.
+        ModelError: the model allows no Grad-CAM.
     """
-    faces = upload.prediction.faces if upload.prediction else ()
-    if not 1 <= number <= len(faces):
+    size = upload.prediction.size if upload.prediction else None
+    if size is None or not 1 <= number <= len(upload.faces):
         raise IndexError(number)
-    face, picture, config = faces[number - 1], upright(upload.data, upload.turned), checker.config
-    seen = crop.face(picture, face.box, config.input_size, config.crop_margin)
+    face, pixels = upload.faces[number - 1].face, upload.faces[number - 1].pixels
+    region = crop.square(face.box, *size, checker.config.crop_margin)
     looks_fake = face.p_fake >= checker.decision.threshold
-    place = region(picture, face.box, config.crop_margin)
-    (heat,) = heat_maps(checker.classifier, np.stack([seen]), [place], [looks_fake], GRAD_CAM)
-    return heat.on(crop.face(picture, face.box, CARD_SIDE, config.crop_margin))
+    (heat,) = heat_maps(checker.classifier, pixels[None], [region], [looks_fake], GRAD_CAM)
+    return heat.on(pixels)
 
 
 def add_heat_maps(app: FastAPI, uploads: Uploads, service: Service) -> None:

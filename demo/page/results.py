@@ -12,6 +12,7 @@ from demo import texts
 from demo.server.service import Judged
 from facecheck import crop
 from facecheck.explain import wording
+from facecheck.explain.explanation import MOST_FACES
 from facecheck.image import Pixels
 from facecheck.model.config import Decision
 from facecheck.provenance.findings import ABSENCE, CAUTION, Finding
@@ -95,7 +96,7 @@ def _box(number: int, face: Face, unit: float) -> str:
 def cards(pixels: Pixels, faces: Sequence[Face], decision: Decision) -> str:
     """One card a face; those of a crowd beyond the largest are folded away."""
     drawn = [
-        card(_cut(pixels, face), number, face, decision, _evidence(face), heat_button(number))
+        card(_cut(pixels, face), number, face, decision, _evidence(face), heat_button(number) if number <= MOST_FACES else "")
         for number, face in enumerate(faces, 1)
     ]
     return folded(drawn)

@@ -1,26 +1,23 @@
 """One checker for all visitors: loaded in the background, with bounded numbers of pictures at work and waiting."""
 
-import dataclasses
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import anyio
 import numpy as np
 
-from facecheck import image
 from facecheck.checker import FaceChecker
+from facecheck.errors import ImageError
+from facecheck.explain.explanation import Explanation, FaceEvidence, explain
 from facecheck.image import Pixels
-from facecheck.provenance.reader import provenance
-from facecheck.result import Prediction, Verdict
+from facecheck.result import Face, Prediction, Verdict
 from facecheck.video.frames import ClipLimits
 from facecheck.video.judging import JudgedClip, judge_clip
 
 Result = TypeVar("Result")
 
-# A face found only after turning the picture must be a sure one: a wall that looks like a face on its side is none.
 TURNED_CONFIDENCE, TURNED_FACE_PX = 0.99, 40
 LOADING_LIMIT_S = 120.0
 CLIPS = ClipLimits(max_pixels=4096 * 2304, max_samples=60, max_frames=60 * 240, max_seconds=60, max_work_s=45)
@@ -42,20 +39,13 @@ class Judged:
     Attributes:
         pixels: (H, W, 3) uint8 RGB, as the answer's boxes count them.
         turned: quarter turns against the clock that it took to find a face.
+        faces: the largest, as the model saw them.
     """
 
     pixels: Pixels
     prediction: Prediction
     turned: int = 0
-
-
-def upright(data: bytes, turned: int) -> Pixels:
-    """A judged picture's pixels once more, as its boxes count them."""
-    return _turned(image.load(data), turned)
-
-
-def _turned(pixels: Pixels, turned: int) -> Pixels:
-    return np.ascontiguousarray(np.rot90(pixels, turned))
+    faces: tuple[FaceEvidence, ...] = ()
 
 
 class Service:
@@ -124,20 +114,19 @@ class Service:
     def judge(self, data: bytes, name: str = "picture") -> Judged:
         """Judge one picture, to be called inside `run`; without a face, also lying on its side or upside down.
 
+        It is decoded once and, as it lies, searched for faces once, whatever the page shows of it.
+
         Raises:
             ImageError: the bytes are no picture. NotReadyError.
         """
-        started = time.perf_counter()
-        pixels = image.load(data)
-        decode_ms = (time.perf_counter() - started) * 1000
-        judged = self._judged(pixels)
-        prediction = dataclasses.replace(
-            judged.prediction,
-            source=name,
-            timing_ms=dataclasses.replace(judged.prediction.timing_ms, decode=decode_ms),
-            provenance=provenance(data),
-        )
-        return dataclasses.replace(judged, prediction=prediction)
+        first = self._explained(data)
+        if first.picture is None:
+            raise ImageError(str(first.prediction.error))
+        found, pixels, turned = self._turned(first, first.picture)
+        timing = replace(found.prediction.timing_ms, decode=first.prediction.timing_ms.decode)
+        told = first.prediction.provenance
+        prediction = replace(found.prediction, source=name, timing_ms=timing, provenance=told)
+        return Judged(pixels, prediction, turned, found.faces)
 
     def judge_clip(self, data: bytes, name: str = "clip") -> JudgedClip:
         """Judge one clip within `CLIPS`, to be called inside `run`.
@@ -147,16 +136,19 @@ class Service:
         """
         return judge_clip(data, self.checker, CLIPS, name=name)
 
-    def _judged(self, pixels: Pixels) -> Judged:
-        prediction = self.checker.predict(pixels, stability=True)
-        if prediction.verdict != Verdict.NO_FACE:
-            return Judged(pixels, prediction)
-        for turned in (1, 3, 2):
-            other = _turned(pixels, turned)
-            again = self.checker.predict(other, stability=True)
-            if any(face.confidence > TURNED_CONFIDENCE and face.size_px > TURNED_FACE_PX for face in again.faces):
-                return Judged(other, again, turned)
-        return Judged(pixels, prediction)
+    def _turned(self, found: Explanation, pixels: Pixels) -> tuple[Explanation, Pixels, int]:
+        """The answer on the picture as it lies, or turned as it has a face."""
+        if found.prediction.verdict == Verdict.NO_FACE:
+            for turned in (1, 3, 2):
+                other = np.ascontiguousarray(np.rot90(pixels, turned))
+                answer = self._explained(other)
+                if any(_is_sure(face) for face in answer.prediction.faces):
+                    return answer, other, turned
+        return found, pixels, 0
+
+    def _explained(self, source: bytes | Pixels) -> Explanation:
+        """The answer with the faces as the model saw them; heat maps come when they are asked for."""
+        return explain(source, methods=(), checker=self.checker)
 
     def _load(self) -> None:
         try:
@@ -166,3 +158,8 @@ class Service:
         except Exception as error:  # Whatever it is, the page must say that there is no model.
             self._problem = str(error)
         self._done.set()
+
+
+def _is_sure(face: Face) -> bool:
+    """Of a face that was found only after turning the picture: a wall may look like a face on its side."""
+    return face.confidence > TURNED_CONFIDENCE and face.size_px > TURNED_FACE_PX

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
 
+from facecheck.explain.explanation import FaceEvidence
 from facecheck.result import Prediction
 
 
@@ -22,20 +23,25 @@ class Upload:
 
     Attributes:
         prediction: the answer, once there is one; an objection is stored with it.
-        turned: quarter turns against the clock under which it was judged.
+        faces: the largest, as the model saw them: a heat map needs no second look at the file.
     """
 
     data: bytes
     until: float
     prediction: Prediction | None = None
-    turned: int = 0
+    faces: tuple[FaceEvidence, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """In memory."""
+        return len(self.data) + sum(face.pixels.nbytes for face in self.faces)
 
 
 class Uploads:
     """A store of uploads that is bounded in bytes and in time; safe to use from several threads.
 
     Args:
-        max_bytes: of all uploads together; the oldest go first.
+        max_bytes: of all uploads together, and of what was cut from them; the oldest go first.
         seconds: how long one is kept.
         clock: monotonic seconds; tests set it.
     """
@@ -73,11 +79,11 @@ class Uploads:
         return len(self._kept)
 
     def _make_room(self) -> None:
-        now, size = self._clock(), sum(len(kept.data) for kept in self._kept.values())
+        now, size = self._clock(), sum(kept.size_bytes for kept in self._kept.values())
         for ticket, kept in list(self._kept.items()):
             if kept.until > now and size <= self._max_bytes:
                 break
-            size -= len(kept.data)
+            size -= kept.size_bytes
             del self._kept[ticket]
 
 

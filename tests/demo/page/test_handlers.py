@@ -2,27 +2,31 @@
 
 import base64
 import threading
+from collections import Counter
 
 import pytest
 
 from demo import texts
 from demo.page.handlers import CheckHandlers
+from demo.page.heat_maps import heat_map
 from demo.page.objections import Objections
 from demo.server.service import BusyError, Service
 from demo.server.uploads import Uploads
 from demo.settings import Settings
+from facecheck import image
+from facecheck.detection.detector import FaceDetector
 from facecheck.result import Verdict
 from tests.demo.conftest import in_a_thread
 
 
 @pytest.fixture
-def pictures():
+def uploads():
     return Uploads(1 << 24, 60)
 
 
 @pytest.fixture
-def handlers(checker, pictures):
-    return CheckHandlers(Service(lambda: checker, 1, 1), pictures, Settings())
+def handlers(checker, uploads):
+    return CheckHandlers(Service(lambda: checker, 1, 1), uploads, Settings())
 
 
 def read(handlers: CheckHandlers, ticket: str) -> list[tuple[str, bool]]:
@@ -53,21 +57,38 @@ def test_a_picture_that_is_gone_is_marked_with_its_ticket(handlers):
     assert 'data-gone="&quot;guessed&quot;&gt;"' in html
 
 
-def test_while_the_model_loads_the_visitor_reads_so_and_then_the_verdict(checker, pictures, portrait):
+def test_while_the_model_loads_the_visitor_reads_so_and_then_the_verdict(checker, uploads, portrait):
     loaded = threading.Event()
-    handlers = CheckHandlers(Service(lambda: (loaded.wait(5), checker)[1], 1, 1), pictures, Settings())
-    ticket = pictures.put(portrait)
+    handlers = CheckHandlers(Service(lambda: (loaded.wait(5), checker)[1], 1, 1), uploads, Settings())
+    ticket = uploads.put(portrait)
     threading.Timer(0.3, loaded.set).start()
     (first, _), (last, judged) = read(handlers, ticket)
     assert texts.LOADING[0] in first and "data-verdict" in last and judged
-    assert pictures.get(ticket).prediction.verdict in set(Verdict)
+    assert uploads.get(ticket).prediction.verdict in set(Verdict)
 
 
-def test_busy_and_broken_are_said_politely(handlers, pictures, portrait, monkeypatch, caplog):
+def test_a_picture_with_all_its_evidence_is_decoded_once_and_detected_once(handlers, uploads, portrait, monkeypatch):
+    calls = Counter()
+
+    def counted(place: object, name: str) -> None:
+        plain = getattr(place, name)
+        monkeypatch.setattr(place, name, lambda *given, **named: (calls.update([name]), plain(*given, **named))[1])
+
+    _ = handlers.service.checker
+    counted(image, "load")
+    counted(FaceDetector, "detect")
+    ticket = uploads.put(portrait)
+    html = read(handlers, ticket)[-1][0]
+    assert "saved and resized again" in html and "What the file says" in html
+    assert heat_map(uploads.get(ticket), 1, handlers.service.checker).shape[2] == 3
+    assert calls == {"load": 1, "detect": 1}
+
+
+def test_busy_and_broken_are_said_politely(handlers, uploads, portrait, monkeypatch, caplog):
     def broken(*_: object) -> None:
         raise RuntimeError("secret path /srv/app")
 
-    ticket = pictures.put(portrait)
+    ticket = uploads.put(portrait)
     _ = handlers.service.checker
     monkeypatch.setattr(handlers.service, "judge", broken)
     assert texts.BROKEN[0] in read(handlers, ticket)[-1][0] and "/srv" not in read(handlers, ticket)[-1][0]
@@ -80,12 +101,12 @@ def test_busy_and_broken_are_said_politely(handlers, pictures, portrait, monkeyp
     assert texts.BUSY[0] in read(handlers, ticket)[-1][0]
 
 
-def test_a_model_that_cannot_be_loaded_is_said_too(pictures, portrait):
+def test_a_model_that_cannot_be_loaded_is_said_too(uploads, portrait):
     def broken() -> None:
         raise OSError("gone")
 
-    handlers = CheckHandlers(Service(broken, 1, 1), pictures, Settings())
-    assert texts.BROKEN[0] in read(handlers, pictures.put(portrait))[-1][0]
+    handlers = CheckHandlers(Service(broken, 1, 1), uploads, Settings())
+    assert texts.BROKEN[0] in read(handlers, uploads.put(portrait))[-1][0]
 
 
 def test_a_data_url_gets_the_librarys_answer_and_rubbish_an_error(handlers, portrait, checker):
@@ -98,8 +119,8 @@ def test_a_data_url_gets_the_librarys_answer_and_rubbish_an_error(handlers, port
         assert answer["error"] and answer["verdict"] is None
 
 
-def test_only_true_consent_to_a_judged_picture_is_kept(handlers, pictures, store, portrait):
-    objections, ticket = Objections(store, pictures), pictures.put(portrait)
+def test_only_true_consent_to_a_judged_picture_is_kept(handlers, uploads, store, portrait):
+    objections, ticket = Objections(store, uploads), uploads.put(portrait)
     for consent in (False, None, "yes", 1):
         assert objections.send(ticket, "real", "", consent) == texts.NO_CONSENT
     assert objections.send(ticket, "real", "", True) == " ".join(texts.GONE)
