@@ -24,6 +24,7 @@ from demo.feedback.store import Store
 from demo.server.service import Service
 from demo.settings import Settings
 from facecheck.checker import FaceChecker
+from tests.demo.page.visiting import opened
 
 Result = TypeVar("Result")
 ROOT = Path(__file__).parents[2]
@@ -53,12 +54,16 @@ def as_file(picture: Image.Image, kind: str = "JPEG", **options) -> bytes:
 
 
 @contextmanager
-def serving(settings: Settings, checker: FaceChecker) -> Iterator[str]:
-    """A server in a thread; gives its address once the model is ready."""
+def serving(settings: Settings, checker: FaceChecker, service: Service | None = None) -> Iterator[str]:
+    """A server in a thread; gives its address once the model is ready.
+
+    Args:
+        service: another than one with this checker.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    service, servers = Service(lambda: checker, settings.workers, settings.waiting), []
+    service, servers = service or Service(lambda: checker, settings.workers, settings.waiting), []
 
     def serve() -> None:
         app = asyncio.run(_made(settings, service))
@@ -98,22 +103,22 @@ def _wait_until_ready(address: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def small_server(checker: FaceChecker, tmp_path_factory) -> Iterator[str]:
+def feedback_folder(tmp_path_factory) -> Path:
+    """Of `small_server`."""
+    return tmp_path_factory.mktemp("small") / "feedback"
+
+
+@pytest.fixture(scope="session")
+def small_server(checker: FaceChecker, feedback_folder: Path) -> Iterator[str]:
     """A server with a tiny model: fast, its verdicts mean nothing."""
-    settings = Settings(feedback=tmp_path_factory.mktemp("small") / "feedback", max_mb=2)
-    with serving(settings, checker) as address:
+    with serving(Settings(feedback=feedback_folder, max_mb=2), checker) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
-def feedback_folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("page") / "feedback"
-
-
-@pytest.fixture(scope="session")
-def server(default_checker: FaceChecker, feedback_folder: Path) -> Iterator[str]:
-    """A server with the model that ships with the package."""
-    with serving(Settings(feedback=feedback_folder), default_checker) as address:
+def server(default_checker: FaceChecker, tmp_path_factory) -> Iterator[str]:
+    """A server with the model that ships with the package, and the limits of a user's."""
+    with serving(Settings(feedback=tmp_path_factory.mktemp("page") / "feedback"), default_checker) as address:
         yield address
 
 
@@ -138,8 +143,21 @@ def axe() -> str:
 
 
 @pytest.fixture
-def page(browser, server):
-    from tests.demo.page.visiting import opened
+def page(browser, small_server):
+    """A new visitor of `small_server`."""
+    with opened(browser, small_server) as page:
+        yield page
 
+
+@pytest.fixture(scope="module")
+def visitor(browser, small_server):
+    """One visitor of `small_server` who looks at many pictures, one after the other."""
+    with opened(browser, small_server) as page:
+        yield page
+
+
+@pytest.fixture
+def shipped_page(browser, server):
+    """A new visitor of `server`."""
     with opened(browser, server) as page:
         yield page

@@ -32,6 +32,7 @@ def test_it_is_not_root_and_holds_weights_and_health_check():
     assert (ROOT / "facecheck" / "weights" / "facecheck-resnet50.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_its_command_starts_in_a_clean_folder_and_is_healthy(tmp_path):
     """The COPY, CMD and HEALTHCHECK steps; the installation is that of the environment which runs the tests."""
     for step in steps("COPY"):

@@ -73,6 +73,7 @@ async def _invoked(options: list[str]) -> Result:
     return CliRunner().invoke(main, options)
 
 
+@pytest.mark.slow
 def test_it_starts_and_answers(tmp_path, portrait):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -20,9 +20,14 @@ def shared(name: str) -> bytes:
     return (SHARED_PHOTOS / name).read_bytes()
 
 
-def test_a_portrait_gets_a_verdict_a_box_a_card_and_what_it_means(page, portrait, default_checker):
+@pytest.mark.parametrize(
+    ("visited", "judge"),
+    [("page", "checker"), pytest.param("shipped_page", "default_checker", marks=pytest.mark.slow)],
+)
+def test_a_portrait_gets_a_verdict_a_box_a_card_and_what_it_means(visited, judge, portrait, request):
+    page = request.getfixturevalue(visited)
     said = check(page, portrait)
-    expected = default_checker.predict(portrait, stability=True)
+    expected = request.getfixturevalue(judge).predict(portrait, stability=True)
     assert said.get_attribute("data-verdict") == expected.verdict
     assert page.locator(".rc-box").count() == page.locator(".rc-card").count() == len(expected.faces) == 1
     assert (
@@ -33,7 +38,8 @@ def test_a_portrait_gets_a_verdict_a_box_a_card_and_what_it_means(page, portrait
     assert page.locator(".rc-picture svg").get_attribute("aria-label").startswith("Your picture with 1 marked face")
 
 
-def test_a_heat_map_is_one_press_and_goes_with_another(page, portrait):
+def test_a_heat_map_is_one_press_and_goes_with_another(visitor, portrait):
+    page = visitor
     check(page, portrait)
     plain = page.get_attribute(".rc-card img", "src")
     page.click(".rc-heat")
@@ -44,7 +50,8 @@ def test_a_heat_map_is_one_press_and_goes_with_another(page, portrait):
     assert page.get_attribute(".rc-card img", "src") == plain
 
 
-def test_what_a_file_says_is_quoted_and_never_run(page, grace):
+def test_what_a_file_says_is_quoted_and_never_run(visitor, grace):
+    page = visitor
     info = PngInfo()
     script = "<img src=x onerror=\"document.title='hacked'\">"
     info.add_text("parameters", f"a face {script}\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 7, Size: 512x512")
@@ -54,12 +61,15 @@ def test_what_a_file_says_is_quoted_and_never_run(page, grace):
     assert page.title() == "Reality Check"
 
 
-def test_a_generated_face_looks_generated(page):
-    said = check(page, shared("fake-tpdne-5f2d90f4.jpg"))
+@pytest.mark.slow
+def test_a_generated_face_looks_generated(shipped_page):
+    said = check(shipped_page, shared("fake-tpdne-5f2d90f4.jpg"))
     assert said.get_attribute("data-verdict") == "fake" and "looks generated" in said.inner_text()
 
 
-def test_a_crowd_shows_every_face(page):
+@pytest.mark.slow
+def test_a_crowd_shows_every_face(shipped_page):
+    page = shipped_page
     friends = np.asarray(Image.open(io.BytesIO(shared("crowd-multiface.jpg"))))
     check(page, as_file(Image.fromarray(np.tile(friends, (2, 2, 1))), quality=92))
     assert page.locator(".rc-box").count() >= 20
@@ -69,19 +79,20 @@ def test_a_crowd_shows_every_face(page):
     assert "false alarm" in page.inner_text(VERDICT)
 
 
-def test_no_face_is_a_kind_answer(page, cat):
+def test_no_face_is_a_kind_answer(visitor, cat):
+    page = visitor
     said = check(page, as_file(Image.fromarray(cat)))
     assert said.get_attribute("data-verdict") == "no_face" and "try a picture" in said.inner_text()
     assert page.locator(".rc-card").count() == page.locator(".rc-box").count() == 0
 
 
-def test_a_tiny_face_is_uncertain_and_says_why(page, grace):
-    said = check(page, as_file(Image.fromarray(grace).resize((70, 82), Image.Resampling.LANCZOS), "PNG"))
+def test_a_tiny_face_is_uncertain_and_says_why(visitor, grace):
+    said = check(visitor, as_file(Image.fromarray(grace).resize((70, 82), Image.Resampling.LANCZOS), "PNG"))
     assert said.get_attribute("data-verdict") == "uncertain" and "too small" in said.inner_text()
 
 
 @pytest.mark.parametrize("kind", ["rgba.png", "animated.gif", "exif.jpg"])
-def test_odd_pictures_are_judged(page, grace, kind):
+def test_odd_pictures_are_judged(visitor, grace, kind):
     picture = Image.fromarray(grace)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -90,11 +101,13 @@ def test_odd_pictures_are_judged(page, grace, kind):
         "animated.gif": lambda: as_file(picture, "GIF", save_all=True, append_images=[picture.rotate(5)]),
         "exif.jpg": lambda: as_file(picture.rotate(90, expand=True), quality=92, exif=exif),
     }[kind]()
-    check(page, data, kind, "image/*")
-    assert page.locator(".rc-box").count() == 1
+    check(visitor, data, kind, "image/*")
+    assert visitor.locator(".rc-box").count() == 1
 
 
-def test_forty_megapixels_are_judged(page, grace):
+@pytest.mark.slow
+def test_forty_megapixels_are_judged(shipped_page, grace):
+    page = shipped_page
     large = Image.fromarray(grace).resize((5800, 6900), Image.Resampling.BICUBIC)
     check(page, as_file(large, quality=80))
     assert page.locator(".rc-box").count() == 1
@@ -105,10 +118,10 @@ def test_forty_megapixels_are_judged(page, grace):
     ("data", "words"),
     [(b"", "empty"), (b"just text " * 99, "Not a picture"), (b"\xff\xd8\xff\xe0junk", "cannot be judged")],
 )
-def test_what_is_no_picture_is_explained(page, data, words):
-    said = check(page, data, "<img src=x onerror=alert(1)>.jpg", expects=STATE)
+def test_what_is_no_picture_is_explained(visitor, data, words):
+    said = check(visitor, data, "<img src=x onerror=alert(1)>.jpg", expects=STATE)
     assert words in said.inner_text()
-    assert "Traceback" not in page.content() and "demo/" not in said.inner_text()
+    assert "Traceback" not in visitor.content() and "demo/" not in said.inner_text()
 
 
 def test_too_large_a_file_and_no_file_are_explained(page):
@@ -192,8 +205,8 @@ def test_a_picture_that_is_gone_is_sent_again_with_the_next_press(browser, small
         assert page.wait_for_selector(VERDICT)
 
 
-def test_two_visitors_at_once_get_their_own_answers(browser, server, portrait, cat):
-    with opened(browser, server) as one, opened(browser, server) as other:
+def test_two_visitors_at_once_get_their_own_answers(browser, small_server, portrait, cat):
+    with opened(browser, small_server) as one, opened(browser, small_server) as other:
         one.set_input_files("#rc-file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": portrait})
         other.set_input_files(
             "#rc-file", {"name": "b.png", "mimeType": "image/png", "buffer": as_file(Image.fromarray(cat))}

@@ -2,7 +2,7 @@
 
 import gc
 import re
-import time
+import threading
 from contextlib import ExitStack
 
 import httpx
@@ -10,21 +10,30 @@ import pytest
 from gradio.state_holder import StateHolder
 
 from demo.feedback.store import Store
+from demo.server.service import Service
 from demo.settings import Settings
-from facecheck.checker import FaceChecker
 from tests.demo.conftest import serving
-from tests.demo.page.visiting import STATE, VERDICT, check, opened
+from tests.demo.page.visiting import PATIENCE, STATE, VERDICT, check, opened
 
 
-def test_when_the_visitor_leaves_nothing_of_the_picture_stays(browser, server, portrait):
-    def remembered() -> list[str]:
+def test_when_the_visitor_leaves_nothing_of_the_picture_stays(browser, checker, portrait, tmp_path):
+    with serving(Settings(feedback=tmp_path), checker) as server:
+        leave(browser, server, portrait)
+
+
+def leave(browser, server: str, portrait: bytes) -> None:
+    def sessions() -> dict:
         holders = [one for one in gc.get_objects() if type(one) is StateHolder]
-        sessions = [session for holder in holders for session in holder.session_data.values()]
-        return [text for text in (str(session.config_values) for session in sessions) if "data:image/jpeg" in text]
+        return {name: session for holder in holders for name, session in holder.session_data.items()}
+
+    def remembered() -> list[str]:
+        new = [str(session.config_values) for name, session in sessions().items() if name not in others]
+        return [text for text in new if "data:image/jpeg" in text]
 
     def kept() -> str:
         return re.search(r"^facecheck_kept_pictures (\S+)$", httpx.get(f"{server}/metrics").text, re.M)[1]
 
+    others = set(sessions())  # Of visitors of other servers in this process.
     with opened(browser, server) as page:
         before = kept()
         check(page, portrait)
@@ -109,8 +118,8 @@ def test_dark_is_chosen_and_remembered(page):
     assert ground() == dark
 
 
-def test_a_phone_shows_everything_without_scrolling_sideways(browser, server, portrait):
-    with opened(browser, server, viewport={"width": 390, "height": 844}) as page:
+def test_a_phone_shows_everything_without_scrolling_sideways(browser, small_server, portrait):
+    with opened(browser, small_server, viewport={"width": 390, "height": 844}) as page:
         check(page, portrait)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         for place in ("#rc-submit", ".rc-card", ".rc-picture svg"):
@@ -118,8 +127,8 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser, server, po
             assert box["x"] >= 0 and box["x"] + box["width"] <= 390
 
 
-def test_the_camera_gives_a_picture_and_is_judged_live(browser, server):
-    with opened(browser, server, permissions=["camera"]) as page:
+def test_the_camera_gives_a_picture_and_is_judged_live(browser, small_server):
+    with opened(browser, small_server, permissions=["camera"]) as page:
         page.click("#rc-camera-on")
         page.click("#rc-live-on")
         page.wait_for_function("document.getElementById('rc-live').textContent.includes('frames a second')")
@@ -130,8 +139,8 @@ def test_the_camera_gives_a_picture_and_is_judged_live(browser, server):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_violation(browser, server, axe, portrait, scheme):
-    with opened(browser, server, color_scheme=scheme) as page:
+def test_axe_finds_no_serious_violation(browser, small_server, axe, portrait, scheme):
+    with opened(browser, small_server, color_scheme=scheme) as page:
         check(page, portrait)
         page.click("#rc-object button")
         page.click("#rc-delete button")
@@ -146,23 +155,20 @@ def test_axe_finds_no_serious_violation(browser, server, axe, portrait, scheme):
     assert told == []
 
 
-class SlowChecker:
-    """A checker on a very slow computer."""
+class HeldService(Service):
+    """Judges a picture only once it is told to go on."""
 
-    def __init__(self, checker: FaceChecker) -> None:
-        self._checker = checker
+    go_on = threading.Event()
 
-    def __getattr__(self, name: str):
-        return getattr(self._checker, name)
-
-    def predict(self, pixels, **options):
-        time.sleep(0 if max(pixels.shape) <= 64 else 6)  # The service warms up with 64 pixels.
-        return self._checker.predict(pixels, **options)
+    def judge(self, data, name="picture"):
+        assert self.go_on.wait(PATIENCE / 1000)
+        return super().judge(data, name)
 
 
 def test_whoever_has_to_wait_sees_their_place_and_too_many_are_asked_to_come_back(browser, checker, portrait, tmp_path):
     settings = Settings(workers=1, waiting=1, feedback=tmp_path)
-    with serving(settings, SlowChecker(checker)) as address, ExitStack() as stack:
+    service = HeldService(lambda: checker, settings.workers, settings.waiting)
+    with serving(settings, checker, service) as address, ExitStack() as stack:
         first, second, third = (stack.enter_context(opened(browser, address)) for _ in range(3))
         for page in (first, second, third):
             page.set_input_files("#rc-file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": portrait})
@@ -170,4 +176,5 @@ def test_whoever_has_to_wait_sees_their_place_and_too_many_are_asked_to_come_bac
             page.wait_for_timeout(500)
         assert "queue" in second.wait_for_selector("#rc-result :text-matches('queue', 'i')").inner_text().lower()
         assert third.wait_for_selector(":text-matches('currently busy|many people', 'i')")
+        service.go_on.set()
         assert first.wait_for_selector(VERDICT) and second.wait_for_selector(VERDICT)

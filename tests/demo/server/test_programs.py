@@ -36,6 +36,7 @@ def test_gradio_client_gets_the_librarys_answer(small_server, small_portrait, ch
     client.close()
 
 
+@pytest.mark.slow
 def test_schemathesis_finds_no_server_error(small_server):
     command = [
         str(Path(sys.executable).parent / "schemathesis"), "run", f"{small_server}/openapi.json", "--checks",
@@ -48,6 +49,7 @@ def test_schemathesis_finds_no_server_error(small_server):
     assert found.returncode == 0, found.stdout[-3000:]
 
 
+@pytest.mark.slow
 def test_two_hundred_uploads_from_twenty_clients(checker, small_portrait, cat, tmp_path, monkeypatch):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
