@@ -86,8 +86,9 @@ def test_no_face_is_a_kind_answer(visitor, cat):
     assert page.locator(".rc-card").count() == page.locator(".rc-box").count() == 0
 
 
-def test_a_tiny_face_is_uncertain_and_says_why(visitor, grace):
-    said = check(visitor, as_file(Image.fromarray(grace).resize((70, 82), Image.Resampling.LANCZOS), "PNG"))
+@pytest.mark.slow
+def test_a_tiny_face_is_uncertain_and_says_why(shipped_page, grace):
+    said = check(shipped_page, as_file(Image.fromarray(grace).resize((70, 82), Image.Resampling.LANCZOS), "PNG"))
     assert said.get_attribute("data-verdict") == "uncertain" and "too small" in said.inner_text()
 
 
