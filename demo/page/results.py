@@ -96,7 +96,14 @@ def _box(number: int, face: Face, unit: float) -> str:
 def cards(pixels: Pixels, faces: Sequence[Face], decision: Decision) -> str:
     """One card a face; those of a crowd beyond the largest are folded away."""
     drawn = [
-        card(_cut(pixels, face), number, face, decision, _evidence(face), heat_button(number) if number <= MOST_FACES else "")
+        card(
+            _cut(pixels, face),
+            number,
+            face,
+            decision,
+            _evidence(face),
+            heat_button(number) if number <= MOST_FACES else "",
+        )
         for number, face in enumerate(faces, 1)
     ]
     return folded(drawn)
@@ -117,7 +124,9 @@ def folded(drawn: Sequence[str], rest_are: str = "smaller faces") -> str:
 
 
 def heat_button(number: int) -> str:
-    """What asks for the heat map of a face of the picture that was judged last."""
+    """What asks for the heat map of a face, by its number; nothing beyond the `MOST_FACES` largest."""
+    if number > MOST_FACES:
+        return ""
     return (
         f'<button type="button" class="rc-heat" data-face="{number}" aria-pressed="false" '
         f'aria-label="Face {number}: {texts.HEAT}">{texts.HEAT}</button>'
