@@ -84,7 +84,7 @@ def _chart(judged: JudgedClip, decision: Decision) -> str:
             f'<circle cx="{end_x:.1f}" cy="{end_y:.1f}" r="9"/>'
             f'<text x="{end_x:.1f}" y="{end_y:.1f}">{number}</text></g>'
         )
-    name = escape(f"Time line of the probability of generation, {len(judged.tracks)} faces, {seconds:.1f} s")
+    name = escape(f"Time line of the score, photograph to generated, {len(judged.tracks)} faces, {seconds:.1f} s")
     return (
         f'<figure class="rc-timeline"><figcaption>Score over time, photograph to generated</figcaption>'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">{band}{scale}{times}{lines}</svg></figure>'

@@ -54,7 +54,7 @@ STRENGTHS: dict[Strength, str] = {
     Strength.HINT: "hint: a trace or an oddity",
 }
 MEANS = (
-    "How much each face resembles the generated faces that the model learned from, as a calibrated probability.",
+    "How much each face resembles the generated faces that the model learned from, as a score.",
     f"“{HEADLINES[Verdict.FAKE]}” is drawn where the model was right most often on faces that it had never seen.",
     f"“{HEADLINES[Verdict.UNCERTAIN]}” is an honest answer: the face is too small, blurred, or compressed, or the "
     "score is a tie.",
@@ -145,7 +145,7 @@ def percent(probability: float) -> str:
 
 
 def delivered(stability: Stability) -> str:
-    """How the probability moves when the picture travels, for people."""
+    """How the score moves when the picture travels, for people."""
     least, most = percent(stability.low), percent(stability.high)
     span = f"Stays {least}" if least == most else f"Between {least} and {most}"
     return f"{span} when the picture is saved and resized again."

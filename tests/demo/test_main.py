@@ -61,6 +61,7 @@ def test_an_open_address_without_a_password_is_pointed_out(settings):
     assert CliRunner().invoke(main, ["--auth", "nonsense"]).exit_code == 2
 
 
+@pytest.mark.slow
 def test_agents_without_their_package_are_told_how_to_get_it(tmp_path, monkeypatch):
     if importlib.util.find_spec("mcp"):
         pytest.skip("gradio[mcp] is installed")

@@ -57,6 +57,7 @@ def test_review_asks_about_each_and_remembers(run, store):
     assert "say --decide" in run("review", "1", fails=True)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("three")
 def test_the_export_is_data_that_training_prepare_reads(run, store, tmp_path):
     layouts = pytest.importorskip("training.faces.layouts")

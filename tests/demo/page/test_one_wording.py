@@ -64,7 +64,7 @@ def test_page_report_and_terminal_agree(faces, monkeypatch):
         assert [one for one in texts_of(card, "li") if one] or not face.reasons
         assert all(wording.REASONS[reason] in unescape(card) for reason in face.reasons)
 
-    monkeypatch.setattr(Chosen, "checker", lambda *_: Streaming(judged))
+    monkeypatch.setattr(Chosen, "checker", lambda *_, **__: Streaming(judged))
     line = CliRunner().invoke(main, ["predict", "a.png"]).output
     assert f"{judged.verdict} ({judged.verdict.meaning})" in line
     assert [reason for reason in Reason if reason in line] == [reason for reason in Reason if reason in judged.reasons]

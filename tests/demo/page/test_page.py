@@ -128,10 +128,11 @@ def test_what_is_no_picture_is_explained(visitor, data, words):
 def test_too_large_a_file_and_no_file_are_explained(page):
     page.click("#rc-submit")
     assert "No picture yet" in page.wait_for_selector(STATE).inner_text()
-    said = check(page, b"\xff" * (21 << 20), expects="#rc-result :text('too large')")
+    said = check(page, b"\xff" * (3 << 20), expects="#rc-result :text('too large')")
     assert "too large" in said.inner_text()
 
 
+@pytest.mark.slow
 def test_pressing_twice_gives_one_answer_and_again_the_same(page, portrait):
     page.set_input_files("#rc-file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": portrait})
     page.dblclick("#rc-submit")
@@ -157,6 +158,7 @@ def held_uploads(page, data: bytes) -> list:
     return uploads
 
 
+@pytest.mark.slow
 def test_another_picture_chosen_during_the_upload_is_the_one_that_is_judged(browser, small_server, portrait, cat):
     with opened(browser, small_server) as page:
         uploads = held_uploads(page, as_file(Image.fromarray(cat)))
@@ -180,6 +182,7 @@ def test_a_picture_that_is_only_chosen_is_not_sent(browser, small_server, portra
         assert len(uploads) == 1
 
 
+@pytest.mark.slow
 def test_another_picture_chosen_while_one_is_judged_is_judged_next(browser, small_server, portrait, cat):
     with opened(browser, small_server) as page:
         held = []
@@ -195,6 +198,7 @@ def test_another_picture_chosen_while_one_is_judged_is_judged_next(browser, smal
         page.wait_for_selector(".rc-box")
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_gone_is_sent_again_with_the_next_press(browser, small_server, portrait):
     with opened(browser, small_server) as page:
         with page.expect_response("**/pictures") as answer:
@@ -206,6 +210,7 @@ def test_a_picture_that_is_gone_is_sent_again_with_the_next_press(browser, small
         assert page.wait_for_selector(VERDICT)
 
 
+@pytest.mark.slow
 def test_two_visitors_at_once_get_their_own_answers(browser, small_server, portrait, cat):
     with opened(browser, small_server) as one, opened(browser, small_server) as other:
         one.set_input_files("#rc-file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": portrait})

@@ -78,11 +78,13 @@ def test_an_objection_with_consent_is_kept_and_deleted_by_its_receipt(page, port
     assert page.title() == "Reality Check"
 
 
+@pytest.mark.slow
 def test_an_example_is_one_click(page):
     page.click(".rc-example >> nth=0")
     assert page.wait_for_selector(VERDICT)
 
 
+@pytest.mark.slow
 def test_a_page_with_a_password_keys_and_other_origins_works_without_a_key(browser, checker, portrait, tmp_path):
     options = {"auth": ("ann", "secret"), "api_keys": ("k",), "cors": ("https://a.example",), "rate": 60}
     with (
@@ -105,6 +107,7 @@ def test_the_keyboard_is_enough(page, portrait):
     assert page.wait_for_selector(VERDICT)
 
 
+@pytest.mark.slow
 def test_dark_is_chosen_and_remembered(page):
     def ground() -> str:
         return page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -127,6 +130,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser, small_serv
             assert box["x"] >= 0 and box["x"] + box["width"] <= 390
 
 
+@pytest.mark.slow
 def test_the_camera_gives_a_picture_and_is_judged_live(browser, small_server):
     with opened(browser, small_server, permissions=["camera"]) as page:
         page.click("#rc-camera-on")
@@ -138,6 +142,7 @@ def test_the_camera_gives_a_picture_and_is_judged_live(browser, small_server):
         assert page.evaluate("document.getElementById('rc-video').srcObject.getTracks()[0].readyState") == "ended"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_violation(browser, small_server, axe, portrait, scheme):
     with opened(browser, small_server, color_scheme=scheme) as page:
@@ -165,6 +170,7 @@ class HeldService(Service):
         return super().judge(data, name)
 
 
+@pytest.mark.slow
 def test_whoever_has_to_wait_sees_their_place_and_too_many_are_asked_to_come_back(browser, checker, portrait, tmp_path):
     settings = Settings(workers=1, waiting=1, feedback=tmp_path)
     service = HeldService(lambda: checker, settings.workers, settings.waiting)
