@@ -19,10 +19,10 @@ BOX = np.array([180.0, 60.0, 330.0, 250.0])
 @pytest.fixture
 def photographs(tmp_path, astronaut) -> list[FaceFile]:
     path = tmp_path / "astronaut.png"
-    cv2.imwrite(str(path), np.ascontiguousarray(astronaut[:, :, ::-1]))
+    cv2.imwrite(str(path), cv2.resize(astronaut[:, :, ::-1], (256, 256), interpolation=cv2.INTER_AREA))
     return [
-        FaceFile(path, "real", "s", "train", "a", tuple(BOX)),
-        FaceFile(path, "fake", "t", "train", "b", tuple(BOX)),
+        FaceFile(path, "real", "s", "train", "a", tuple(BOX / 2)),
+        FaceFile(path, "fake", "t", "train", "b", tuple(BOX / 2)),
     ]
 
 

@@ -95,10 +95,14 @@ def evaluate(
 @click.argument("second", type=SCORES)
 @click.option("--rounds", default=ROUNDS, help="Of the bootstrap.")
 def compare(first: Path, second: Path, rounds: int) -> None:
-    """Print how SECOND differs from FIRST, with intervals: report folders, or .csv files with labels."""
+    """Print how SECOND differs from FIRST, with intervals: report folders, or .csv files with labels.
+
+    Two reports on the split world are drawn anew by whole sources, others by groups.
+    """
     with _plain_errors():
         pair = [read_judged(path) for path in (first, second)]
-        found = compare_scores(pair[0].scores, pair[1].scores, rounds)
+        unseen = all(each.split == WORLD for each in pair)
+        found = compare_scores(pair[0].scores, pair[1].scores, rounds, over_sources=unseen)
     click.echo(tables.differences(found, pair[0].subject.title, pair[1].subject.title))
 
 

@@ -53,6 +53,7 @@ class Judged:
     Attributes:
         config: None where there is no model, only scores. curves: of an earlier report.
         crossfitted: whether each file was judged by a decision that was fitted on other sources only.
+        split: of an earlier report; empty where it is not known.
     """
 
     subject: Subject
@@ -60,6 +61,7 @@ class Judged:
     config: ModelConfig | None = None
     curves: tuple[CurvePoint, ...] = ()
     crossfitted: bool = False
+    split: str = ""
 
     def learned_from(self) -> tuple[str, ...]:
         """The sources of the scores, as "label/source", that the model was trained on."""
@@ -125,7 +127,8 @@ def read_judged(
         earlier = json.loads(report.read_text(encoding="utf-8"))
         curves = tuple(CurvePoint(**point) for point in earlier["curves"]) if threshold is None else ()
         crossfitted = bool(earlier.get("crossfitted")) and threshold is None
-        return Judged(Subject(**earlier["subject"]), scores, curves=curves, crossfitted=crossfitted)
+        split = str(earlier.get("split", ""))
+        return Judged(Subject(**earlier["subject"]), scores, curves=curves, crossfitted=crossfitted, split=split)
     return Judged(Subject(folder.resolve().name if path.is_dir() or path.stem == "scores" else path.stem), scores)
 
 

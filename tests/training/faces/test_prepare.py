@@ -119,6 +119,7 @@ def test_a_folder_without_labels_is_explained(photos, tmp_path):
     assert "--label real" in run(photos, tmp_path / "out", code=1)
 
 
+@pytest.mark.slow
 def test_after_kill_9_nothing_is_lost_or_doubled(photos, tmp_path):
     run(photos, tmp_path / "whole")
     out = tmp_path / "out"

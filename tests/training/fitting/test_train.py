@@ -252,6 +252,7 @@ def test_the_watch_measures_what_scikit_learn_measures(rows):
         Watch(rows[:1], MODEL, 32)
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one(rows, tmp_path):
     """`torchrun` on this machine (gloo): every process takes its part of each batch, the losses are those of one."""
     manifest = tmp_path / "manifest.csv"
@@ -263,7 +264,7 @@ def test_two_processes_train_like_one(rows, tmp_path):
     backbone = tmp_path / "b.safetensors"
     save_file({"conv1.weight": torch.full((64, 3, 7, 7), 0.01)}, backbone)
     common = [
-        "-m", "training", "train", str(tmp_path), "OUT", "--steps", "20", "--batch", "4", "--phase", "1", "32",
+        "-m", "training", "train", str(tmp_path), "OUT", "--steps", "8", "--batch", "4", "--phase", "1", "32",
         "--backbone", str(backbone), "--workers", "0", "--unaudited", "--preset", "resnet50-frozen",
     ]  # fmt: skip
     losses = []
