@@ -6,6 +6,7 @@ import click
 
 from facecheck.errors import FacecheckError
 from facecheck.model.files import DEFAULT_MODEL, available
+from facecheck.result import Budget
 
 
 @click.group()
@@ -41,7 +42,8 @@ def info(name: str | None, as_json: bool) -> None:
         "model": f"{config.name} {config.version} ({config.architecture}, {size}, {margin})",
         "sha256": f"{config.sha256} (checked)",
         "threshold": f"p_fake {decision.threshold:.4g}, {band}, {scale}",
-        "max-fpr": ", ".join(f"{b.max_fpr:g} (finds {b.recall:.1%})" for b in decision.budgets) or "none measured",
+        "fitted on": f"split {decision.fitted_on}" if decision.fitted_on else "not known",
+        "max-fpr": ", ".join(map(_budget, decision.budgets)) or "none measured",
         "judged": f"faces of at least {limits.min_face_px:g} px, sharpness {limits.min_sharpness:g} or more, "
         f"blockiness {limits.max_blockiness:g} or less{tightness}",
         "engine": f"{engine} (on this machine)",
@@ -50,6 +52,11 @@ def info(name: str | None, as_json: bool) -> None:
     }
     for key, value in rows.items():
         click.echo(f"{key:<11} {value}")
+
+
+def _budget(budget: Budget) -> str:
+    accuses = "" if budget.fpr is None else f"accuses {budget.fpr:.1%} and "
+    return f"{budget.max_fpr:g} ({accuses}finds {budget.recall:.1%})"
 
 
 @model.command("list")

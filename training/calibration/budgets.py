@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import binomtest
 
 from facecheck.result import Budget
 from training.calibration.calibration_set import CalibrationSet
-from training.evaluation.metrics import Bools, Floats, Words, clustered_interval, effective_count
+from training.evaluation.metrics import Bools, Floats, Words, clustered_interval, effective_count, wilson
 
 ROUNDS = 500
 
@@ -80,10 +79,10 @@ def _share(called: Bools, data: CalibrationSet, target: int, rounds: int = ROUND
     part, hits, weights = data.where(mine), called[mine].astype(np.float64), data.weights[mine]
     share, tiers = float(np.average(hits, weights=weights)), len(np.unique(data.tiers))
     groups = max(round(min(len(np.unique(part.groups)), effective_count(weights) / tiers)), 1)
-    wilson = binomtest(round(share * groups), groups).proportion_ci(method="wilson")
+    outer = wilson(share * groups, groups)
     if not rounds:
-        return share, float(wilson.low), float(wilson.high)
+        return share, *outer
     low, high = clustered_interval(
         lambda rows: float(np.average(hits[rows], weights=weights[rows])), part.sources, part.targets, rounds
     )
-    return share, min(low, float(wilson.low)), max(high, float(wilson.high))
+    return share, min(low, outer[0]), max(high, outer[1])

@@ -53,7 +53,8 @@ class Report:
     Attributes:
         balanced_accuracy: mean of TPR and TNR of the verdicts, an uncertain one counted as half right.
         forced_choice: the same at the threshold, with no uncertain answers.
-        coverage: share of the answers that are not uncertain.
+        coverage: share of the answers that are not uncertain. risk: share of these that are wrong, as many photographs
+            as fakes asked about.
         tpr_at: TPR at each of `FALSE_ALARM_RATES`.
         eer: equal error rate, where as many photographs are accused as fakes are missed.
         ece: expected calibration error, 15 equal bins (Naeini et al. 2015).
@@ -65,6 +66,7 @@ class Report:
     balanced_accuracy: float
     forced_choice: float
     coverage: float
+    risk: float
     tpr_at: tuple[float, ...]
     eer: float
     ece: float
@@ -102,12 +104,20 @@ def report(
         balanced_accuracy=balanced(credit, targets, weights),
         forced_choice=balanced(forced_choice, targets, weights),
         coverage=float(np.average(credit != 0.5, weights=weights)),
+        risk=_risk(credit, targets, weights),
         # Sums of weights may miss a rate by a rounding error.
         tpr_at=tuple(float(tpr[fpr <= rate + 1e-12].max()) for rate in FALSE_ALARM_RATES),
         eer=equal_error_rate(fpr, tpr),
         ece=expected_calibration_error(scores, targets, weights),
         brier=float(np.average((scores - targets) ** 2, weights=weights)),
     )
+
+
+def _risk(credit: Floats, targets: Ints, weights: Floats) -> float:
+    """Of the answers, both classes asked about equally often; 0 where there are none."""
+    each = weights / np.where(targets == 1, weights[targets == 1].sum(), weights[targets == 0].sum())
+    answered = each * (credit != 0.5)
+    return float((answered * (credit == 0)).sum() / answered.sum()) if answered.sum() else 0.0
 
 
 def balanced(credit: Floats, targets: Ints, weights: Floats | None = None) -> float:

@@ -63,8 +63,8 @@ def _alarms(tier: TierSummary) -> str:
 def overall(tiers: Sequence[TierSummary]) -> str:
     """The table of tiers, and the intervals of every metric."""
     rates = [f"TPR@{rate:.1%} FPR" for rate in FALSE_ALARM_RATES]
-    head = ["tier", "balanced accuracy", "forced choice", "coverage", "AUC [95 %]", "AP", *rates, "EER", "ECE", "Brier",
-            "AURC", "missed by MTCNN"]  # fmt: skip
+    head = ["tier", "balanced accuracy", "forced choice", "coverage", "wrong of the answers", "AUC [95 %]", "AP",
+            *rates, "EER", "ECE", "Brier", "AURC", "missed by MTCNN"]  # fmt: skip
     names = list(tiers[0].report.named())
     intervals = _table(["tier", *names], ([t.tier, *(_span(t.intervals[name]) for name in names)] for t in tiers))
     worst = _table(
@@ -87,7 +87,7 @@ def overall(tiers: Sequence[TierSummary]) -> str:
 def _tier_cells(tier: TierSummary) -> list[str]:
     r = tier.report
     return [
-        tier.tier, f"{r.balanced_accuracy:.3f}", f"{r.forced_choice:.3f}", f"{r.coverage:.3f}",
+        tier.tier, f"{r.balanced_accuracy:.3f}", f"{r.forced_choice:.3f}", f"{r.coverage:.3f}", f"{r.risk:.3f}",
         f"{r.auc:.4f} {_span(tier.intervals['auc'])}", f"{r.ap:.4f}", *(f"{value:.3f}" for value in r.tpr_at),
         f"{r.eer:.3f}", f"{r.ece:.3f}", f"{r.brier:.3f}", f"{tier.aurc:.4f}", f"{tier.missed} of {r.faces}",
     ]  # fmt: skip
@@ -171,7 +171,7 @@ def differences(compared: Sequence[Difference], first: str, second: str) -> str:
          f"{d.p_value:.3f}"]
         for d in compared
     ]  # fmt: skip
-    note = "Paired bootstrap. Lower is better for eer, ece and brier."
+    note = "Paired bootstrap. Lower is better for risk, eer, ece and brier."
     return _section("## Comparison", note, head, lines)
 
 

@@ -11,10 +11,12 @@ from training.evaluation.metrics import (
     clustered_draws,
     clustered_interval,
     coverage_risk,
+    effective_count,
     equal_error_rate,
     expected_calibration_error,
     rate,
     report,
+    source_weights,
     wilson,
 )
 
@@ -41,6 +43,10 @@ def test_a_report_is_complete():
     result = report(SCORES, TARGETS, credit, forced_choice)
     assert result.faces == 3000
     assert result.coverage == pytest.approx((np.abs(SCORES - 0.5) >= 0.05).mean())
+    wrong, answered = forced_choice == 0, np.abs(SCORES - 0.5) >= 0.05
+    each = [np.array([(mask & (target == TARGETS)).sum() / (target == TARGETS).sum() for target in (0, 1)])
+            for mask in (wrong & answered, answered)]  # fmt: skip
+    assert result.risk == pytest.approx(each[0].sum() / each[1].sum())
     assert 0.3 < result.tpr_at[0] <= result.tpr_at[1] <= result.tpr_at[2] <= 1
     threshold = np.quantile(SCORES[TARGETS == 0], 0.95, method="higher")
     assert result.tpr_at[2] == pytest.approx((SCORES[TARGETS == 1] > threshold).mean(), abs=0.01)
@@ -119,3 +125,41 @@ def test_draws_take_whole_clusters_and_both_classes():
         assert count[4] == count[5]
         assert count[0] + count[3] == 2
         assert count[1] + count[4] == 2
+
+
+def test_weights_are_those_of_scikit_learn():
+    """Every metric with weights, against the same metric with as many copies of each face."""
+    rng = np.random.default_rng(1)
+    copies = rng.integers(1, 4, 400)
+    scores, targets = SCORES[:400], TARGETS[:400]
+    forced_choice = ((scores >= 0.5) == targets).astype(float)
+    credit = np.where(np.abs(scores - 0.5) < 0.05, 0.5, forced_choice)
+    weighted = report(scores, targets, credit, forced_choice, copies.astype(float)).named()
+    repeated = report(*(np.repeat(column, copies) for column in (scores, targets, credit, forced_choice))).named()
+    assert weighted == pytest.approx(repeated)
+    expected = sklearn.metrics.balanced_accuracy_score(targets, scores >= 0.5, sample_weight=copies)
+    assert weighted["forced_choice"] == pytest.approx(expected)
+    assert weighted["auc"] == pytest.approx(sklearn.metrics.roc_auc_score(targets, scores, sample_weight=copies))
+
+
+def test_large_sources_weigh_the_same_and_small_ones_less():
+    strata = np.repeat(["real/a", "real/b", "real/c", "fake/d"], [10, 1000, 5, 40])
+    targets = np.repeat([0, 0, 0, 1], [10, 1000, 5, 40])
+    weights = source_weights(strata, targets)
+    share = {name: weights[strata == name].sum() for name in np.unique(strata)}
+    assert weights.sum() == pytest.approx(1)
+    assert share["fake/d"] == pytest.approx(0.5)
+    assert share["real/b"] / share["real/a"] == pytest.approx(1000 / 1010 / 0.5)
+    assert share["real/c"] / share["real/a"] == pytest.approx((5 / 15) / 0.5)
+    alike = source_weights(strata, targets, half=0)
+    assert [alike[strata == name].sum() for name in ("real/a", "real/b", "real/c")] == pytest.approx([1 / 6] * 3)
+    faces = source_weights(strata, targets, half=float("inf"))
+    assert faces[targets == 0] == pytest.approx(0.5 / 1015)
+    thrice = source_weights(np.tile(strata, 3), np.tile(targets, 3), 1 / 3)
+    assert thrice[: len(strata)] == pytest.approx(weights / 3)
+
+
+def test_the_effective_count_is_that_of_faces_that_weigh_the_same():
+    assert effective_count(np.ones(50)) == pytest.approx(50)
+    assert effective_count(np.r_[np.ones(50), np.zeros(9)]) == pytest.approx(50)
+    assert effective_count(np.array([1.0, 1e-9])) == pytest.approx(1)
