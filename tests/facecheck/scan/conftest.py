@@ -52,7 +52,7 @@ def scan(monkeypatch, weights: Path, detector: FaceDetector) -> Callable[..., Re
     made: list[str] = []
     checker = FaceChecker(weights, device="cpu", detector=detector, precision="f32")
 
-    def make(chosen: Chosen, *_: object) -> FaceChecker:
+    def make(chosen: Chosen, **_: object) -> FaceChecker:
         made.append(chosen.model)
         return checker
 

@@ -40,6 +40,7 @@ def answers(path: Path) -> dict:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own, from its threads
 def test_a_killed_worker_loses_and_doubles_nothing(two_nodes, folder, portrait, tmp_path):
     for number in range(40):

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import signal
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +48,8 @@ FULL = Prediction(
     provenance=Provenance("PNG", (FINDING,), ("a problem",)),
 )
 TRACK = {"from_s": 0.0, "to_s": 1.0, "at_s": 0.5, "samples": 2, "judged": 1, "p_fake_low": 0.1, "p_fake_high": 0.4}
-CLIP = {"every_s": 1.0, "duration_s": 2.0, "fps": 25.0, "frames": 50, "complete": True, "samples": 2, "tracks": [TRACK]}
+CLIP = {"every_s": 1.0, "duration_s": 2.0, "fps": 25.0, "frames": 50, "complete": False, "unseen_s": 3.5}
+CLIP |= {"stopped": "max_seconds", "samples": 2, "people": 1, "tracks": [TRACK]}
 
 
 def mortal() -> type[JudgeBatch]:
@@ -143,11 +145,14 @@ def local_ray() -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason="needs Ray")
     pytest.importorskip("ray.data", reason="needs ray[data]")
     ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own
+        ray.data.DataContext.get_current().enable_progress_bars = False
     yield ray
     ray.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own, from its threads
 def test_a_killed_actor_loses_and_doubles_nothing(local_ray, folder, portrait, default_checker, monkeypatch):
     for number in range(30):
@@ -175,6 +180,7 @@ def test_a_pool_that_would_wait_forever_is_told(local_ray, settings):
         judged(files, settings, actors=3)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own, from its threads
 def test_the_examples_of_the_page(local_ray, folder):
     here, names = folder.parent, folder.parent / "names"

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from facecheck.checker import FaceChecker
@@ -29,6 +30,7 @@ def scan_all(folder: str, out: str, weights: str) -> None:
             pass
 
 
+@pytest.mark.slow
 def test_killed_at_ten_random_moments(tmp_path, portrait, weights):
     rng = np.random.default_rng(6)
     folder, out = tmp_path / "in", tmp_path / "rows.jsonl"
