@@ -64,7 +64,7 @@ LIMITS = (
     "It is no proof against anybody. Photographs are called generated now and then, some kinds more often than others.",
     "The answer is about faces that were generated as a whole. Face swaps, retouching and beauty filters were not in "
     "the training data.",
-    "Generators and cameras that the model has never seen are judged worse than the numbers say.",
+    "The chances were measured on cameras and generators that the model had not seen; the next ones may do worse.",
     "The more faces a picture has, the more likely is one false alarm among them.",
     "The numbers were measured on sources of which many are portraits; they hold for pictures like those.",
     "Somebody who wants to fool the model can.",

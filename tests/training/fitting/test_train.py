@@ -275,6 +275,8 @@ def test_two_processes_train_like_one(rows, tmp_path):
             [sys.executable, *launcher, *words], capture_output=True, text=True, check=False, env=environment
         )
         assert done.returncode == 0, done.stderr
+        assert (tmp_path / name / "facecheck-resnet50-frozen.safetensors").is_file()
+        # Also a run that is shorter than the space between two reports has one.
         losses.append(json.loads((tmp_path / name / "log.jsonl").read_text().splitlines()[-1])["loss"])
     assert losses[1] == pytest.approx(losses[0], abs=2e-3)
     one, two = (load_model(tmp_path / name).network.state_dict()["fc.weight"] for name in ("one", "two"))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from facecheck.model.architectures import build
 from facecheck.model.checkpoint import load_model, save_model
-from facecheck.model.config import Decision
+from facecheck.model.config import Criteria, Decision
 from facecheck.result import Budget
 from training.__main__ import main
 from training.data import FaceFile, read_manifest, sampling_weights
@@ -196,3 +196,23 @@ def test_update_from_the_command_line_remembers_mistakes(data, tiny_model, tmp_p
     assert (tmp_path / "out" / "update.md").read_text() in done.output
     wrong = read_cases(tmp_path / "cases.csv")
     assert all(case.missed_by == "tiny 0" for case in wrong)
+
+
+def test_nothing_is_learned_that_rates_are_measured_on(with_world, tiny_model, tmp_path):
+    weights = save_model(tiny_model.network, tiny_model.config, tmp_path / "model")
+    old = Dataset(with_world, tuple(read_manifest(with_world)))
+    assert {row.split for row in old.judged()} == {"world"}
+    taken = tuple(
+        replace(row, source="unseen-a") if row.split == "train" and row.label == "real" else row for row in old.rows
+    )
+    with pytest.raises(ValueError, match="real/unseen-a would be learned from and stand in the split world"):
+        update(weights, old, Dataset(with_world, taken), CONFIG, tmp_path / "none")
+
+
+def test_a_candidate_is_calibrated_and_judged_on_unseen_sources(with_world, tiny_model, tmp_path):
+    config = replace(tiny_model.config, decision=Decision(fitted_on="world", criteria=Criteria(uncertain_share=0.3)))
+    weights = save_model(tiny_model.network, config, tmp_path / "model")
+    data = Dataset(with_world, tuple(read_manifest(with_world)))
+    result = update(weights, data, data, CONFIG, tmp_path / "out", tiers=("clean",))
+    made = load_model(result.model).config.decision
+    assert (made.fitted_on, made.criteria) == ("world", Criteria(uncertain_share=0.3))
