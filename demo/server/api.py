@@ -110,7 +110,10 @@ def add_api(app: FastAPI, service: Service, metrics: Metrics) -> None:
         "/api/v1/predict", response_model=Answers, responses=PROBLEMS, openapi_extra={"requestBody": REQUEST_BODY}
     )
     async def predict(request: Request) -> Response:
-        """Judge up to 16 pictures: files of a multipart form, or base64 in JSON. A bad picture harms no other."""
+        """Judge up to 16 pictures, one of which may be a clip: files of a multipart form, or base64 in JSON.
+
+        A bad picture harms no other. Of a clip the first minute is looked at; each person in it is one face.
+        """
         started = time.perf_counter()
         pictures, max_fpr = await _read(request)
         predictions = await _judge(service, metrics, pictures, max_fpr)
@@ -126,7 +129,7 @@ def add_api(app: FastAPI, service: Service, metrics: Metrics) -> None:
 
 async def _judge(service: Service, metrics: Metrics, pictures: list[Named], max_fpr: float | None) -> list[Prediction]:
     try:
-        answers = await service.run(lambda: service.checker.predict([data for _, data in pictures], max_fpr=max_fpr))
+        answers = await service.run(lambda: service.predict([data for _, data in pictures], max_fpr))
     except BusyError as error:
         metrics.answers.labels("busy").inc(len(pictures))
         raise HTTPException(503, " ".join(texts.BUSY), {"Retry-After": "2"}) from error

@@ -1,7 +1,7 @@
 """One checker for all visitors: loaded in the background, with bounded numbers of pictures at work and waiting."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from facecheck.errors import ImageError
 from facecheck.explain.explanation import Explanation, FaceEvidence, explain
 from facecheck.image import Pixels
 from facecheck.result import Face, Prediction, Verdict
+from facecheck.video.containers import is_clip
 from facecheck.video.frames import ClipLimits
 from facecheck.video.judging import JudgedClip, judge_clip
 
@@ -22,6 +23,7 @@ TURNED_CONFIDENCE, TURNED_FACE_PX = 0.99, 40
 LOADING_LIMIT_S = 120.0
 CLIPS = ClipLimits(max_pixels=4096 * 2304, max_samples=60, max_frames=60 * 240, max_seconds=60, max_work_s=45)
 """A minute of film, so that nobody waits long for somebody else's clip."""
+ANOTHER_CLIP = Prediction("clip", error="clip: only one is judged in a request; send each by itself")
 
 
 class BusyError(Exception):
@@ -128,13 +130,33 @@ class Service:
         prediction = replace(found.prediction, source=name, timing_ms=timing, provenance=told)
         return Judged(pixels, prediction, turned, found.faces)
 
-    def judge_clip(self, data: bytes, name: str = "clip") -> JudgedClip:
+    def judge_clip(self, data: bytes, max_fpr: float | None = None) -> JudgedClip:
         """Judge one clip within `CLIPS`, to be called inside `run`.
 
         Raises:
-            ImageError: no frame of it can be read. NotReadyError.
+            ImageError: no frame of it can be read. ModelError: `max_fpr` is not stored with the model. NotReadyError.
         """
-        return judge_clip(data, self.checker, CLIPS, name=name)
+        return judge_clip(data, self.checker.with_settings(max_fpr=max_fpr), CLIPS, name="clip")
+
+    def predict(self, files: Sequence[bytes], max_fpr: float | None = None) -> list[Prediction]:
+        """Judge several pictures and at most one clip, to be called inside `run`.
+
+        Returns:
+            One prediction for each file, in order; one that cannot be judged has its `error` set.
+
+        Raises:
+            ModelError: `max_fpr` is not stored with the model. NotReadyError.
+        """
+        clips = [data for data in files if is_clip(data)]
+        pictures = iter(self.checker.predict([data for data in files if not is_clip(data)], max_fpr=max_fpr))
+        answers = iter([self._clip(data, max_fpr) for data in clips[:1]] + [ANOTHER_CLIP] * len(clips[1:]))
+        return [next(answers) if is_clip(data) else next(pictures) for data in files]
+
+    def _clip(self, data: bytes, max_fpr: float | None) -> Prediction:
+        try:
+            return self.judge_clip(data, max_fpr).prediction
+        except ImageError as error:
+            return Prediction("clip", error=str(error))
 
     def _turned(self, found: Explanation, pixels: Pixels) -> tuple[Explanation, Pixels, int]:
         """The answer on the picture as it lies, or turned as it has a face."""

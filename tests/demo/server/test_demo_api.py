@@ -10,6 +10,7 @@ from PIL import Image
 
 from demo.settings import Settings
 from facecheck.result import Prediction
+from tests.clips import frame, head, write_clip
 from tests.demo.conftest import as_file, serving
 
 JSON = {"content-type": "application/json"}
@@ -38,6 +39,19 @@ def test_a_form_and_json_give_the_librarys_answers_in_order(small_server, files,
         assert set(answer) == set(library)
         Prediction.from_dict(answer)
     assert answers[2]["error"].startswith("bad.jpg: not a picture") and answers[2]["verdict"] is None
+
+
+def test_one_clip_may_stand_among_the_pictures(small_server, portrait, grace, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", [frame((head(grace), 90))] * 10).read_bytes()
+    files = [("a.mp4", clip), ("grace.jpg", portrait), ("b.mp4", clip), ("cut.mp4", clip[:60])]
+    form = httpx.post(f"{small_server}/api/v1/predict", files=[("files", file) for file in files], timeout=60)
+    answers = form.json()["predictions"]
+    assert [(answer["source"], len(answer["faces"]), answer["error"] is None) for answer in answers] == [
+        ("a.mp4", 1, True), ("grace.jpg", 1, True), ("b.mp4", 0, False), ("cut.mp4", 0, False)
+    ]  # fmt: skip
+    assert answers[2]["error"] == "b.mp4: only one is judged in a request; send each by itself"
+    cut = httpx.post(f"{small_server}/api/v1/predict", files=[("files", ("cut.mp4", clip[:60]))], timeout=60)
+    assert cut.json()["predictions"][0]["error"].startswith("cut.mp4: a damaged video")
 
 
 @pytest.mark.parametrize(
