@@ -124,7 +124,7 @@ def scan(
     inputs = Inputs(paths, globs, files_from, recursive, _own_files(target, rows, summary))
     tally = Tally()
     try:
-        settings = Settings(model_info(chosen.model), max_fpr, every_s, sha256)
+        settings = Settings(model_info(chosen.model), max_fpr, every_s, sha256, chosen.prevalence)
         with ScanLedger(rows, settings) as ledger:
             scanner = Scanner(ledger, lambda: chosen.checker(max_fpr=max_fpr), Rescore(rescore or "nothing"), workers)
             with closing(_outcomes(scanner, inputs, ray, chosen)) as outcomes:

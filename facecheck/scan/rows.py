@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from facecheck.error_rates import DEFAULT_PREVALENCE
 from facecheck.errors import ModelError
 from facecheck.files import sha256_of
 from facecheck.model.files import DEFAULT_MODEL, model_files
@@ -25,12 +26,14 @@ class Settings:
         max_fpr: false-accusation budget; None: the model's own threshold.
         every_s: seconds between the frames of a clip that are looked at; None: see `facecheck.video.frames.ClipLimits`.
         sha256: whether rows hold the hash of their file.
+        prevalence: share of generated faces that the chances of error in the rows hold for.
     """
 
     model: ModelInfo
     max_fpr: float | None = None
     every_s: float | None = None
     sha256: bool = False
+    prevalence: float = DEFAULT_PREVALENCE
 
     @property
     def described(self) -> str:
@@ -38,7 +41,8 @@ class Settings:
         budget = "" if self.max_fpr is None else f", --max-fpr {self.max_fpr:g}"
         model = f"{self.model.name} {self.model.version}, sha256 {self.model.sha256[:12]}"
         every = "" if self.every_s is None else f", --every {self.every_s:g}"
-        return f"{model}{budget}{every}{', --sha256' if self.sha256 else ''}"
+        share = "" if self.prevalence == DEFAULT_PREVALENCE else f", --prevalence {self.prevalence:g}"
+        return f"{model}{budget}{every}{', --sha256' if self.sha256 else ''}{share}"
 
     @cached_property
     def _model(self) -> Row:
@@ -48,11 +52,14 @@ class Settings:
     def fits(self, row: Mapping[str, Any]) -> bool:
         """Whether these settings would make the same row again."""
         budget, clip = row["budget"], row["clip"]
+        chances = [face["expected_error"] for face in row.get("faces") or () if face.get("expected_error")]
         return bool(
             row["model"] == self._model
             and (row["error"] is not None or (None if budget is None else budget["max_fpr"]) == self.max_fpr)
             and (clip is None or clip["every_s"] == self.every_s)
             and (not self.sha256 or row["sha256"] is not None or row["error"] is not None)
+            # Rows of 0.2.0 hold chances of another kind.
+            and all(chance.get("prevalence") == self.prevalence for chance in chances)
         )
 
 

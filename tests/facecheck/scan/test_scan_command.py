@@ -1,10 +1,12 @@
 """`facecheck scan` as people run it: again, after changes, on junk, with odd names."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 
 from facecheck import batching
 from facecheck.cli import scan as command
+from facecheck.error_rates import ChanceOfError
 from facecheck.result import Face
 from facecheck.scan import scanner
 from facecheck.scan.inputs import Inputs
@@ -95,6 +98,19 @@ def test_a_file_that_appears_where_none_was(scan, tmp_path, out, portrait):
 
 def read_rows_after(_: object, out: Path) -> list[dict]:
     return read_rows(out)
+
+
+def test_rows_for_another_share_of_fakes_are_others(scan, folder, out, settings):
+    scan(folder, "--out", out)
+    row = next(row for row in map(json.loads, out.read_text().splitlines()) if row.get("faces"))
+    assert settings.fits(row)
+    assert replace(settings, prevalence=0.01).fits(row)  # The tiny model states no chance.
+    row["faces"][0]["expected_error"] = asdict(ChanceOfError(0.1, 0.05, 0.2, 0.5, 30, 7))
+    assert settings.fits(row)
+    assert not replace(settings, prevalence=0.01).fits(row)
+    assert "--prevalence 0.01" in replace(settings, prevalence=0.01).described
+    row["faces"][0]["expected_error"] = {"measure": "face_px", "error": 0.1}
+    assert not settings.fits(row)
 
 
 def test_other_settings_are_refused_or_asked_for(scan, folder, out, weights):
