@@ -22,11 +22,11 @@ class Line:
     """A whole line of the file.
 
     Attributes:
-        number: from 1. place: where it begins, bytes. text: with its newline.
+        number: from 1. offset: where it begins, bytes. text: with its newline.
     """
 
     number: int
-    place: int
+    offset: int
     text: bytes
 
     def parsed(self) -> dict[str, Any]:
@@ -88,16 +88,16 @@ class Ledger:
         Raises:
             LedgerError: the disk is full, or gone.
         """
-        line, place = encoded(row), self._size
+        line, offset = encoded(row), self._size
         try:
             written = os.write(self._file, line)
         except OSError as error:
             raise LedgerError(f"{self.path} cannot be written ({error.strerror})") from error
         if written < len(line):
-            os.ftruncate(self._file, place)
+            os.ftruncate(self._file, offset)
             raise LedgerError(f"{self.path} cannot be written (the disk is full)")
         self._size += len(line)
-        return place
+        return offset
 
     def sync(self) -> None:
         """Wait until what was written is on the disk, so that the machine cannot lose it either."""
@@ -183,9 +183,9 @@ def encoded(row: Mapping[str, Any]) -> bytes:
 
 def whole_lines(path: Path) -> Iterator[Line]:
     """The lines of a file, without a half-written last one; it may be written meanwhile."""
-    place = 0
+    offset = 0
     with path.open("rb") as stream:
         for number, text in enumerate(stream, 1):
             if text.endswith(b"\n"):
-                yield Line(number, place, text)
-                place += len(text)
+                yield Line(number, offset, text)
+                offset += len(text)

@@ -9,7 +9,7 @@ from demo.page import results
 from facecheck.explain import wording
 from facecheck.model.config import Decision
 from facecheck.video.judging import JudgedClip
-from facecheck.video.tracks import Sighting, Track
+from facecheck.video.tracks import Observation, Track
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 220, 56, 28
 
@@ -40,15 +40,15 @@ def _seconds(judged: JudgedClip) -> float:
 
 
 def _seen(track: Track) -> str:
-    first, last, frames = track.sightings[0].at_s, track.sightings[-1].at_s, track.seen
+    first, last, frames = track.observations[0].at_s, track.observations[-1].at_s, track.seen
     when = f"1 frame, at {first:.1f} s" if frames == 1 else f"{frames} frames, {first:.1f} to {last:.1f} s"
     return f"In {when}: {_span(track.judged)}."
 
 
-def _span(judged: Sequence[Sighting]) -> str:
+def _span(judged: Sequence[Observation]) -> str:
     if not judged:
         return "not clearly enough"
-    scores = [sighting.p_fake for sighting in judged]
+    scores = [observation.p_fake for observation in judged]
     least, most = wording.percent(min(scores)), wording.percent(max(scores))
     return least if least == most else f"{least} to {most}"
 
@@ -76,7 +76,7 @@ def _chart(judged: JudgedClip, decision: Decision) -> str:
     )
     lines = ""
     for number, (face, track) in enumerate(zip(judged.prediction.faces, judged.tracks, strict=True), 1):
-        points = [(x(sighting.at_s), y(sighting.p_fake)) for sighting in track.sightings]
+        points = [(x(observation.at_s), y(observation.p_fake)) for observation in track.observations]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
         end_x, end_y = points[-1]
         lines += (

@@ -91,8 +91,8 @@ class Cameras:
 def smoothed(track: Track) -> float | None:
     """p_fake, smoothed exponentially over the frames that could be judged; None before the first."""
     score = None
-    for sighting in track.judged:
-        score = sighting.p_fake if score is None else (1 - NEW_SHARE) * score + NEW_SHARE * sighting.p_fake
+    for observation in track.judged:
+        score = observation.p_fake if score is None else (1 - NEW_SHARE) * score + NEW_SHARE * observation.p_fake
     return score
 
 

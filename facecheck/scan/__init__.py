@@ -1,4 +1,5 @@
 """Folders, lists and videos -> one row for each file, in a ledger that survives any interruption.
 
-inputs -> ledger (what is finished already) -> reading (threads, ahead) -> judging -> ledger -> Parquet, summary
+inputs -> scanner (what the ledger does not hold already; threads, by prefetch) -> judging -> rows -> ledger; afterwards
+ledger -> parquet, ledger -> summary -> review. cluster and dataset are the same work on Ray.
 """

@@ -105,8 +105,8 @@ class Cluster:
                     self._send([candidate])
                 return []
             (candidate,) = group
-            told = f"{candidate.path}: its worker died {RETRIES + 1} times ({type(error).__name__})"
-            rows = [failed_row(candidate, self.settings, told)]
+            message = f"{candidate.path}: its worker died {RETRIES + 1} times ({type(error).__name__})"
+            rows = [failed_row(candidate, self.settings, message)]
         scanner.ledger.append(rows)
         return [Outcome(row["path"], row["verdict"]) for row in rows]
 

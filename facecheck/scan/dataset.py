@@ -89,10 +89,10 @@ def judged(
     from ray.data import ActorPoolStrategy
 
     if ray.is_initialized() and actors >= (processors := int(ray.cluster_resources().get("CPU", 0))):
-        told = (
+        message = (
             f"{actors} actors take all {processors} processors that the cluster has now; leave some to read and write"
         )
-        warnings.warn(told, stacklevel=2)
+        warnings.warn(message, stacklevel=2)
     files = files.repartition(target_num_rows_per_block=BLOCK_FILES)
     if fetch is not None:
         files = files.map_batches(fetch, batch_size=BLOCK_FILES, batch_format="pyarrow", num_cpus=FETCH_CPUS)

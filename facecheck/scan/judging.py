@@ -99,8 +99,8 @@ class Judge:
 
     def _failed(self, read: Read, error: Exception) -> Row:
         path = read.candidate.path
-        told = str(error) if isinstance(error, FacecheckError) else f"{path}: could not be judged ({error!r})"
-        return failed_row(read.candidate, self.settings, told, read.sha256)
+        message = str(error) if isinstance(error, FacecheckError) else f"{path}: could not be judged ({error!r})"
+        return failed_row(read.candidate, self.settings, message, read.sha256)
 
 
 def batches(reads: Iterable[Read]) -> Iterator[list[Read]]:

@@ -15,7 +15,7 @@ from facecheck.scan.rows import Candidate, Row, Settings
 
 BEGINNING = b'{"path": '
 _TABLE = """CREATE TABLE files (
-    path BLOB PRIMARY KEY, place INTEGER, size INTEGER, mtime_ns INTEGER, fits INTEGER, verdict TEXT,
+    path BLOB PRIMARY KEY, byte_offset INTEGER, size INTEGER, mtime_ns INTEGER, fits INTEGER, verdict TEXT,
     claimed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID"""
 
 
@@ -24,13 +24,13 @@ class Known:
     """The last row of a file, as far as the index keeps it.
 
     Attributes:
-        place: where its line begins in the ledger, bytes.
+        offset: where its line begins in the ledger, bytes.
         fits: whether the present settings would make the same row.
         verdict: None for a file that could not be read.
     """
 
     candidate: Candidate
-    place: int
+    offset: int
     fits: bool
     verdict: str | None
 
@@ -50,11 +50,11 @@ class Index:
     def add(self, known: Known) -> None:
         """Note the last row of a path, in place of an earlier one."""
         file = known.candidate
-        values = (os.fsencode(file.path), known.place, file.size, file.mtime_ns, known.fits, known.verdict)
+        values = (os.fsencode(file.path), known.offset, file.size, file.mtime_ns, known.fits, known.verdict)
         with self._lock:
             self._database.execute(
                 "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, 0) "
-                "ON CONFLICT (path) DO UPDATE SET place = excluded.place, size = excluded.size, "
+                "ON CONFLICT (path) DO UPDATE SET byte_offset = excluded.byte_offset, size = excluded.size, "
                 "mtime_ns = excluded.mtime_ns, fits = excluded.fits, verdict = excluded.verdict",
                 values,
             )
@@ -73,32 +73,33 @@ class Index:
         """What is known of a path; None if it has no row."""
         with self._lock:
             found = self._database.execute(
-                "SELECT place, size, mtime_ns, fits, verdict FROM files WHERE path = ? AND place IS NOT NULL",
+                "SELECT byte_offset, size, mtime_ns, fits, verdict FROM files "
+                "WHERE path = ? AND byte_offset IS NOT NULL",
                 (os.fsencode(path),),
             ).fetchone()
         if found is None:
             return None
-        place, size, mtime_ns, fits, verdict = found
-        return Known(Candidate(path, size, mtime_ns), place, bool(fits), verdict)
+        offset, size, mtime_ns, fits, verdict = found
+        return Known(Candidate(path, size, mtime_ns), offset, bool(fits), verdict)
 
     def unfit(self) -> int:
         """Number of rows that the present settings would not make."""
         with self._lock:
             return int(self._database.execute("SELECT count(*) FROM files WHERE NOT fits").fetchone()[0])
 
-    def places(self) -> Iterator[int]:
+    def offsets(self) -> Iterator[int]:
         """Where the last row of each path begins, in the order of the ledger."""
         with self._lock:
-            self._database.execute("CREATE INDEX IF NOT EXISTS by_place ON files (place)")
+            self._database.execute("CREATE INDEX IF NOT EXISTS by_offset ON files (byte_offset)")
         last = -1
         while True:
             with self._lock:
                 found = self._database.execute(
-                    "SELECT place FROM files WHERE place > ? ORDER BY place LIMIT 10000", (last,)
+                    "SELECT byte_offset FROM files WHERE byte_offset > ? ORDER BY byte_offset LIMIT 10000", (last,)
                 ).fetchall()
             if not found:
                 return
-            yield from (place for (place,) in found)
+            yield from (offset for (offset,) in found)
             last = found[-1][0]
 
     def close(self) -> None:
@@ -134,7 +135,7 @@ class ScanLedger:
             raise ScanError(f"{error}; choose another --out") from error
         try:
             for line in whole_lines(self.path):
-                self._note(line.place, self._parsed(line))
+                self._note(line.offset, self._parsed(line))
         except BaseException:
             self._ledger.close()
             raise
@@ -152,10 +153,10 @@ class ScanLedger:
         """
         for row in rows:
             try:
-                place = self._ledger.append(row)
+                offset = self._ledger.append(row)
             except LedgerError as error:
                 raise ScanError(str(error)) from error
-            self._note(place, row)
+            self._note(offset, row)
 
     def finished(self, candidate: Candidate) -> Known | None:
         """The row of a file that need not be looked at again: unchanged, and made with these settings."""
@@ -165,13 +166,13 @@ class ScanLedger:
     def rows(self) -> Iterator[Row]:
         """The last row of each path, in the order in which they were written."""
         with self.path.open("rb") as stream:
-            for place in self.index.places():
-                stream.seek(place)
+            for offset in self.index.offsets():
+                stream.seek(offset)
                 yield json.loads(stream.readline())
 
-    def _note(self, place: int, row: Row) -> None:
+    def _note(self, offset: int, row: Row) -> None:
         candidate = Candidate(row["path"], row["size"], row["mtime_ns"])
-        self.index.add(Known(candidate, place, self.settings.fits(row), row["verdict"]))
+        self.index.add(Known(candidate, offset, self.settings.fits(row), row["verdict"]))
 
     def _parsed(self, line: Line) -> Row:
         try:

@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 Done = TypeVar("Done")
 PREFETCHING = "prefetch"
 """How the names of the threads begin."""
-LONGEST_GOODBYE_S = 1.0
+JOIN_TIMEOUT_S = 1.0
 """How long to wait for threads that are in the middle of a file."""
 
 
@@ -54,7 +54,7 @@ class Prefetch(Generic[Item, Done]):
         with self._changed:
             self._over = True
             self._changed.notify_all()
-        deadline = time.monotonic() + LONGEST_GOODBYE_S
+        deadline = time.monotonic() + JOIN_TIMEOUT_S
         for thread in self._threads:
             thread.join(timeout=max(deadline - time.monotonic(), 0))
 

@@ -19,7 +19,7 @@ FRONTAL, PROFILE = 0.25, 0.75
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Observation:
     """A face in one frame.
 
     Attributes:
@@ -38,7 +38,7 @@ class Track:
     Attributes:
         number: from 1, in the order in which the faces came.
         face: the largest that could be judged. at_s: when that was.
-        sightings: in the order of time; `Tracker` says how many are kept.
+        observations: in the order of time; `Tracker` says how many are kept.
         seen: how many there were.
         doubts: why the face could not be judged, by frames.
     """
@@ -46,19 +46,19 @@ class Track:
     number: int
     face: Face
     at_s: float
-    sightings: list[Sighting] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     seen: int = 0
     doubts: Counter[Reason] = field(default_factory=Counter)
 
     @property
-    def judged(self) -> list[Sighting]:
+    def judged(self) -> list[Observation]:
         """Those in which the face could be judged."""
-        return [sighting for sighting in self.sightings if sighting.weight > 0]
+        return [observation for observation in self.observations if observation.weight > 0]
 
     def add(self, at_s: float, face: Face) -> None:
         """The same face in a later frame."""
         weight = evidence(face)
-        self.sightings.append(Sighting(at_s, face.p_fake, weight))
+        self.observations.append(Observation(at_s, face.p_fake, weight))
         self.seen += 1
         if not weight:
             self.doubts.update(reason for reason in face.reasons if reason != Reason.BORDERLINE)
@@ -94,7 +94,7 @@ class Track:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: seconds, counts, and the range of the scores."""
-        times = {"from_s": self.sightings[0].at_s, "to_s": self.sightings[-1].at_s, "at_s": self.at_s}
+        times = {"from_s": self.observations[0].at_s, "to_s": self.observations[-1].at_s, "at_s": self.at_s}
         scores = [one.p_fake for one in self.judged] or [self.face.p_fake]
         counts = {"samples": self.seen, "judged": len(self.judged)}
         return times | counts | {"p_fake_low": min(scores), "p_fake_high": max(scores)}
@@ -126,7 +126,7 @@ def weighted_median(pairs: Sequence[tuple[float, float]]) -> float:
     return ordered[-1][0]
 
 
-def _contradicts(judged: Sequence[Sighting], word: Verdict, decision: Decision) -> bool:
+def _contradicts(judged: Sequence[Observation], word: Verdict, decision: Decision) -> bool:
     opposite = {Verdict.REAL: Verdict.FAKE, Verdict.FAKE: Verdict.REAL}.get(word)
     against = [one.weight for one in judged if verdict(one.p_fake, decision) == opposite]
     share = sum(against) / sum(one.weight for one in judged)

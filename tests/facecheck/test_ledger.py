@@ -25,11 +25,11 @@ def numbers(path: Path) -> list[int]:
 def test_rows_come_back_with_their_places(path):
     rows = [{"n": 0, "name": "/\udcff\n\u2028.jpg"}, {"n": 1, "name": "\u00fc"}]
     with Ledger(path) as ledger:
-        places = [ledger.append(row) for row in rows]
+        offsets = [ledger.append(row) for row in rows]
     content = path.read_bytes()
     assert [line.parsed() for line in whole_lines(path)] == rows
-    assert [(line.number, line.place) for line in whole_lines(path)] == list(enumerate(places, 1))
-    assert [content[place:].split(b"\n")[0] + b"\n" for place in places] == [encoded(row) for row in rows]
+    assert [(line.number, line.offset) for line in whole_lines(path)] == list(enumerate(offsets, 1))
+    assert [content[offset:].split(b"\n")[0] + b"\n" for offset in offsets] == [encoded(row) for row in rows]
 
 
 @pytest.mark.parametrize("tail", [3, 1 << 16])

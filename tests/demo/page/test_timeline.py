@@ -43,7 +43,7 @@ def test_the_face_of_a_clip_is_followed_and_drawn(clip, checker):
     assert seen.samples == 8 and len(seen.tracks) == len(seen.prediction.faces) == 1
     (track,) = seen.tracks
     assert min(one.p_fake for one in track.judged) <= seen.prediction.p_fake <= max(one.p_fake for one in track.judged)
-    assert [one.at_s for one in track.sightings] == pytest.approx(np.arange(8) / 8)
+    assert [one.at_s for one in track.observations] == pytest.approx(np.arange(8) / 8)
     html = timeline.answer(seen, checker.decision)
     ElementTree.fromstring(f"<div>{html}</div>")
     assert html.count("<polyline") == 1 and "8 frames of 0.9 s" in html and "Time line" in html

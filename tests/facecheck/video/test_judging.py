@@ -33,7 +33,7 @@ def test_fake_in_two_of_ten_frames_is_no_verdict(judged, woman):
     found = judged(fake_in_two_of_ten(woman))
     assert (found.people, verdicts(found)) == (1, [("uncertain", ("inconsistent",))])
     assert found.prediction.verdict == "uncertain" and found.prediction.p_fake < 0.4
-    assert sum(sighting.p_fake > 0.6 for sighting in found.tracks[0].judged) == 2
+    assert sum(observation.p_fake > 0.6 for observation in found.tracks[0].judged) == 2
 
 
 def test_a_person_who_shows_in_two_of_ten_frames_is_no_verdict(judged, woman):

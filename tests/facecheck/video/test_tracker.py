@@ -8,7 +8,7 @@ import pytest
 
 from facecheck.model.config import Decision
 from facecheck.result import Face, Verdict
-from facecheck.video.tracker import LONGEST_GAP, Tracker, look, overlap
+from facecheck.video.tracker import LONGEST_GAP, Tracker, appearance, overlap
 from tests.clips import frame
 
 DECISION = Decision(1.0, 0.5, 0.4, 0.5)
@@ -59,7 +59,7 @@ def test_two_faces_that_cross_keep_their_numbers():
     for number in range(21):
         found = tracker.update(number / 10, [face(30 * number, 0.9), face(600 - 30 * number, 0.1)])
     assert [track.number for track in found] == [1, 2] and tracker.people == 2
-    assert [{one.p_fake for one in track.sightings} for track in found] == [{0.9}, {0.1}]
+    assert [{one.p_fake for one in track.observations} for track in found] == [{0.9}, {0.1}]
 
 
 def test_a_face_that_is_hidden_while_it_crosses_another_is_found_again():
@@ -124,17 +124,17 @@ def test_another_person_in_the_same_place_after_a_cut_is_another(woman, astronau
     assert tracker.people == 2
 
 
-def test_a_box_outside_the_frame_has_no_look(woman):
+def test_a_box_outside_the_frame_has_no_appearance(woman):
     shown = frame((woman, 90))
-    assert look(shown, (500, 0, 540, 40)) is None
-    assert float(look(shown, (130, 40, 180, 100)) @ look(shown, (130, 40, 180, 100))) == pytest.approx(1)
+    assert appearance(shown, (500, 0, 540, 40)) is None
+    assert float(appearance(shown, (130, 40, 180, 100)) @ appearance(shown, (130, 40, 180, 100))) == pytest.approx(1)
 
 
 def test_a_long_live_track_does_not_grow():
     tracker = Tracker(keep=5)
     for at in range(50):
         (track,) = tracker.update(at, [face(0)])
-    assert len(track.sightings) == 5 and track.seen == 50
+    assert len(track.observations) == 5 and track.seen == 50
 
 
 def test_faces_that_come_and_go_are_numbered_on_and_forgotten():
