@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from facecheck.detection.detector import Detections, FaceDetector
     from facecheck.error_rates import ChanceOfError, ErrorCell
     from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError, NoFeatureMapError, ScanError
-    from facecheck.explain.explanation import Explanation, FaceEvidence, explain
+    from facecheck.explain.explanation import explain
     from facecheck.explain.heatmaps import HeatMap
+    from facecheck.explain.report import Explanation, FaceEvidence
     from facecheck.model.checkpoint import Model, load_model
     from facecheck.model.config import ModelConfig
     from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
@@ -76,12 +77,9 @@ _HOMES = {
         "NoFeatureMapError",
         "ScanError",
     ),
-    "explain.explanation": (
-        "Explanation",
-        "FaceEvidence",
-        "explain",
-    ),
+    "explain.explanation": ("explain",),
     "explain.heatmaps": ("HeatMap",),
+    "explain.report": ("Explanation", "FaceEvidence"),
     "model.checkpoint": (
         "Model",
         "load_model",

@@ -10,7 +10,8 @@ import numpy as np
 
 from facecheck.checker import FaceChecker
 from facecheck.errors import ImageError
-from facecheck.explain.explanation import Explanation, FaceEvidence, explain
+from facecheck.explain.explanation import explain
+from facecheck.explain.report import Explanation, FaceEvidence
 from facecheck.image import Pixels
 from facecheck.result import Face, Prediction, Verdict
 from facecheck.video.containers import is_clip

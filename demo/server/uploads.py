@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
 
-from facecheck.explain.explanation import FaceEvidence
+from facecheck.explain.report import FaceEvidence
 from facecheck.result import Prediction
 
 

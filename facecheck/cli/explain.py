@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from facecheck.cli.options import Chosen, runs_a_model
+from facecheck.cli.options import runs_a_model
 from facecheck.cli.predict import UNREADABLE, opened
 from facecheck.errors import FacecheckError
 from facecheck.explain import wording
 from facecheck.files import printable
+from facecheck.settings import CheckerSettings
 
 
 @click.command()
@@ -20,7 +21,7 @@ from facecheck.files import printable
 @click.option("--occlusion", is_flag=True, help="A second heat map for each face; takes 65 more looks at it.")
 @runs_a_model
 @click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
-def explain(photo: str, output: Sequence[str], occlusion: bool, chosen: Chosen, max_fpr: float | None) -> None:
+def explain(photo: str, output: Sequence[str], occlusion: bool, chosen: CheckerSettings, max_fpr: float | None) -> None:
     """Judge PHOTO (or - for standard input) and write a case report: heat maps, stability, origin, limits.
 
     Exit code: 0 whatever the verdict, 1 if the picture could not be read (the report says why), 2 for wrong usage.

@@ -19,7 +19,7 @@ def model() -> None:
 @click.option("--json", "as_json", is_flag=True, help="The whole config as JSON.")
 def info(name: str | None, as_json: bool) -> None:
     """Read model NAME (a name or a path), check its sha256 and print what it is, and what it would run on here."""
-    from facecheck.engines import choose
+    from facecheck.engines.choosing import choose
     from facecheck.engines.classifier import quantised_of
     from facecheck.model.files import read_model
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import click
 
-from facecheck.cli.options import Chosen, runs_a_model
+from facecheck.cli.options import runs_a_model
 from facecheck.errors import FacecheckError
 from facecheck.explain import wording
 from facecheck.files import printable
 from facecheck.result import Prediction, Verdict
+from facecheck.settings import CheckerSettings
 
 UNREADABLE, FOUND = 1, 3
 LONG_LIST = 20
@@ -47,7 +48,7 @@ def predict(
     photos: Sequence[str],
     style: str | None,
     fail_on: Sequence[str],
-    chosen: Chosen,
+    chosen: CheckerSettings,
     max_fpr: float | None,
     stability: bool,
 ) -> None:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facecheck.cli.options import Chosen, runs_a_model
+from facecheck.cli.options import runs_a_model
 from facecheck.errors import FacecheckError
 from facecheck.result import Verdict
 from facecheck.scan.inputs import Inputs
 from facecheck.scan.prefetch import PREFETCHING
+from facecheck.settings import CheckerSettings
 
 if TYPE_CHECKING:
     from facecheck.scan.scanner import Outcome, Scanner
@@ -105,7 +106,7 @@ def scan(
     sha256: bool,
     workers: int | None,
     fail_on: Sequence[str],
-    chosen: Chosen,
+    chosen: CheckerSettings,
     max_fpr: float | None,
     ray: str | None,
 ) -> None:
@@ -156,7 +157,7 @@ def _leave(code: int) -> None:
     sys.exit(code)
 
 
-def _outcomes(scanner: "Scanner", inputs: Inputs, ray: str | None, chosen: Chosen) -> Generator["Outcome"]:
+def _outcomes(scanner: "Scanner", inputs: Inputs, ray: str | None, chosen: CheckerSettings) -> Generator["Outcome"]:
     if ray is None:
         yield from scanner.run(inputs)
         return

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facecheck.engines import AUTO, F32, OPENVINO, choose
-
 Floats = npt.NDArray[np.float32]
 Run = Callable[[Floats], tuple[Floats, ...]]
 PNET, RNET, ONET = "pnet", "rnet", "onet"
@@ -35,19 +33,3 @@ class Networks:
     rnet: Run
     onet: Run
     for_workers: "Callable[[], Networks]"
-
-
-def open_networks(engine: str = AUTO, device: str = AUTO) -> Networks:
-    """The networks on an engine, always in float32: another precision would move the boxes.
-
-    Raises:
-        DeviceError: see `facecheck.engines.choose`.
-    """
-    chosen = choose(device, engine, F32)
-    if chosen.engine == OPENVINO:
-        from facecheck.detection.mtcnn_openvino import openvino_networks
-
-        return openvino_networks()
-    from facecheck.detection.mtcnn_torch import torch_networks
-
-    return torch_networks(chosen.device)

@@ -6,7 +6,8 @@ import hashlib
 import threading
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from facecheck.engines import AUTO, F32, INT8, OPENVINO, TORCH, Choice, Engine, choose
+from facecheck.engines import AUTO, F32, INT8, OPENVINO, TORCH, Choice, Engine
+from facecheck.engines.choosing import choose
 from facecheck.engines.runtime import installed, threads_per_worker
 from facecheck.errors import ModelError
 from facecheck.model.config import ModelConfig
@@ -98,7 +99,7 @@ def open_classifier(
     precision: str = AUTO,
     threads: int | None = None,
 ) -> Classifier:
-    """Run a model on what `facecheck.engines.choose` chooses.
+    """Run a model on what `facecheck.engines.choosing.choose` chooses.
 
     Where the engine is "auto" and OpenVINO cannot run the network, torch does.
 

@@ -1,8 +1,7 @@
 """`explain`: a picture -> the answer with its evidence: crops, heat maps, stability, what the file says."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -11,61 +10,14 @@ from facecheck.batching import decode
 from facecheck.checker import FaceChecker, shared_checker
 from facecheck.error_rates import ErrorCell
 from facecheck.errors import NoFeatureMapError
-from facecheck.explain import report
-from facecheck.explain.heatmaps import GRAD_CAM, METHODS, OCCLUSION, HeatMap, Pixels, heat_maps, region
+from facecheck.explain.heatmaps import GRAD_CAM, METHODS, OCCLUSION, Pixels, heat_maps, region
+from facecheck.explain.report import Explanation, FaceEvidence
 from facecheck.files import sha256_of
 from facecheck.image import Source
-from facecheck.model.config import ModelConfig
-from facecheck.result import Face, Prediction
+from facecheck.result import Face
 
 MOST_FACES = 24
 """Faces, largest first, that heat maps are made for."""
-
-
-@dataclass(frozen=True)
-class FaceEvidence:
-    """One face with what was seen of it.
-
-    Attributes:
-        face: as in `Explanation.prediction.faces`.
-        pixels: (S, S, 3) uint8 RGB, the face as the classifier saw it.
-        heat_maps: one for each method asked for.
-        cells: how often the model is wrong on faces with each of its measurements, the worst first.
-    """
-
-    face: Face
-    pixels: Pixels
-    heat_maps: tuple[HeatMap, ...]
-    cells: tuple[ErrorCell, ...] = ()
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """An answer with its evidence.
-
-    Attributes:
-        prediction: with stability; an input that cannot be read has its `error` set.
-        picture: (H, W, 3) uint8 RGB, upright; None if it could not be read.
-        faces: largest first, at most `MOST_FACES`.
-        model: what stands beside the weights. threshold: p_fake from which a face is called fake here.
-        sha256, bytes: of the file; empty and None for pixels.
-    """
-
-    prediction: Prediction
-    picture: Pixels | None = None
-    faces: tuple[FaceEvidence, ...] = ()
-    model: ModelConfig | None = None
-    threshold: float = 0.5
-    sha256: str = ""
-    bytes: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The case report as plain values, without the pictures."""
-        return report.as_dict(self)
-
-    def to_html(self) -> str:
-        """The case report as one self-contained page."""
-        return report.as_html(self)
 
 
 def explain(source: Source, *, methods: Sequence[str] = (GRAD_CAM,), checker: FaceChecker | None = None) -> Explanation:

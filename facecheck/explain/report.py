@@ -6,21 +6,23 @@ import io
 import platform
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
 import facecheck
+from facecheck.error_rates import ErrorCell
 from facecheck.explain import wording
+from facecheck.explain.heatmaps import HeatMap
+from facecheck.image import Pixels
+from facecheck.model.config import ModelConfig
 from facecheck.model.files import WEIGHTS_DIR
-
-if TYPE_CHECKING:
-    from facecheck.explain.explanation import Explanation, FaceEvidence
-    from facecheck.explain.heatmaps import Pixels
-    from facecheck.provenance.findings import Finding, Provenance
+from facecheck.provenance.findings import ABSENCE, CAUTION, Finding
+from facecheck.result import Face, Prediction
 
 SHOWN_SIDE = 1100
 CARD_SECTIONS = ("Known limits",)
@@ -34,7 +36,53 @@ PAGE = """<!doctype html>
 """
 
 
-def as_dict(found: "Explanation") -> dict[str, Any]:
+@dataclass(frozen=True)
+class FaceEvidence:
+    """One face with what was seen of it.
+
+    Attributes:
+        face: as in `Explanation.prediction.faces`.
+        pixels: (S, S, 3) uint8 RGB, the face as the classifier saw it.
+        heat_maps: one for each method asked for.
+        cells: how often the model is wrong on faces with each of its measurements, the worst first.
+    """
+
+    face: Face
+    pixels: Pixels
+    heat_maps: tuple[HeatMap, ...]
+    cells: tuple[ErrorCell, ...] = ()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An answer with its evidence.
+
+    Attributes:
+        prediction: with stability; an input that cannot be read has its `error` set.
+        picture: (H, W, 3) uint8 RGB, upright; None if it could not be read.
+        faces: largest first, at most `MOST_FACES`.
+        model: what stands beside the weights. threshold: p_fake from which a face is called fake here.
+        sha256, bytes: of the file; empty and None for pixels.
+    """
+
+    prediction: Prediction
+    picture: Pixels | None = None
+    faces: tuple[FaceEvidence, ...] = ()
+    model: ModelConfig | None = None
+    threshold: float = 0.5
+    sha256: str = ""
+    bytes: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The case report as plain values, without the pictures."""
+        return _as_dict(self)
+
+    def to_html(self) -> str:
+        """The case report as one self-contained page."""
+        return _as_html(self)
+
+
+def _as_dict(found: Explanation) -> dict[str, Any]:
     """Everything of the report but the pictures; ready for `json.dumps`."""
     return {
         "prediction": found.prediction.to_dict(),
@@ -48,7 +96,7 @@ def as_dict(found: "Explanation") -> dict[str, Any]:
     }
 
 
-def as_html(found: "Explanation") -> str:
+def _as_html(found: Explanation) -> str:
     """The page: self-contained, for screen and print, every input escaped."""
     style = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
     parts = [_head(found), _contradiction(found), _picture(found), _faces(found), _provenance(found), _model(found),
@@ -69,7 +117,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _head(found: "Explanation") -> str:
+def _head(found: Explanation) -> str:
     answer = found.prediction
     verdict = answer.verdict
     score = "" if answer.p_fake is None else f"<p>Score: {wording.score(answer.p_fake)}.</p>"
@@ -86,7 +134,7 @@ def _head(found: "Explanation") -> str:
     )
 
 
-def _deciding(found: "Explanation") -> str:
+def _deciding(found: Explanation) -> str:
     """Of several faces, which ones the verdict on the picture comes from."""
     answer = found.prediction
     numbers = [str(number) for number, face in enumerate(answer.faces, start=1) if face.verdict == answer.verdict]
@@ -96,13 +144,13 @@ def _deciding(found: "Explanation") -> str:
     return f"<p class=small>{decided}; the score is the highest of them all.</p>"
 
 
-def _contradiction(found: "Explanation") -> str:
+def _contradiction(found: Explanation) -> str:
     told = found.prediction.provenance
     said = [words for words in (found.prediction.contradiction, told.conflict if told else None) if words]
     return f"<section class='panel against'><h3>A contradiction</h3>{_paragraphs(said)}</section>" if said else ""
 
 
-def _picture(found: "Explanation") -> str:
+def _picture(found: Explanation) -> str:
     if found.picture is None:
         return ""
     height, width = found.picture.shape[:2]
@@ -121,7 +169,7 @@ def _picture(found: "Explanation") -> str:
     return f"<section class=panel><figure class=picture><div>{image}{svg}</div></figure></section>"
 
 
-def _faces(found: "Explanation") -> str:
+def _faces(found: Explanation) -> str:
     if not found.faces:
         return ""
     cards = [_face(number, seen, found.threshold) for number, seen in enumerate(found.faces, start=1)]
@@ -130,7 +178,7 @@ def _faces(found: "Explanation") -> str:
     return f"<h2>The faces</h2>{''.join(cards)}{more}<p class=small>{wording.HEAT_MAP_CAUTION}</p>"
 
 
-def _face(number: int, seen: "FaceEvidence", threshold: float) -> str:
+def _face(number: int, seen: FaceEvidence, threshold: float) -> str:
     face = seen.face
     figures = [_figure(seen.pixels, "The face as the model saw it")]
     figures += [_figure(heat.on(seen.pixels), wording.HEAT_MAPS[heat.method]) for heat in seen.heat_maps]
@@ -158,16 +206,14 @@ def _scale(p_fake: float, low: float, high: float, threshold: float) -> str:
     return f"<div class=scale>{band}<i style='left:{p_fake:.1%}'></i>{marks}{ends}</div>"
 
 
-def _figure(pixels: "Pixels", caption: str) -> str:
+def _figure(pixels: Pixels, caption: str) -> str:
     return f"<figure><img alt='' src='{_data_url(pixels)}'><figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def _provenance(found: "Explanation") -> str:
-    told: Provenance | None = found.prediction.provenance
+def _provenance(found: Explanation) -> str:
+    told = found.prediction.provenance
     if told is None:
         return ""
-    from facecheck.provenance.findings import ABSENCE, CAUTION
-
     said = "".join(_finding(finding) for finding in told.findings) or f"<p>{ABSENCE}</p>"
     problems = "".join(f"<p class=small>{escape(problem)}</p>" for problem in told.problems)
     return (
@@ -176,12 +222,12 @@ def _provenance(found: "Explanation") -> str:
     )
 
 
-def _finding(finding: "Finding") -> str:
+def _finding(finding: Finding) -> str:
     tag = f"<span class='tag {finding.strength}'>{wording.STRENGTHS[finding.strength]}</span>"
     return f"<div class=finding>{tag}<p>{escape(finding.says)}</p>{_table(finding.details)}</div>"
 
 
-def _model(found: "Explanation") -> str:
+def _model(found: Explanation) -> str:
     config = found.model
     if config is None:
         return ""
@@ -210,11 +256,11 @@ def _plain(markdown: str) -> str:
     return re.sub(r"\*+|`", "", " ".join(markdown.split()))
 
 
-def _limits(_: "Explanation") -> str:
+def _limits(_: Explanation) -> str:
     return f"<h2>What this report cannot say</h2><section class=panel>{_list((*wording.LIMITS, OFFLINE))}</section>"
 
 
-def _technical(found: "Explanation") -> str:
+def _technical(found: Explanation) -> str:
     size = found.prediction.size
     told = found.prediction.provenance
     rows = {
@@ -242,7 +288,7 @@ def _list(items: Iterable[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
 
 
-def _data_url(pixels: "Pixels") -> str:
+def _data_url(pixels: Pixels) -> str:
     picture, stream = Image.fromarray(pixels), io.BytesIO()
     picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
     picture.save(stream, "JPEG", quality=88)

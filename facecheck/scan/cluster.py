@@ -11,11 +11,11 @@ from typing import Any, Self
 
 from facecheck.actors import IN_FLIGHT, RETRIES, Placed, least_busy, start_actors
 from facecheck.batching import BATCH_PICTURES
-from facecheck.cli.options import Chosen
 from facecheck.errors import ScanError
 from facecheck.scan.judging import Judge
 from facecheck.scan.rows import Candidate, Row, Settings, failed_row
 from facecheck.scan.scanner import Outcome, Scanner
+from facecheck.settings import CheckerSettings
 
 PATIENCE_S = 60.0
 """When nothing at all has come for so long, workers that have nothing to do are asked for what others are late with."""
@@ -33,7 +33,7 @@ class Cluster:
         ScanError: Ray is missing, or the cluster cannot be reached.
     """
 
-    def __init__(self, address: str, settings: Settings, chosen: Chosen, actors: int = 0) -> None:
+    def __init__(self, address: str, settings: Settings, chosen: CheckerSettings, actors: int = 0) -> None:
         self.address, self.settings, self.chosen, self.actors = address, settings, chosen, actors
         self._waiting: dict[Any, tuple[list[Candidate], int]] = {}
 
@@ -114,7 +114,7 @@ class Cluster:
 class _Worker(Placed):
     """What runs on the cluster."""
 
-    def __init__(self, settings: Settings, chosen: Chosen) -> None:
+    def __init__(self, settings: Settings, chosen: CheckerSettings) -> None:
         self.judge = Judge(settings, lambda: chosen.checker(max_fpr=settings.max_fpr))
 
     def rows(self, candidates: list[Candidate]) -> list[Row]:

@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from facecheck.batching import BATCH_PICTURES
-from facecheck.cli.options import Chosen
 from facecheck.errors import ImageError
 from facecheck.files import sha256_of
 from facecheck.image import MAX_BYTES
 from facecheck.scan.judging import Judge, Read, batches
 from facecheck.scan.parquet import table
 from facecheck.scan.rows import Candidate, Row, Settings
+from facecheck.settings import CheckerSettings
 
 if TYPE_CHECKING:
     from facecheck.batching import Decoded
@@ -37,7 +37,7 @@ class JudgeBatch:
         chosen: what each actor loads, with its first batch.
     """
 
-    def __init__(self, settings: Settings, chosen: Chosen) -> None:
+    def __init__(self, settings: Settings, chosen: CheckerSettings) -> None:
         self.judge = Judge(settings, lambda: chosen.checker(max_fpr=settings.max_fpr))
 
     def __call__(self, files: Any) -> Any:
@@ -67,7 +67,7 @@ class JudgeBatch:
 def judged(
     files: Any,
     settings: Settings,
-    chosen: Chosen | None = None,
+    chosen: CheckerSettings | None = None,
     *,
     actors: int = 1,
     gpus: float = 0,
@@ -98,7 +98,7 @@ def judged(
         files = files.map_batches(fetch, batch_size=BLOCK_FILES, batch_format="pyarrow", num_cpus=FETCH_CPUS)
     return files.map_batches(
         JudgeBatch,
-        fn_constructor_args=(settings, chosen or Chosen()),
+        fn_constructor_args=(settings, chosen or CheckerSettings()),
         compute=ActorPoolStrategy(size=actors),
         batch_size=BATCH_PICTURES,
         batch_format="pyarrow",

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from demo.page import blocks, results
 from demo.server.service import Judged
 from facecheck.cli import main
-from facecheck.cli.options import Chosen
 from facecheck.explain import wording
-from facecheck.explain.explanation import Explanation, FaceEvidence
+from facecheck.explain.report import Explanation, FaceEvidence
 from facecheck.model.config import Decision
 from facecheck.result import Face, Prediction, Reason, Verdict
+from facecheck.settings import CheckerSettings
 
 PICTURE = np.full((300, 400, 3), 127, np.uint8)
 ALL_CASES = [
@@ -64,7 +64,7 @@ def test_page_report_and_terminal_agree(faces, monkeypatch):
         assert [one for one in texts_of(card, "li") if one] or not face.reasons
         assert all(wording.REASONS[reason] in unescape(card) for reason in face.reasons)
 
-    monkeypatch.setattr(Chosen, "checker", lambda *_, **__: Streaming(judged))
+    monkeypatch.setattr(CheckerSettings, "checker", lambda *_, **__: Streaming(judged))
     line = CliRunner().invoke(main, ["predict", "a.png"]).output
     assert f"{judged.verdict} ({judged.verdict.meaning})" in line
     assert [reason for reason in Reason if reason in line] == [reason for reason in Reason if reason in judged.reasons]

@@ -20,12 +20,12 @@ from PIL.PngImagePlugin import PngInfo
 from facecheck import __version__
 from facecheck.checker import FaceChecker
 from facecheck.cli import main
-from facecheck.cli.options import Chosen
 from facecheck.cli.predict import LONG_LIST
 from facecheck.model.checkpoint import save_model
 from facecheck.model.config import Decision
 from facecheck.model.files import DEFAULT_MODEL
 from facecheck.result import Budget, Prediction
+from facecheck.settings import CheckerSettings
 from tests.facecheck.test_image import png_header
 
 MEMORY_LIMIT = int(1.5 * 2**30)
@@ -34,7 +34,7 @@ MEMORY_LIMIT = int(1.5 * 2**30)
 @pytest.fixture
 def run(monkeypatch, checker):
     """Run the command in this process, with a tiny classifier."""
-    monkeypatch.setattr(Chosen, "checker", lambda *_, **__: checker)
+    monkeypatch.setattr(CheckerSettings, "checker", lambda *_, **__: checker)
 
     def invoke(*arguments: object, stdin: bytes = b""):
         return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
@@ -156,7 +156,7 @@ def test_a_budget_is_named_beside_the_results(tiny_model, tmp_path, grace_path):
 
 
 def test_the_default_checker_is_the_default_model():
-    made = Chosen(device="cpu").checker()
+    made = CheckerSettings(device="cpu").checker()
     assert isinstance(made, FaceChecker)
     assert made.config.name == DEFAULT_MODEL
 

@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from facecheck.cli import main
-from facecheck.cli.options import Chosen, runs_a_model
+from facecheck.cli.options import runs_a_model
 from facecheck.model.checkpoint import save_model
+from facecheck.settings import CheckerSettings
 
 
 @pytest.fixture
@@ -20,16 +21,16 @@ def test_a_command_gets_one_argument_for_all_of_them():
     @click.command()
     @click.option("--other", type=int)
     @runs_a_model
-    def command(chosen: Chosen, other: int) -> None:
+    def command(chosen: CheckerSettings, other: int) -> None:
         click.echo((chosen, other))
 
     words = ["--model", "m", "--other", "3", "--engine", "torch", "--device", "cpu", "--precision", "bf16"]
-    assert CliRunner().invoke(command, words).stdout == f"{(Chosen('m', 'cpu', 'torch', 'bf16'), 3)}\n"
-    assert CliRunner().invoke(command, []).stdout == f"{(Chosen(), None)}\n"
+    assert CliRunner().invoke(command, words).stdout == f"{(CheckerSettings('m', 'cpu', 'torch', 'bf16'), 3)}\n"
+    assert CliRunner().invoke(command, []).stdout == f"{(CheckerSettings(), None)}\n"
 
 
 def test_what_was_chosen_travels_and_is_loaded(weights):
-    chosen = copy.deepcopy(Chosen(str(weights), "cpu", "torch", "bf16"))
+    chosen = copy.deepcopy(CheckerSettings(str(weights), "cpu", "torch", "bf16"))
     checker = chosen.checker(stability=True)
     assert (checker.config.name, str(checker.classifier.choice), checker.stability) == ("tiny", "torch bf16", True)
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from facecheck import engines
-from facecheck.engines import choose, quantised, runtime
+from facecheck.engines import choosing, quantised, runtime
+from facecheck.engines.choosing import choose
 from facecheck.engines.quantised import Loss, Quantised
 from facecheck.errors import DeviceError
 
@@ -20,7 +20,7 @@ def machine(monkeypatch):
     def made(installed=True, fastest="bf16", cuda=False):
         monkeypatch.setattr(runtime, "installed", lambda: installed)
         monkeypatch.setattr(runtime, "fastest_precision", lambda: fastest)
-        monkeypatch.setattr(engines, "cuda_possible", lambda: cuda)
+        monkeypatch.setattr(choosing, "cuda_possible", lambda: cuda)
         monkeypatch.setattr("facecheck.engines.torch.torch.cuda.is_available", lambda: cuda)
 
     return made
@@ -96,17 +96,17 @@ def test_the_table_of_losses_survives_json_and_foreign_ones_are_refused():
 
 
 def test_a_driver_is_a_sign_of_a_graphics_card(monkeypatch, tmp_path):
-    monkeypatch.setattr(engines.shutil, "which", lambda _: None)
-    monkeypatch.setattr(engines, "DRIVERS", (str(tmp_path / "nvidia*"),))
-    assert not engines.cuda_possible()
+    monkeypatch.setattr(choosing.shutil, "which", lambda _: None)
+    monkeypatch.setattr(choosing, "DRIVERS", (str(tmp_path / "nvidia*"),))
+    assert not choosing.cuda_possible()
     (tmp_path / "nvidia0").touch()
-    assert engines.cuda_possible()
-    monkeypatch.setattr(engines, "DRIVERS", ())
-    monkeypatch.setattr(engines.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
-    assert engines.cuda_possible()
+    assert choosing.cuda_possible()
+    monkeypatch.setattr(choosing, "DRIVERS", ())
+    monkeypatch.setattr(choosing.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    assert choosing.cuda_possible()
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("SYSTEMROOT", str(tmp_path))
-    assert not engines.cuda_possible()
+    assert not choosing.cuda_possible()
     (tmp_path / "System32").mkdir()
     (tmp_path / "System32" / "nvcuda.dll").touch()
-    assert engines.cuda_possible()
+    assert choosing.cuda_possible()

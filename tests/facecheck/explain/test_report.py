@@ -14,12 +14,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from facecheck.cli import main
-from facecheck.cli.options import Chosen
 from facecheck.error_rates import ChanceOfError, ErrorCell
 from facecheck.explain import report, wording
-from facecheck.explain.explanation import Explanation, explain
+from facecheck.explain.explanation import explain
+from facecheck.explain.report import Explanation
 from facecheck.model.config import ModelConfig
 from facecheck.result import Budget, Verdict
+from facecheck.settings import CheckerSettings
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=http://example.org/x>"
 
@@ -158,7 +159,7 @@ def test_the_default_models_card_is_quoted():
 
 @pytest.fixture
 def run(monkeypatch, checker):
-    monkeypatch.setattr(Chosen, "checker", lambda *_, **__: checker)
+    monkeypatch.setattr(CheckerSettings, "checker", lambda *_, **__: checker)
     return lambda *arguments, **options: CliRunner().invoke(main, ["explain", *map(str, arguments)], **options)
 
 

@@ -11,10 +11,10 @@ from PIL import Image
 
 from facecheck.checker import FaceChecker
 from facecheck.cli import main
-from facecheck.cli.options import Chosen
 from facecheck.detection.detector import FaceDetector
 from facecheck.model.checkpoint import Model, save_model
 from facecheck.scan.rows import Settings, model_info
+from facecheck.settings import CheckerSettings
 
 
 @pytest.fixture(scope="session")
@@ -52,11 +52,11 @@ def scan(monkeypatch, weights: Path, detector: FaceDetector) -> Callable[..., Re
     made: list[str] = []
     checker = FaceChecker(weights, device="cpu", detector=detector, precision="f32")
 
-    def make(chosen: Chosen, **_: object) -> FaceChecker:
+    def make(chosen: CheckerSettings, **_: object) -> FaceChecker:
         made.append(chosen.model)
         return checker
 
-    monkeypatch.setattr(Chosen, "checker", make)
+    monkeypatch.setattr(CheckerSettings, "checker", make)
 
     def invoke(*arguments: object, stdin: bytes = b"") -> Result:
         given = ["scan", *map(str, arguments)]

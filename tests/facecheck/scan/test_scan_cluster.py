@@ -9,7 +9,6 @@ import pytest
 
 from facecheck.actors import Placed
 from facecheck.checker import FaceChecker
-from facecheck.cli.options import Chosen
 from facecheck.errors import ModelError
 from facecheck.scan import cluster as cluster_of_scan
 from facecheck.scan.cluster import Cluster
@@ -18,6 +17,7 @@ from facecheck.scan.judging import Judge
 from facecheck.scan.ledger import ScanLedger
 from facecheck.scan.rows import Settings, failed_row, model_info
 from facecheck.scan.scanner import Scanner
+from facecheck.settings import CheckerSettings
 from tests.facecheck.scan.conftest import read_rows
 
 
@@ -50,7 +50,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(two_nodes, folder, portrait, 
         list(Scanner(ledger, lambda: FaceChecker(device="cpu")).run(inputs))
     with (
         ScanLedger(tmp_path / "ray.jsonl", settings) as ledger,
-        Cluster(two_nodes.address, settings, Chosen(device="cpu")) as cluster,
+        Cluster(two_nodes.address, settings, CheckerSettings(device="cpu")) as cluster,
     ):
         (_, first), (_, second) = cluster.ray.get([worker.place.remote() for worker in cluster.workers])
         assert first != second
@@ -85,7 +85,7 @@ def test_a_machine_that_is_lost_for_good_loses_and_doubles_nothing(two_nodes, se
     monkeypatch.setattr(cluster_of_scan, "PATIENCE_S", 0.5)
     with (
         ScanLedger(tmp_path / "rows.jsonl", settings) as ledger,
-        Cluster(two_nodes.address, settings, Chosen(device="cpu")) as cluster,
+        Cluster(two_nodes.address, settings, CheckerSettings(device="cpu")) as cluster,
     ):
         cluster.ray.get([worker.place.remote() for worker in cluster.workers])
         outcomes = cluster.run(Scanner(ledger, lambda: pytest.fail("not here")), Inputs([str(folder)]))
@@ -133,7 +133,7 @@ def test_a_file_that_kills_its_worker_is_a_row_and_harms_no_other(folder, settin
         class rows:  # noqa: N801
             remote = staticmethod(tuple)
 
-    cluster = Cluster("nowhere", settings, Chosen("tiny"))
+    cluster = Cluster("nowhere", settings, CheckerSettings("tiny"))
     cluster.ray, cluster.workers = Dies(), [Worker()]
     with ScanLedger(tmp_path / "rows.jsonl", settings) as ledger:
         outcomes = list(cluster.run(Scanner(ledger, lambda: pytest.fail("not here")), Inputs([str(folder)])))

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from facecheck.checker import FaceChecker
-from facecheck.cli.options import Chosen
 from facecheck.error_rates import ChanceOfError
 from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Quality, Reason, Stability, Verdict
@@ -23,6 +22,7 @@ from facecheck.scan.dataset import JudgeBatch, fetched, judged
 from facecheck.scan.judging import Judge
 from facecheck.scan.parquet import schema, table
 from facecheck.scan.rows import Candidate, Settings, model_info, row_of
+from facecheck.settings import CheckerSettings
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
@@ -162,7 +162,7 @@ def test_a_killed_actor_loses_and_doubles_nothing(local_ray, folder, portrait, d
     monkeypatch.setattr(dataset, "BLOCK_FILES", 12)
     monkeypatch.setattr(dataset, "JudgeBatch", mortal())
     files = local_ray.data.from_items([{"path": path} for path in paths])
-    judged(files, settings, Chosen(device="cpu"), actors=2).write_parquet(str(folder / "rows"))
+    judged(files, settings, CheckerSettings(device="cpu"), actors=2).write_parquet(str(folder / "rows"))
     assert (folder / ".died").exists()
     found = back(parquet.read_table(folder / "rows"))
     judge = Judge(settings, lambda: default_checker)
