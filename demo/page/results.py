@@ -158,7 +158,7 @@ def probability_bar(p_fake: float, decision: Decision, number: int) -> str:
     low, high = decision.uncertain_from, decision.uncertain_to
     name = f"Face {number}: score, from 0 (photograph) to 100 (generated)"
     return (
-        f'<p class="rc-score"><span>Score, photograph to generated</span> <b>{wording.percent(p_fake)}</b></p>'
+        f'<p class="rc-score"><span>Generation score</span> <b>{wording.percent(p_fake)}</b></p>'
         f'<div class="rc-bar" role="meter" aria-label="{name}" aria-valuemin="0" aria-valuemax="100" '
         f'aria-valuenow="{p_fake * 100:.0f}" aria-valuetext="{wording.percent(p_fake)}">'
         f'<span class="rc-fill" style="width:{max(p_fake, 0.01):.1%}"></span>'
