@@ -1,7 +1,8 @@
 """The limits beyond which a face is not judged, chosen on validation data.
 
-They are measured, not guessed: validation faces are reduced, blurred, compressed and cut step by step, and a
-face is answered with `uncertain` where the balanced accuracy of forced answers falls under `ACCEPTABLE`.
+They are measured, not guessed: faces are reduced, blurred, compressed and cut step by step, and a face is answered with
+`uncertain` where the balanced accuracy of forced answers falls under `ACCEPTABLE`; or, if a model hardly reaches that
+on faces as they are, where it has lost more than `ACCEPTABLE_LOSS`.
 """
 
 import itertools
@@ -19,7 +20,7 @@ from training.data import FaceFile, read_rgb
 from training.evaluation.corruptions import Corruption, blurred, compressed, cut_off, shrunk
 from training.evaluation.metrics import Floats, balanced
 
-ACCEPTABLE = 0.9
+ACCEPTABLE, ACCEPTABLE_LOSS = 0.9, 0.05
 SMALLEST_BIN = 60
 
 
@@ -67,8 +68,20 @@ class Bin:
 def measure_limits(model: Model, rows: Sequence[FaceFile], device: str = "auto") -> tuple[Limits, dict[str, list[Bin]]]:
     """The limits for a calibrated model, and the table of measured errors that they were read from."""
     checker = FaceChecker(replace(model, config=replace(model.config, limits=Limits())), device=device, engine="torch")
-    tables = {sweep.limit: _bins(sweep, *_corrupted_scores(checker, sweep, rows)) for sweep in SWEEPS}
-    return Limits(**{sweep.limit: _limit(sweep, tables[sweep.limit]) for sweep in SWEEPS if sweep.enforced}), tables
+    scores = {sweep.limit: _corrupted_scores(checker, sweep, rows) for sweep in SWEEPS}
+    tables = {sweep.limit: _bins(sweep, *scores[sweep.limit]) for sweep in SWEEPS}
+    limits = {
+        sweep.limit: _limit(sweep, tables[sweep.limit], _acceptable(sweep, *scores[sweep.limit]))
+        for sweep in SWEEPS
+        if sweep.enforced
+    }
+    return Limits(**limits), tables
+
+
+def _acceptable(sweep: Sweep, _: Floats, right: Floats, targets: Floats) -> float:
+    """The balanced accuracy that a face must promise; of every row the first level is the harmless one."""
+    first = slice(None, None, len(sweep.levels))
+    return min(ACCEPTABLE, balanced(right[first], targets[first].astype(np.int64)) - ACCEPTABLE_LOSS)
 
 
 def _corrupted_scores(checker: FaceChecker, sweep: Sweep, rows: Sequence[FaceFile]) -> tuple[Floats, Floats, Floats]:
@@ -100,14 +113,14 @@ def _bins(sweep: Sweep, values: Floats, right: Floats, targets: Floats) -> list[
     return bins
 
 
-def _limit(sweep: Sweep, bins: Sequence[Bin]) -> float:
+def _limit(sweep: Sweep, bins: Sequence[Bin], acceptable: float = ACCEPTABLE) -> float:
     """The end of the unbroken run of acceptable bins that starts at the harmless side."""
     if not bins:
-        raise ValueError(f"too few validation faces to measure {sweep.limit}: no bin has {SMALLEST_BIN} of them")
+        raise ValueError(f"too few faces to measure {sweep.limit}: no bin has {SMALLEST_BIN} of them")
     ordered = sorted(bins, key=lambda b: b.low, reverse=sweep.more_is_better)
     limit = ordered[0].low if sweep.more_is_better else ordered[0].high
     for b in ordered:
-        if b.accuracy < ACCEPTABLE:
+        if b.accuracy < acceptable:
             break
         limit = b.low if sweep.more_is_better else b.high
     # Nothing above the last bin was measured as bad: no limit.

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from facecheck.errors import FacecheckError
 from facecheck.files import write_atomically
@@ -17,6 +16,7 @@ from training.calibration.limits import limits_markdown, measure_limits
 from training.calibration.tables import decision_markdown
 from training.commands import FILE, FOLDER
 from training.data import WORLD, judged_split, read_manifest
+from training.evaluation.corruptions import stratified
 from training.evaluation.observations import observe
 
 CACHE = click.option(
@@ -33,7 +33,7 @@ CACHE = click.option(
 @click.option(
     "--sweep-faces",
     default=300,
-    help="Faces that are corrupted step by step to measure the limits; 0 keeps those of the config.",
+    help="Faces, evenly over sources, that are corrupted to measure the limits; 0 keeps those of the config.",
 )
 @click.option("--seed", default=0)
 @CACHE
@@ -58,13 +58,12 @@ def calibrate(
     try:
         faces = CalibrationSet.of(observe(model, rows, FITTED_ON, cache))
         decision, fit = fit_and_state(faces, rows, criteria, split)
-    except ValueError as error:
+    except (FacecheckError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     model = replace(model, config=replace(model.config, decision=decision))
     click.echo(decision_markdown(faces, decision, fit))
     if sweep_faces:
-        chosen = np.random.default_rng(seed).permutation(len(rows))[:sweep_faces]
-        limits, tables = measure_limits(model, [rows[i] for i in chosen])
+        limits, tables = measure_limits(model, stratified(rows, sweep_faces, seed))
         click.echo(f"{limits_markdown(tables)}\n\n{limits}")
         model = replace(model, config=replace(model.config, limits=limits))
     write_atomically(weights.with_suffix(".json"), model.config.to_json().encode())
