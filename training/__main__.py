@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "average": ("fit", "Average the weights of several runs."),
     "calibrate": ("calibrate", "Choose probabilities, threshold and limits."),
     "evaluate": ("evaluate", "Measure a model: tables, curves and pictures."),
+    "processed": ("processed", "Judge photographs that were processed."),
     "compare": ("evaluate", "Print how two reports differ."),
     "errors": ("errors", "Count how often such an answer is wrong."),
     "quantize": ("calibrate", "Make weights int8 for OpenVINO."),

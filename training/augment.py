@@ -15,9 +15,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from facecheck import crop
+from training.processing import Box, Picture, portrait_blurred, sharpened, smoothed, tone_mapped
 
-Picture = npt.NDArray[np.uint8]
-Box = npt.NDArray[np.float64]
 FILTERS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 CODECS = ("JPEG", "WEBP", "AVIF")
 
@@ -137,39 +136,6 @@ def _recoloured(image: Picture, rng: np.random.Generator) -> Picture:
     return np.asarray(np.clip(pixels, 0, 255), dtype=np.uint8)
 
 
-def _sharpened(image: Picture, rng: np.random.Generator) -> Picture:
-    soft = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 2.0))
-    amount = rng.uniform(0.3, 1.2)
-    return cv2.addWeighted(image, 1 + amount, soft, -amount, 0).astype(np.uint8)
-
-
-def smoothed(image: Picture, rng: np.random.Generator) -> Picture:
-    """Skin without pores: an edge-preserving filter, now and then only half of it, as retouching apps mix it."""
-    smooth = cv2.bilateralFilter(image, int(rng.choice((5, 7, 9))), rng.uniform(10, 55), rng.uniform(2, 6))
-    share = rng.uniform(0.4, 1.0)
-    return cv2.addWeighted(image, 1 - share, smooth, share, 0).astype(np.uint8)
-
-
-def tone_mapped(image: Picture, rng: np.random.Generator) -> Picture:
-    """Local contrast, in lightness only."""
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    tiles = int(rng.integers(2, 6))
-    lab[:, :, 0] = cv2.createCLAHE(rng.uniform(1.0, 3.0), (tiles, tiles)).apply(lab[:, :, 0])
-    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).astype(np.uint8)
-
-
-def portrait_blurred(image: Picture, box: Box, rng: np.random.Generator) -> Picture:
-    """A soft background behind a sharp face, as the portrait mode of phones computes it."""
-    side = float(max(box[2:] - box[:2]))
-    mask = np.zeros(image.shape[:2], np.float32)
-    centre = (int((box[0] + box[2]) / 2), int((box[1] + box[3]) / 2))
-    axes = (int(side * rng.uniform(0.55, 0.75)), int(side * rng.uniform(0.7, 0.95)))
-    cv2.ellipse(mask, centre, axes, 0, 0, 360, 1.0, -1)
-    mask = cv2.GaussianBlur(mask, (0, 0), side * rng.uniform(0.03, 0.1))[:, :, None]
-    soft = cv2.GaussianBlur(image, (0, 0), side * rng.uniform(0.015, 0.06))
-    return np.asarray(image * mask + soft * (1 - mask), dtype=np.uint8)
-
-
 def _worn(image: Picture, settings: Delivery, rng: np.random.Generator) -> Picture:
     if rng.random() < settings.beauty:
         image = smoothed(image, rng)
@@ -178,7 +144,7 @@ def _worn(image: Picture, settings: Delivery, rng: np.random.Generator) -> Pictu
     if rng.random() < settings.blur:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.6)).astype(np.uint8)
     if rng.random() < settings.sharpen:
-        image = _sharpened(image, rng)
+        image = sharpened(image, rng)
     if rng.random() < settings.noise:
         noisy = image + rng.normal(0, rng.uniform(1, 9), image.shape)
         image = np.clip(noisy, 0, 255).astype(np.uint8)

@@ -13,9 +13,11 @@ from tqdm import tqdm
 
 from facecheck.checker import FaceChecker
 from facecheck.detection.detector import Detections
-from training.augment import Box, Picture, cut, recompress, reduced
+from facecheck.result import Face
+from training.augment import cut, recompress, reduced
 from training.data import FaceFile, read_rgb
 from training.evaluation.metrics import report
+from training.processing import Box, Picture
 
 Corruption = Callable[[Picture, Box, float, np.random.Generator], tuple[Picture, Box]]
 
@@ -106,7 +108,8 @@ def measure_curves(checker: FaceChecker, rows: Sequence[FaceFile], seed: int = 0
     found = []
     for row in tqdm(rows, desc="curves", unit="face", disable=None):
         image, box = read_rgb(row.path), np.array(row.box)
-        found.append(_judged(checker, [curve.corruption(image, box, level, rng) for curve, level in steps]))
+        made = [curve.corruption(image, box, level, rng) for curve, level in steps]
+        found.append([face.p_fake for face in judged_at(checker, made)])
     scores, targets = np.array(found), np.array([row.target for row in rows], dtype=np.int64)
     forced_choice = ((scores >= checker.config.decision.threshold) == targets[:, None]).astype(np.float64)
     points = []
@@ -117,7 +120,7 @@ def measure_curves(checker: FaceChecker, rows: Sequence[FaceFile], seed: int = 0
     return points
 
 
-def _judged(checker: FaceChecker, corrupted: Sequence[tuple[Picture, Box]]) -> list[float]:
-    places = [Detections.at(box) for _, box in corrupted]
-    faces = checker.judge([picture for picture, _ in corrupted], places)
-    return [face.p_fake for (face,) in faces]
+def judged_at(checker: FaceChecker, made: Sequence[tuple[Picture, Box]]) -> list[Face]:
+    """One face in each picture, at a known box."""
+    places = [Detections.at(box) for _, box in made]
+    return [face for (face,) in checker.judge([picture for picture, _ in made], places)]
