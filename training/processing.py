@@ -57,9 +57,9 @@ def denoised(image: Picture, rng: np.random.Generator) -> Picture:
 def retouched(image: Picture, box: Box, rng: np.random.Generator) -> Picture:
     """Frequency separation inside the face: its blotches are smoothed away, half of its pores stay."""
     side = float(max(box[2:] - box[:2]))
-    low = cv2.GaussianBlur(image, (0, 0), side * 0.02).astype(np.float32)
-    even = cv2.bilateralFilter(low.astype(np.uint8), 9, 30, side * 0.05).astype(np.float32)
-    made = np.clip(even + (image - low) * rng.uniform(0.3, 0.7), 0, 255)
+    low = cv2.GaussianBlur(image, (0, 0), side * 0.012).astype(np.float32)
+    even = cv2.bilateralFilter(low.astype(np.uint8), 9, 20, side * 0.03).astype(np.float32)
+    made = np.clip(even + (image - low) * rng.uniform(0.5, 0.8), 0, 255)
     mask = _around_face(image, box, 0.45, 0.6, side * 0.08)
     return np.asarray(made * mask + image * (1 - mask), dtype=np.uint8)
 
