@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "compare": ("evaluate", "Print how two reports differ."),
     "errors": ("errors", "Count how often such an answer is wrong."),
     "quantize": ("calibrate", "Make weights int8 for OpenVINO."),
+    "explore": ("unseen", "What carries over to sources never seen."),
     "logo": ("unseen", "Leave each generator and source out in turn."),
     "ablate": ("unseen", "Which augmentations and data help."),
     "update": ("fit", "Teach weights new faces, if nothing gets worse."),

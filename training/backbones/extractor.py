@@ -7,6 +7,7 @@ A linear classifier on it takes seconds to fit where fine-tuning takes an hour, 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -154,7 +155,7 @@ def _dinov2_s14(path: Path) -> Extractor:
     """At 224 px: the positions of its 518 px are resampled."""
     import timm
 
-    network = timm.create_model("vit_small_patch14_dinov2", num_classes=0, img_size=224)
+    network: Any = timm.create_model("vit_small_patch14_dinov2", num_classes=0, img_size=224)
     network.load_state_dict(timm.models.vision_transformer.checkpoint_filter_fn(load_file(path), network))
     return Extractor("dinov2_s14", network, _VIT_LAYERS, sha256_of(path))
 

@@ -61,8 +61,8 @@ class Graph:
 
 def _dequantised(named: Mapping[str, npt.NDArray[np.generic]], name: str) -> Array:
     base = name.removesuffix("_quantized")
-    zero = named[f"{base}_zero_point"].astype(np.float32)
-    return np.asarray((named[name].astype(np.float32) - zero) * named[f"{base}_scale"], dtype=np.float32)
+    codes, zero, scale = (named[part].astype(np.float32) for part in (name, f"{base}_zero_point", f"{base}_scale"))
+    return np.asarray((codes - zero) * scale, dtype=np.float32)
 
 
 def clip_b16(model: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What training never saw: logo, ablate."""
+"""What training never saw: explore, logo, ablate."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -9,6 +9,8 @@ from typing import Any
 import click
 import numpy as np
 
+from facecheck.errors import LedgerError
+from facecheck.files import write_atomically
 from facecheck.model.config import ModelConfig
 from training.augment import Delivery
 from training.backbones.extractor import KINDS, Features
@@ -16,9 +18,15 @@ from training.backbones.features import View, extract
 from training.commands import FILE, FOLDER
 from training.data import FaceFile, read_manifest
 from training.fitting.trainer import TrainConfig
+from training.tiers import TIERS
 from training.unseen.ablation import Variant, augmentations, fine_tuned
 from training.unseen.ablation import learning_curve as measure_curve
 from training.unseen.ablation import markdown as ablation_markdown
+from training.unseen.experiments import defaults
+from training.unseen.explore import explore as run_experiments
+from training.unseen.explore import markdown as log_markdown
+from training.unseen.laboratory import Laboratory
+from training.unseen.learned import drawn
 from training.unseen.logo import GENERATOR, REAL_SOURCE, FineTuned, Score, leave_one_out, markdown
 from training.unseen.probe import LinearProbe
 
@@ -41,6 +49,37 @@ PHASES = click.option(
 )
 PSEUDO_SHARE = 0.2
 """Of the photographs that a fine-tuned variant with pseudo-fakes sees."""
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("data", type=FOLDER)
+@WORK
+@BACKBONES
+@click.option("--tier", type=click.Choice(list(TIERS)), default="web", help="Delivery of the faces that are judged.")
+@click.option("--faces", default=0, help="Learn from so many, small sources and modern generators whole; 0 = all.")
+@click.option("--pairs", "copies", type=FOLDER, help="Copies that `pairs` made, for an experiment with them.")
+@click.option("--experiment", "names", multiple=True, help="Only these.")
+def explore(
+    data: Path, work: Path, backbones: tuple[tuple[str, Path], ...], tier: str, faces: int, copies: Path | None,
+    names: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Fit linear heads on frozen features of DATA's learning splits, and judge them on its world split.
+
+    Each experiment is run once; WORK/explore.jsonl is the log, WORK/explore.md its table.
+    """
+    known = defaults([kind for kind, _ in backbones], copies is not None)
+    if unknown := set(names) - set(known):
+        raise click.UsageError(f"no experiment named {sorted(unknown)}; there are {list(known)}")
+    laboratory = Laboratory(drawn(read_manifest(data), faces), dict(backbones), work / "features", tier, copies)
+    lines = []
+    try:
+        entries = run_experiments(laboratory, [known[name] for name in names or known], work / "explore.jsonl")
+        for line in log_markdown(entries):
+            click.echo(line)
+            lines.append(line)
+    except (ValueError, LedgerError) as error:
+        raise click.ClickException(str(error)) from error
+    write_atomically(work / "explore.md", ("\n".join(lines) + "\n").encode())
 
 
 @click.command(context_settings={"show_default": True})
