@@ -37,6 +37,8 @@ SMALL_FACE_PX, SMALL_QUALITY = (24.0, 128.0), (60, 95)
 FACE_PX, JPEG_QUALITY, BLUR, BLURRED_SHARE = (20.0, 256.0), (25, 95), (0.4, 2.5), 0.3
 MEASUREMENTS = tuple(f.name for f in fields(Quality))
 BATCH = 16
+RULES = 1
+"""Goes up when detection or crop change what is observed of the same file by the same weights."""
 Seen = tuple[Sequence[Face], bool]
 """The faces of a delivered file, and whether the detector found them; else it is the one in the manifest's box."""
 
@@ -109,7 +111,7 @@ def observe(
         return made[0]
 
     with tempfile.TemporaryDirectory() as nowhere:
-        folder = (cache or cache_folder() / "observations") if config.sha256 else Path(nowhere)
+        folder = (cache or cache_folder() / f"observations-{RULES}") if config.sha256 else Path(nowhere)
         found = {name: _entries(checker, rows, keys, name, folder / _file_name(model, name)) for name in deliveries}
     return _table(rows, found)
 
