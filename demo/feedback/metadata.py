@@ -7,7 +7,7 @@ from contextlib import suppress
 from PIL import Image
 
 from facecheck import image
-from facecheck.provenance.rasters import MARKER
+from facecheck.provenance.containers import MARKER
 
 ORIENTATION_TAG = 0x0112
 JFIF, EXIF, ICC_PROFILE, ADOBE = 0xE0, 0xE1, 0xE2, 0xEE

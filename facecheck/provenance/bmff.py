@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from facecheck.provenance.contents import MOST_PARTS, Contents, Kind
+from facecheck.provenance.containers import MOST_PARTS, Contents, Kind
 
 JPEG2000_START = b"\x00\x00\x00\x0cjP  "
 XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")

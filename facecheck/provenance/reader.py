@@ -6,8 +6,8 @@ from pathlib import PurePath
 
 from facecheck import image
 from facecheck.image import Source
-from facecheck.provenance import bmff, declarations, rasters, tiff
-from facecheck.provenance.contents import Contents, Kind, decoded
+from facecheck.provenance import bmff, containers, declarations, tiff
+from facecheck.provenance.containers import Contents, Kind, decoded
 from facecheck.provenance.credentials import read_credentials
 from facecheck.provenance.findings import Finding, Provenance, Strength, strongest_first
 from facecheck.provenance.generators import COMMENT_KEY, Texts, recognised
@@ -21,11 +21,11 @@ _EXTENSIONS = {
     "TIFF": (".tif", ".tiff"), "AVIF": (".avif",), "HEIF": (".heic", ".heif"), "JPEG2000": (".jp2", ".j2k", ".jpx"),
 }  # fmt: skip
 _STARTS: dict[str, bytes | tuple[bytes, ...]] = {
-    "PNG": rasters.PNG_START, "JPEG": rasters.JPEG_START, "GIF": rasters.GIF_STARTS, "TIFF": tiff.TIFF_STARTS,
+    "PNG": containers.PNG_START, "JPEG": containers.JPEG_START, "GIF": containers.GIF_STARTS, "TIFF": tiff.TIFF_STARTS,
     "JPEG2000": bmff.JPEG2000_START,
 }  # fmt: skip
 _READERS: dict[str, Callable[[bytes, Contents], None]] = {
-    "PNG": rasters.read_png, "JPEG": rasters.read_jpeg, "WEBP": rasters.read_webp, "GIF": rasters.read_gif,
+    "PNG": containers.read_png, "JPEG": containers.read_jpeg, "WEBP": containers.read_webp, "GIF": containers.read_gif,
     "TIFF": tiff.read_tiff, "AVIF": bmff.read_bmff, "HEIF": bmff.read_bmff, "JPEG2000": bmff.read_bmff,
 }  # fmt: skip
 
@@ -57,7 +57,8 @@ def read(data: bytes, name: str = "", trust_anchors: str | None = None) -> Prove
         if contents is None:
             return Provenance(problems=(UNKNOWN,))
         found = [*_of_blocks(contents, data, trust_anchors), *_of_file(contents, name)]
-        return Provenance(contents.format, strongest_first(dict.fromkeys(found)), tuple(contents.problems))
+        findings = strongest_first(dict.fromkeys(found)) if found else ()
+        return Provenance(contents.format, findings, tuple(contents.problems))
     except Exception as error:  # A reader that a crafted file trips up must not cost the verdict on its pixels.
         return Provenance(problems=(f"The metadata could not be read ({type(error).__name__}).",))
 
@@ -98,7 +99,8 @@ def _of_blocks(contents: Contents, data: bytes, trust_anchors: str | None) -> It
             yield from _of_exif(block.data, contents)
         elif block.kind == Kind.XMP:
             yield from _of_xmp(block.data, contents)
-    yield from _of_texts(texts)
+    if texts:
+        yield from _of_texts(texts)
 
 
 def _of_texts(texts: Texts) -> Iterator[Finding]:
@@ -126,7 +128,7 @@ def _of_exif(block: bytes, contents: Contents) -> Iterator[Finding]:
     # ComfyUI's WebP writer keeps its texts in tags that cameras fill.
     named = dict(text.split(":", 1) for text in (make, model) if text.startswith(("prompt:{", "workflow:{")))
     texts = {COMMENT_KEY: tiff.user_comment(tags.get(tiff.USER_COMMENT, b"")), **named}
-    if finding := recognised(texts, "exif"):
+    if any(texts.values()) and (finding := recognised(texts, "exif")):
         yield finding
     if not named:
         yield from declarations.of_camera("exif", make, model)
