@@ -82,8 +82,8 @@ def _said(elem_id: str) -> gr.HTML:
     return gr.HTML("", elem_id=elem_id, elem_classes="rc-said", apply_default_css=False)
 
 
-def _on(button: gr.Button, told: Callable[..., str], inputs: list[gr.components.Component], answer: gr.HTML) -> None:
+def _on(button: gr.Button, respond: Callable[..., str], inputs: list[gr.components.Component], answer: gr.HTML) -> None:
     def run(*values: object) -> str:
-        return f'<p role="status">{escape(told(*values))}</p>'
+        return f'<p role="status">{escape(respond(*values))}</p>'
 
     button.click(run, inputs=inputs, outputs=answer, api_visibility="private", concurrency_limit=4)

@@ -74,12 +74,12 @@ def described(faces: Sequence[Face]) -> str:
     """The alternative text of a judged picture."""
     if not faces:
         return "Your picture. No face was found in it."
-    told = "; ".join(
+    listed = "; ".join(
         f"face {number}: {face.verdict.meaning}, {wording.percent(face.p_fake)}"
         for number, face in enumerate(faces[:CARDS_SHOWN], 1)
     )
     more = f"; and {len(faces) - CARDS_SHOWN} more" if len(faces) > CARDS_SHOWN else ""
-    return f"Your picture with {len(faces)} marked face{'s' if len(faces) > 1 else ''}. {told}{more}."
+    return f"Your picture with {len(faces)} marked face{'s' if len(faces) > 1 else ''}. {listed}{more}."
 
 
 def _box(number: int, face: Face, unit: float) -> str:
@@ -135,25 +135,25 @@ def heat_button(number: int) -> str:
 
 def _evidence(face: Face) -> list[str]:
     """What is known beside the score: how it survives delivery, and how often the model is wrong on such faces."""
-    told = [wording.delivered(face.stability)] if face.stability else []
-    return [*told, face.expected_error.meaning] if face.expected_error else told
+    sentences = [wording.delivered(face.stability)] if face.stability else []
+    return [*sentences, face.expected_error.meaning] if face.expected_error else sentences
 
 
 def card(
     cut: Image.Image, number: int, face: Face, decision: Decision, notes: Sequence[str] = (), heat: str = ""
 ) -> str:
-    """The face cut out, verdict, probability, reasons, notes and perhaps the button for the heat map, of one face."""
-    told = [*wording.reasons(face), *notes]
-    reasons = "".join(f"<li>{escape(sentence)}</li>" for sentence in told)
+    """The face cut out, verdict, score, reasons, notes and perhaps the button for the heat map, of one face."""
+    sentences = [*wording.reasons(face), *notes]
+    reasons = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
     return (
         f'<li class="rc-card rc-{face.verdict}"><img src="{data_url(cut)}" '
         f'alt="Face {number}, cut out" width="96" height="96"/><div><h3>Face {number}: '
-        f"{wording.HEADLINES[face.verdict]}</h3>{probability_bar(face.p_fake, decision, number)}"
+        f"{wording.HEADLINES[face.verdict]}</h3>{score_bar(face.p_fake, decision, number)}"
         f"<ul>{reasons}</ul>{heat}</div></li>"
     )
 
 
-def probability_bar(p_fake: float, decision: Decision, number: int) -> str:
+def score_bar(p_fake: float, decision: Decision, number: int) -> str:
     """A bar with the model's doubtful band marked on it."""
     low, high = decision.uncertain_from, decision.uncertain_to
     name = f"Face {number}: score, from 0 (photograph) to 100 (generated)"
@@ -168,14 +168,14 @@ def probability_bar(p_fake: float, decision: Decision, number: int) -> str:
 
 def file_panel(prediction: Prediction) -> str:
     """The panel as HTML; empty where there was no file. Every word of a file is a stranger's, and escaped."""
-    told = prediction.provenance
-    if told is None:
+    provenance = prediction.provenance
+    if provenance is None:
         return ""
-    findings = "".join(map(_finding, told.findings)) or f"<li>{escape(ABSENCE)}</li>"
-    problems = "".join(f"<li>{escape(problem)}</li>" for problem in told.problems)
+    findings = "".join(map(_finding, provenance.findings)) or f"<li>{escape(ABSENCE)}</li>"
+    problems = "".join(f"<li>{escape(problem)}</li>" for problem in provenance.problems)
     warnings = "".join(
         f'<p class="rc-contradiction">{escape(sentence)}</p>'
-        for sentence in (prediction.contradiction, told.conflict)
+        for sentence in (prediction.contradiction, provenance.conflict)
         if sentence
     )
     return (
@@ -196,12 +196,12 @@ def footnote(prediction: Prediction, *more: str) -> str:
     """How long it took, and which model answered."""
     timing, model, size = prediction.timing_ms, prediction.model, prediction.size
     seconds = (timing.decode + timing.detect + timing.classify) / 1000
-    told = [f"Judged in {seconds:.2f} s", *more]
+    facts = [f"Judged in {seconds:.2f} s", *more]
     if size:
-        told.append(f"{size[0]} x {size[1]} pixels")
+        facts.append(f"{size[0]} x {size[1]} pixels")
     if model:
-        told.append(f"{model.name} {model.version}")
-    return f'<p class="rc-foot">{escape(" · ".join(told))}</p>'
+        facts.append(f"{model.name} {model.version}")
+    return f'<p class="rc-foot">{escape(" · ".join(facts))}</p>'
 
 
 def reduced(pixels: Pixels, side: int) -> Image.Image:

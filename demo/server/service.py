@@ -127,8 +127,7 @@ class Service:
             raise ImageError(str(first.prediction.error))
         found, pixels, turned = self._turned(first, first.picture)
         timing = replace(found.prediction.timing_ms, decode=first.prediction.timing_ms.decode)
-        told = first.prediction.provenance
-        prediction = replace(found.prediction, source=name, timing_ms=timing, provenance=told)
+        prediction = replace(found.prediction, source=name, timing_ms=timing, provenance=first.prediction.provenance)
         return Judged(pixels, prediction, turned, found.faces)
 
     def judge_clip(self, data: bytes, max_fpr: float | None = None) -> JudgedClip:
