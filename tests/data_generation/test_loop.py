@@ -1,6 +1,8 @@
 """From nothing to the evaluation table, offline: every command, one after the other, on real output."""
 
+import html
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -101,7 +103,36 @@ def test_a_challenge_counts_the_images_of_its_own_run_alone(tmp_path):
     assert len(made) == 3
 
 
-DOCUMENTS = [Path(__file__).parents[2] / name for name in ("README.md", "docs/generation.md")]
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "generation.md").read_text()
+OFFLINE = re.findall(r"^    (python -m .*)$", GUIDE[GUIDE.index("## facecheck/tiny-faces") :], re.M)
+SMALLER = {
+    "plan": {"150": str(IMAGES)}, "challenge": {"challenge": "challenge --steps 12"},
+    "update": {"update": "update --steps 1 --batch 4 --side 64 --tier clean"},
+}  # fmt: skip
+"""What the test puts in place of words of the documents, so that it takes less time."""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("lenient")
+def test_the_documents_way_without_a_network_is_as_written(people, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "facecheck").symlink_to(ROOT / "facecheck")
+    (tmp_path / "PHOTOGRAPHS").symlink_to(people)
+    (tmp_path / "OLD_DATA").symlink_to("new-data")
+    assert [line.split()[3] for line in OFFLINE] == ["plan", "prompts", "challenge", "export", "prepare", "update"]
+    for line in OFFLINE:
+        _, _, package, command, *words = shlex.split(line)
+        swaps = SMALLER.get(command, {})
+        words = " ".join(swaps.get(word, word) for word in (command, *words)).split()
+        done = CliRunner().invoke({"training": training, "data_generation": generation}[package], words)
+        assert done.exit_code in ((0, 1) if command == "update" else (0,)), done.output
+    assert "mistakes of the present model became cases" in (tmp_path / "updates" / "1" / "update.md").read_text()
+    page = html.unescape((tmp_path / "tiny" / "challenge.html").read_text())
+    assert all(line in page for line in OFFLINE[3:])
+
+
+DOCUMENTS = [ROOT / name for name in ("README.md", "docs/generation.md")]
 LINES = [
     line.strip()
     for document in DOCUMENTS
@@ -115,7 +146,7 @@ def test_every_documented_command_is_one_that_exists(line, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     for name in ("plan.json", "prompts.jsonl"):
         (tmp_path / name).touch()
-    for name in ("faces", "Human Faces/Real Images"):
+    for name in ("faces", "Human Faces/Real Images", "tiny", "PHOTOGRAPHS"):
         (tmp_path / name).mkdir(parents=True)
     name, *words = shlex.split(line)[3:]
     generation.commands[name].make_context(name, words)
