@@ -19,6 +19,7 @@ from facecheck import crop
 from facecheck.checker import FaceChecker
 
 
+@pytest.mark.slow
 def test_quick_run(two_photos: Path, tmp_path: Path) -> None:
     """Everything that needs no process of its own."""
     out = tmp_path / "out.json"
@@ -67,6 +68,7 @@ def test_work_of_a_gpu_is_counted() -> None:
     assert launches.counted(events, 2) == launches.Asked(kernels=5, copies_there=2, copies_back=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 )
@@ -163,6 +165,7 @@ def test_starts_share_one_cache(bench: Bench, monkeypatch: pytest.MonkeyPatch) -
     assert (bar.measured, bar.reached) == (2.0, True)
 
 
+@pytest.mark.slow
 def test_scans_of_small_pictures(bench: Bench) -> None:
     found = footprint.run_scans(bench)
     assert [run.pictures for run in (found.smaller, found.larger, found.again)] == [3, 6, 6]

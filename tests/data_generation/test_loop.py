@@ -39,6 +39,7 @@ def run(command, *arguments) -> str:
     return result.output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("lenient")
 def test_the_whole_loop(people, tmp_path):
     plan, prompts, images = tmp_path / "plan.json", tmp_path / "prompts.jsonl", tmp_path / "images"
@@ -86,6 +87,7 @@ def test_a_challenge_says_what_the_shipped_model_makes_of_the_embedded_generator
     assert "training update" in (out / "challenge.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("lenient")
 def test_a_challenge_counts_the_images_of_its_own_run_alone(tmp_path):
     plan, prompts, few, out = (tmp_path / name for name in ("plan.json", "prompts.jsonl", "few.jsonl", "challenge"))

@@ -62,6 +62,7 @@ def test_faces_are_found_once_and_kept(photos, tmp_path):
     assert np.array_equal(cached_faces([], tmp_path / "faces.npy"), first)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_comes_to_the_same_numbers(tmp_path):
     train_tiny(FACES, config(), tmp_path / "whole", lambda _: None)
     run = TinyRun(FACES, config(), tmp_path / "parts")

@@ -74,6 +74,7 @@ def test_help_has_an_example(command):
     assert "Example" in CliRunner().invoke(main, [command, "--help"]).output
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_nothing_is_lost_or_doubled(server, tmp_path):
     made = make_plan(60, seed=2)
     made.save(tmp_path / "plan.json")

@@ -33,6 +33,7 @@ def hashes(folder):
     return {(row.id, row.sha256) for row in read_folder(folder)}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own, from its threads
 def test_two_workers_give_the_ids_and_hashes_of_one_process(two_nodes, stable_diffusion, prompts, tmp_path):
     settings = Settings(str(stable_diffusion), steps=3)

@@ -65,6 +65,7 @@ def _child(*arguments) -> None:
     make(*arguments)
 
 
+@pytest.mark.slow
 def test_twenty_kills_lose_double_and_halve_nothing(little_ddpm, prompts, tmp_path):
     folder, one = tmp_path / "images", tmp_path / "one.jsonl"
     one.write_text(prompts.read_text().splitlines()[0] + "\n")
