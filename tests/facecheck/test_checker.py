@@ -16,7 +16,7 @@ from facecheck import checker as checker_module
 from facecheck.batching import WORKER_PICTURES
 from facecheck.checker import FaceChecker
 from facecheck.engines.torch import TorchEngine, pick_device
-from facecheck.errors import DeviceError, ImageError, ModelError
+from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError
 from facecheck.model.config import Decision, Knot, Limits
 from facecheck.result import Budget
 
@@ -327,3 +327,27 @@ def test_predict_loads_the_default_model_once_for_all_threads(monkeypatch, check
         thread.join()
     checker_module._made_once.cache_clear()
     assert made == [1]
+
+
+def test_a_closed_checker_says_so_however_it_is_asked(tiny_model, detector, grace):
+    with FaceChecker(tiny_model, device="cpu", detector=detector, engine="torch") as checker:
+        (found,) = detector.detect([grace])
+        several, strict = checker.for_workers(), checker.with_settings(stability=True)
+        assert checker.predict(grace).faces
+    asked = [
+        lambda: checker.predict(grace),
+        lambda: checker.predict(grace, stability=True),
+        lambda: checker.predict([grace]),
+        lambda: list(checker.stream([grace])),
+        lambda: checker.judge([grace], [found]),
+        lambda: checker.judge_batch([]),
+        lambda: checker.p_fake(np.zeros((1, 64, 64, 3), np.uint8)),
+        checker.for_workers,
+        lambda: several.judge([grace], [found]),
+        lambda: strict.predict(grace),
+    ]
+    for ask in asked:
+        with pytest.raises(FacecheckError, match="is closed"):
+            ask()
+    assert not {"classifier", "detector"} & set(vars(checker))
+    checker.close()

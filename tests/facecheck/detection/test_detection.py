@@ -9,7 +9,7 @@ from PIL import Image
 
 from facecheck import image
 from facecheck.detection import pyramid
-from facecheck.detection.detector import FaceDetector
+from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.detection.sampling import SummedArea
 
 
@@ -215,3 +215,22 @@ def test_threads_share_a_detector(detector, grace, astronaut, cat):
     with ThreadPoolExecutor(4) as pool:
         for boxes, found in zip(alone, pool.map(lambda picture: several.detect([picture])[0], pictures), strict=True):
             np.testing.assert_allclose(found.boxes, boxes, atol=0.01)
+
+
+def test_detections_have_an_empty_value_parts_and_one_shape():
+    empty = Detections.empty()
+    assert len(empty) == 0
+    assert (empty.boxes.shape, empty.landmarks.shape, empty.confidence.shape) == ((0, 4), (0, 5, 2), (0,))
+    known = Detections.at([[1, 2, 30, 40], [5, 5, 9, 9]])
+    assert known[:1].boxes.tolist() == [[1, 2, 30, 40]]
+    assert len(Detections.at(np.array([1, 2, 3, 4]))) == 1
+    boxes, landmarks, confidence = known.boxes, known.landmarks, known.confidence
+    for wrong in (
+        (boxes.astype(np.float64), landmarks, confidence),
+        (boxes[:, :3], landmarks, confidence),
+        (boxes, landmarks[:1], confidence),
+        (boxes, landmarks.reshape(2, 10), confidence),
+        (boxes, landmarks, confidence[:, None]),
+    ):
+        with pytest.raises(ValueError, match="must be float32"):
+            Detections(*wrong)
