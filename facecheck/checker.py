@@ -21,9 +21,9 @@ from facecheck.engines.classifier import Classifier, open_classifier
 from facecheck.error_rates import DEFAULT_PREVALENCE, require_prevalence
 from facecheck.errors import FacecheckError
 from facecheck.image import Pixels, Source
-from facecheck.model.config import Decision, ModelConfig
+from facecheck.model.config import Decision
 from facecheck.model.files import DEFAULT_MODEL, read_model
-from facecheck.result import Budget, Face, ModelInfo, Prediction, Reason, Stability, Timing, Verdict
+from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Timing, Verdict
 from facecheck.stability import stabilities
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ class FaceChecker:
         prevalence: float = DEFAULT_PREVALENCE,
     ) -> None:
         source = read_model(model) if isinstance(model, str | os.PathLike) else model
-        self.config: ModelConfig = source.config
-        self.errors = source.errors
+        self.config, self.errors = source.config, source.errors
         self.decision: Decision = source.config.decision
         self.stability = stability
         self.prevalence = require_prevalence(prevalence)
@@ -82,8 +81,7 @@ class FaceChecker:
         if max_fpr is not None:
             self._keep_to(max_fpr)
         self.classifier = open_classifier(source, device=device, engine=engine, precision=precision)
-        choice = self.classifier.choice
-        self.detector = detector or FaceDetector(choice.device, engine=choice.engine)
+        self.detector = detector or FaceDetector(self.classifier.choice.device, engine=self.classifier.choice.engine)
         # Copies of this checker share what follows; who replaces a classifier or a detector gets others for workers.
         self._for_workers: dict[tuple[Classifier, FaceDetector], tuple[Classifier, FaceDetector]] = {}
         self._making, self._closed = threading.Lock(), threading.Event()
@@ -99,8 +97,7 @@ class FaceChecker:
         """Give the networks back. Whoever judges with this checker, or with a copy of it, afterwards is told so."""
         self._closed.set()
         self._for_workers.clear()
-        for name in ("classifier", "detector"):
-            self.__dict__.pop(name, None)
+        self.__dict__ = {name: value for name, value in vars(self).items() if name not in ("classifier", "detector")}
 
     @overload
     def predict(  # type: ignore[overload-overlap]
@@ -129,7 +126,6 @@ class FaceChecker:
             ModelError: `max_fpr` is not stored with the model.
             FacecheckError: the checker is closed.
         """
-        self._require_open()
         if max_fpr is not None or stability is not None:
             return self.with_settings(max_fpr=max_fpr, stability=stability).predict(source)
         if not image.is_one(source) and isinstance(source, Iterable):
@@ -234,13 +230,13 @@ class FaceChecker:
         detect_ms, classify_ms = (detected - started) * share, (classified - detected) * share
         results = []
         for item in batch:
+            answer = Prediction(item.name, model=self._info, budget=self._budget, provenance=item.provenance)
             if item.pixels is None:
-                answer = Prediction(item.name, timing_ms=Timing(item.decode_ms), error=str(item.error))
+                results.append(replace(answer, timing_ms=Timing(item.decode_ms), error=str(item.error)))
             else:
                 height, width = item.pixels.shape[:2]
                 timing = Timing(item.decode_ms, detect_ms, classify_ms)
-                answer = Prediction(item.name, (width, height), next(faces), timing_ms=timing)
-            results.append(replace(answer, model=self._info, budget=self._budget, provenance=item.provenance))
+                results.append(replace(answer, size=(width, height), faces=next(faces), timing_ms=timing))
         return results
 
     def _judged(self, sources: Sequence[Source]) -> list[Prediction]:
@@ -253,13 +249,9 @@ class FaceChecker:
     ) -> Face:
         box = found.boxes[index]
         measured = quality.measure(picture, box, face, found.landmarks[index])
-        reasons = quality.reasons(measured, self.config.limits)
         verdict = calibration.verdict(score, self.decision)
-        if verdict == Verdict.UNCERTAIN:
-            reasons += (Reason.BORDERLINE,)
-        if stable is not None and stable.flips:
-            reasons += (Reason.UNSTABLE,)
-        verdict = Verdict.UNCERTAIN if reasons else verdict
+        if reasons := quality.doubts(measured, self.config.limits, verdict, stable):
+            verdict = Verdict.UNCERTAIN
         x0, y0, x1, y1 = box.tolist()
         return Face(
             box=(x0, y0, x1, y1),
@@ -284,11 +276,7 @@ class FaceChecker:
 
 
 _shared_lock = threading.Lock()
-
-
-@functools.cache
-def _made_once() -> FaceChecker:
-    return FaceChecker()
+_made_once = functools.cache(FaceChecker)
 
 
 def shared_checker() -> FaceChecker:

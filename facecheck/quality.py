@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck.model.config import Limits
-from facecheck.result import Quality, Reason
+from facecheck.result import Quality, Reason, Stability, Verdict
 
 JPEG_BLOCK = 8
 LARGEST_WINDOW = 512
@@ -24,6 +24,14 @@ def reasons(measured: Quality, limits: Limits) -> tuple[Reason, ...]:
         Reason.PARTIAL: measured.outside > limits.max_outside,
     }
     return tuple(reason for reason, is_so in failed.items() if is_so)
+
+
+def doubts(measured: Quality, limits: Limits, verdict: Verdict, stability: Stability | None) -> tuple[Reason, ...]:
+    """Why the answer is `uncertain`; empty if it is not. `verdict`: that of the score alone."""
+    found = reasons(measured, limits)
+    if verdict == Verdict.UNCERTAIN:
+        found += (Reason.BORDERLINE,)
+    return (*found, Reason.UNSTABLE) if stability is not None and stability.flips else found
 
 
 def measure(

@@ -137,8 +137,10 @@ class Face:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The face that `Prediction.to_dict` wrote."""
+        x0, y0, x1, y1 = map(float, values["box"])
+        error = values.get("expected_error") or {}  # That of 0.2.0 counted sources that the model had learned from.
         return cls(
-            box=_box(values["box"]),
+            box=(x0, y0, x1, y1),
             landmarks=tuple((float(x), float(y)) for x, y in values["landmarks"]),
             confidence=float(values["confidence"]),
             p_fake=float(values["p_fake"]),
@@ -147,7 +149,7 @@ class Face:
             # 0.2.0 wrote none of these.
             stability=Stability.from_dict(values["stability"]) if values.get("stability") is not None else None,
             quality=Quality(**values["quality"]) if values.get("quality") is not None else None,
-            expected_error=_expected_error(values.get("expected_error")),
+            expected_error=ChanceOfError.from_dict(error) if "chance" in error else None,
         )
 
 
@@ -179,10 +181,8 @@ class Budget:
         if self.fpr is None:
             asked = f"at most {self.max_fpr:.1%} of photographed faces are called fake, {recall}"
             return f"{asked}, on sources it learned from; on unseen sources that was not measured"
-        measured = (
-            f"{self.fpr:.1%} of photographed faces are called fake [95 %: {self.fpr_low:.1%} to {self.fpr_high:.1%}]"
-        )
-        return f"asked for at most {self.max_fpr:.1%}; on sources it has never seen {measured}, and {recall}"
+        fpr = f"{self.fpr:.1%} of photographed faces are called fake [95 %: {self.fpr_low:.1%} to {self.fpr_high:.1%}]"
+        return f"asked for at most {self.max_fpr:.1%}; on sources it has never seen {fpr}, and {recall}"
 
 
 @dataclass(frozen=True)
@@ -288,11 +288,6 @@ class Prediction:
         )
 
 
-def _expected_error(values: dict[str, Any] | None) -> ChanceOfError | None:
-    """Of 0.2.0, which counted sources that the model had learned from, nothing is kept."""
-    return ChanceOfError.from_dict(values) if values and "chance" in values else None
-
-
 def _deciding(faces: Sequence[Face]) -> list[Face]:
     """The faces that speak for the picture: all that could be judged, and the prominent ones in any case.
 
@@ -300,8 +295,3 @@ def _deciding(faces: Sequence[Face]) -> list[Face]:
     """
     largest = max((face.size_px for face in faces), default=0.0)
     return [face for face in faces if face.verdict != Verdict.UNCERTAIN or face.size_px >= PROMINENT_SHARE * largest]
-
-
-def _box(values: Sequence[float]) -> Box:
-    x0, y0, x1, y1 = values
-    return float(x0), float(y0), float(x1), float(y1)

@@ -145,8 +145,8 @@ def _deciding(found: Explanation) -> str:
 
 
 def _contradiction(found: Explanation) -> str:
-    told = found.prediction.provenance
-    said = [words for words in (found.prediction.contradiction, told.conflict if told else None) if words]
+    provenance = found.prediction.provenance
+    said = [words for words in (found.prediction.contradiction, provenance.conflict if provenance else None) if words]
     return f"<section class='panel against'><h3>A contradiction</h3>{_paragraphs(said)}</section>" if said else ""
 
 
@@ -211,11 +211,11 @@ def _figure(pixels: Pixels, caption: str) -> str:
 
 
 def _provenance(found: Explanation) -> str:
-    told = found.prediction.provenance
-    if told is None:
+    provenance = found.prediction.provenance
+    if provenance is None:
         return ""
-    said = "".join(_finding(finding) for finding in told.findings) or f"<p>{ABSENCE}</p>"
-    problems = "".join(f"<p class=small>{escape(problem)}</p>" for problem in told.problems)
+    said = "".join(_finding(finding) for finding in provenance.findings) or f"<p>{ABSENCE}</p>"
+    problems = "".join(f"<p class=small>{escape(problem)}</p>" for problem in provenance.problems)
     return (
         f"<h2>What the file says about its own origin</h2><section class='panel open'>{said}{problems}"
         f"<p class=small>{CAUTION}</p></section>"
@@ -262,10 +262,10 @@ def _limits(_: Explanation) -> str:
 
 def _technical(found: Explanation) -> str:
     size = found.prediction.size
-    told = found.prediction.provenance
+    said = found.prediction.provenance
     rows = {
         "File": found.prediction.source, "sha256 of the file": found.sha256 or "none: pixels were given",
-        "Bytes": "" if found.bytes is None else f"{found.bytes:,}", "Container": told.format if told else "",
+        "Bytes": "" if found.bytes is None else f"{found.bytes:,}", "Container": said.format if said else "",
         "Picture": f"{size[0]} x {size[1]} pixels" if size else "",
         "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }  # fmt: skip

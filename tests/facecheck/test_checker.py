@@ -1,5 +1,6 @@
 """From any input to a Prediction, with a tiny network in the classifier's place where its opinion does not matter."""
 
+import functools
 import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -318,14 +319,12 @@ def test_the_default_model_tells_whole_pictures_apart(default_checker, shared_ph
 
 def test_predict_loads_the_default_model_once_for_all_threads(monkeypatch, checker, grace):
     made = []
-    monkeypatch.setattr(checker_module, "FaceChecker", lambda: made.append(1) or checker)
-    checker_module._made_once.cache_clear()
+    monkeypatch.setattr(checker_module, "_made_once", functools.cache(lambda: made.append(1) or checker))
     threads = [threading.Thread(target=facecheck.predict, args=(grace,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    checker_module._made_once.cache_clear()
     assert made == [1]
 
 
