@@ -64,7 +64,14 @@ def shallow_vit(monkeypatch):
 
 
 @pytest.mark.usefixtures("shallow_vit")
-@pytest.mark.parametrize("name", [name for name in PRESETS if name != "convnext_swin"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("resnet50", "mobilenet_v2") else pytest.param(name, marks=pytest.mark.slow)
+        for name in PRESETS
+        if name != "convnext_swin"
+    ],
+)
 def test_a_preset_trains(name, rows, tmp_path):
     chosen = PRESETS[name]
     moved = changed(chosen, rows, tmp_path / "run")
