@@ -7,12 +7,11 @@ distilled autoencoder of FLUX.2's latent space (github.com/madebyollin/taesd, MI
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-Picture = npt.NDArray[np.uint8]
+from training.processing import Picture
 
 
 class Autoencoder(nn.Module):

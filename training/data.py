@@ -12,8 +12,9 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from training.augment import Box, Delivery, Picture, training_face
+from training.augment import Delivery, training_face
 from training.autoencoders import load_autoencoder
+from training.processing import Box, Picture
 from training.pseudo import AUTOENCODER, KINDS, decoded_copy, self_blended
 
 WORLD = "world"

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from training.augment import Picture
 from training.data import FaceFile, copy_path, read_rgb
+from training.processing import Picture
 from training.pseudo import decoded_copy
 
 QUALITY = 90

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.augment import Box, Picture
+from training.processing import Box, Picture
 
 SELF_BLEND, AUTOENCODER = "self-blend", "autoencoder"
 KINDS = (SELF_BLEND, AUTOENCODER)

@@ -15,11 +15,12 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from facecheck.files import sha256_of
-from training.augment import Delivery, Picture, training_face
+from training.augment import Delivery, training_face
 from training.autoencoders import load_autoencoder
 from training.backbones.extractor import Extractor, Features
 from training.data import FaceFile, copy_path, quiet_worker, read_rgb
 from training.fitting.monitoring import arrived
+from training.processing import Picture
 from training.pseudo import SELF_BLEND, decoded_copy, self_blended
 
 BATCH = 32

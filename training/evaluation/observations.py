@@ -23,11 +23,12 @@ from facecheck.ledger import KeyedLedger
 from facecheck.model.checkpoint import Model
 from facecheck.model.config import Decision, Limits
 from facecheck.result import Face, Quality
-from training.augment import Box, recompress, reduced
+from training.augment import recompress, reduced
 from training.data import FaceFile, read_rgb
 from training.evaluation.corruptions import blurred
 from training.evaluation.metrics import Bools, Floats, Ints, Words
 from training.evaluation.scoring import score
+from training.processing import Box
 from training.tiers import TIERS
 
 SMALL, RANDOM = "small", "random"
