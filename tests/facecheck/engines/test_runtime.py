@@ -29,7 +29,7 @@ def test_openvino_is_imported_without_its_telemetry(first, tmp_path):
 
 @pytest.mark.parametrize(
     ("module", "asked"),
-    [("facecheck.engines.runtime", "openvino()"), ("facecheck.engines", "choose('cpu', 'openvino')")],
+    [("facecheck.engines.runtime", "openvino()"), ("facecheck.engines.choosing", "choose('cpu', 'openvino')")],
 )
 def test_without_openvino_the_message_says_what_to_install(module, asked):
     code = (
