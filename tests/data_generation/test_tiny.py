@@ -80,6 +80,7 @@ def test_a_resumed_run_comes_to_the_same_numbers(tmp_path):
         train_tiny(FACES, config(lr=1.0), tmp_path / "whole", lambda _: None)
 
 
+@pytest.mark.slow
 def test_the_export_is_a_pipeline_under_25_megabytes(tmp_path):
     folder = train_tiny(FACES, config(steps=1, save_every=1), tmp_path, lambda _: None)
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 25_000_000

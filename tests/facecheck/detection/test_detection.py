@@ -64,6 +64,7 @@ def test_torch_finds_the_same(grace, astronaut, cat, reference):
     assert_parity([grace, astronaut, cat], reference, on_torch)
 
 
+@pytest.mark.slow
 def test_boxes_agree_with_facenet_pytorch_on_the_photo_set(shared_photos, reference, same_settings):
     pictures = [image.load(path) for path in shared_photos]
     assert len(pictures) > 100
