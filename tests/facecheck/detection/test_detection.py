@@ -153,6 +153,7 @@ def faces_of(reference: MTCNN, picture: np.ndarray, least_px: float) -> list[np.
     return list(boxes[(sides >= least_px) & (scores >= 0.9)].astype(float))
 
 
+@pytest.mark.slow
 def test_no_face_of_forty_pixels_is_lost_on_the_photo_set(shared_photos, reference, detector):
     pictures = [image.load(path) for path in shared_photos]
     wanted = 0
