@@ -28,8 +28,7 @@ class Autoencoder(nn.Module):
         height, width = image.shape[:2]
         padded = np.pad(image, ((0, -height % self.factor), (0, -width % self.factor), (0, 0)), mode="symmetric")
         pixels = torch.from_numpy(padded.transpose(2, 0, 1)[None].copy()).float() / 255
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=False):
-            restored = self(pixels)[0, :, :height, :width] * 255
+        restored = self(pixels)[0, :, :height, :width] * 255
         return np.asarray(restored.clamp(0, 255).round().byte().permute(1, 2, 0).contiguous().numpy(), dtype=np.uint8)
 
 

@@ -29,8 +29,9 @@ TAEF2 = Path("../shared/weights/taef2_autoencoder.safetensors")
 def photographs(tmp_path, astronaut) -> list[FaceFile]:
     path = tmp_path / "astronaut.jpg"
     Image.fromarray(astronaut).save(path, quality=90)
-    rows = [FaceFile(path, "real", "many", "train", str(k), BOX) for k in range(1)]
-    return [*rows, FaceFile(path, "fake", "made", "train", "f", BOX), replace(rows[0], split="test", source="held")]
+    photograph = FaceFile(path, "real", "many", "train", "a", BOX)
+    fake = FaceFile(path, "fake", "made", "train", "f", BOX)
+    return [photograph, fake, replace(photograph, split="test", source="held")]
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class Aids:
     Attributes:
         autoencoder: weights for the pseudo-fakes of that kind.
         copies: a folder of `training.pairs`, for `TrainConfig.pair_share`.
-        teacher: a table of `training.teacher`, for `TrainConfig.teacher_share`.
+        teacher: a table for `training.data.read_opinions`, for `TrainConfig.teacher_share`.
     """
 
     autoencoder: Path | None = None
