@@ -15,11 +15,9 @@ import numpy.typing as npt
 
 from facecheck.batching import area, batches
 from facecheck.detection.candidates import Candidates, largest_first, nms_over_smaller, squared
-from facecheck.detection.networks import CANVAS, Networks
+from facecheck.detection.networks import CANVAS, Networks, open_networks
 from facecheck.detection.pyramid import PNET_CELL, Plan, Tile, View, canvases_of, cells_of
 from facecheck.detection.sampling import SummedArea, laid_out
-from facecheck.engines import AUTO, F32, OPENVINO
-from facecheck.engines.choosing import choose
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -244,19 +242,3 @@ def _largest_first(faces: Candidates, landmarks: Floats, mine: Indices) -> Detec
     keep = np.array(nms_over_smaller(boxes, scores), np.int64)
     keep = keep[largest_first(boxes[keep])]
     return Detections(boxes[keep], points[keep], scores[keep])
-
-
-def open_networks(engine: str = AUTO, device: str = AUTO) -> Networks:
-    """The networks on an engine, always in float32: another precision would move the boxes.
-
-    Raises:
-        DeviceError: see `facecheck.engines.choosing.choose`.
-    """
-    chosen = choose(device, engine, F32)
-    if chosen.engine == OPENVINO:
-        from facecheck.detection.mtcnn_openvino import openvino_networks
-
-        return openvino_networks()
-    from facecheck.detection.mtcnn_torch import torch_networks
-
-    return torch_networks(chosen.device)

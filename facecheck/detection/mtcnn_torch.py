@@ -1,14 +1,11 @@
 """MTCNN's three networks, with facenet-pytorch's weights: on torch, and in a form that other engines can take over."""
 
 import warnings
-from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-
-from facecheck.detection.networks import ONET, PNET, RNET, Floats, Networks
-from facecheck.engines.torch import pick_device
 
 with warnings.catch_warnings():  # facenet-pytorch changes the warning filters when it is imported.
     from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
@@ -69,7 +66,7 @@ def _normalised(pixels: Tensor) -> Tensor:
     return (pixels - 127.5) * 0.0078125
 
 
-NETWORKS: dict[str, type[nn.Module]] = {PNET: _PNet, RNET: _RNet, ONET: _ONet}
+NETWORKS: dict[str, type[nn.Module]] = {"pnet": _PNet, "rnet": _RNet, "onet": _ONet}
 
 
 def network(name: str) -> nn.Module:
@@ -77,18 +74,9 @@ def network(name: str) -> nn.Module:
     return NETWORKS[name]().eval()
 
 
-def torch_networks(device: str) -> Networks:
-    """See `facecheck.detection.networks.Networks`. torch's own threads serve whoever calls.
-
-    Raises:
-        DeviceError: no such device here.
-    """
-    place = pick_device(device)
-    pnet, rnet, onet = (partial(_run, network(name).to(place), place) for name in NETWORKS)
-    networks = Networks(pnet, rnet, onet, lambda: networks)
-    return networks
-
-
 @torch.inference_mode()
-def _run(module: nn.Module, device: torch.device, pixels: Floats) -> tuple[Floats, ...]:
+def run(
+    module: nn.Module, device: torch.device, pixels: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], ...]:
+    """What one of the networks, which is on `device`, gives for a batch."""
     return tuple(np.asarray(output.cpu().numpy()) for output in module(torch.from_numpy(pixels).to(device)))
