@@ -8,8 +8,7 @@ import click
 
 from demo.feedback.commands import feedback
 from demo.settings import Settings, default_store
-from demo.tools.screenshot import screenshot
-from demo.tools.space import space
+from demo.tools import screenshot, space
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -13,8 +13,7 @@ from fastapi_offline import FastAPIOffline
 from demo import texts
 from demo.feedback.store import Store
 from demo.page.examples import add_examples
-from demo.page.handlers import CheckHandlers
-from demo.page.heat_maps import add_heat_maps
+from demo.page.handlers import CheckHandlers, add_heat_maps
 from demo.server.api import add_api
 from demo.server.camera import add_camera
 from demo.server.metrics import Metrics, add_metrics

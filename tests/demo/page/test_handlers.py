@@ -7,8 +7,7 @@ from collections import Counter
 import pytest
 
 from demo import texts
-from demo.page.handlers import CheckHandlers
-from demo.page.heat_maps import heat_map
+from demo.page.handlers import CheckHandlers, heat_map
 from demo.page.objections import Objections
 from demo.server.service import BusyError, Service
 from demo.server.uploads import Uploads

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from demo import tools
 from demo.__main__ import main
-from demo.tools import screenshot
 from tests.demo.conftest import ROOT
 
 
@@ -48,7 +48,7 @@ def test_a_screenshot_shows_the_page_with_a_verdict(grace_path, tmp_path):
         "--height",
         "700",
     ]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=screenshot.READY_S, capture_output=True)
+    subprocess.run(command, cwd=ROOT, check=True, timeout=tools.READY_S, capture_output=True)
     with Image.open(out) as picture:
         assert picture.size == (390, 700)
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 1000  # A photograph stands in it.

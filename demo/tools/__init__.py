@@ -1,1 +1,0 @@
-"""Commands around the page: its screenshots, and the files of a Space."""
