@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from facecheck.cli.options import runs_a_model
-from facecheck.cli.predict import UNREADABLE, opened
+from facecheck.cli import options
+from facecheck.cli.options import UNREADABLE
+from facecheck.cli.predict import opened
 from facecheck.errors import FacecheckError
 from facecheck.explain import wording
 from facecheck.files import printable
@@ -19,8 +20,8 @@ from facecheck.settings import CheckerSettings
 @click.argument("photo")
 @click.option("-o", "--output", multiple=True, help="Where the report goes, as .html or .json; may be given twice.")
 @click.option("--occlusion", is_flag=True, help="A second heat map for each face; takes 65 more looks at it.")
-@runs_a_model
-@click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
+@options.runs_a_model
+@options.max_fpr
 def explain(photo: str, output: Sequence[str], occlusion: bool, chosen: CheckerSettings, max_fpr: float | None) -> None:
     """Judge PHOTO (or - for standard input) and write a case report: heat maps, stability, origin, limits.
 

@@ -1,4 +1,4 @@
-"""What several commands ask: which model, and what it runs on."""
+"""What several commands ask and say: which model, what it runs on, its budget, and the exit codes."""
 
 import functools
 from collections.abc import Callable
@@ -9,8 +9,20 @@ import click
 from facecheck.engines import AUTO, ENGINES, PRECISIONS
 from facecheck.error_rates import DEFAULT_PREVALENCE
 from facecheck.model.files import DEFAULT_MODEL
+from facecheck.result import Verdict
 from facecheck.settings import CheckerSettings
 
+UNREADABLE, FOUND, INTERRUPTED = 1, 3, 130
+"""Exit codes: an input could not be read, --fail-on matched, Ctrl-C."""
+max_fpr = click.option(
+    "--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01."
+)
+fail_on = click.option(
+    "--fail-on",
+    multiple=True,
+    type=click.Choice([verdict.value for verdict in Verdict]),
+    help="Exit with 3 if any picture has this verdict.",
+)
 OPTIONS = (
     click.option("--model", help="Name or path of a model; the default ships with the package."),
     click.option("--device", default=AUTO, show_default=True, help="auto, cpu, cuda, ..."),

@@ -11,14 +11,14 @@ from typing import Any
 
 import click
 
-from facecheck.cli.options import runs_a_model
+from facecheck.cli import options
+from facecheck.cli.options import FOUND, UNREADABLE
 from facecheck.errors import FacecheckError
 from facecheck.explain import wording
 from facecheck.files import printable
 from facecheck.result import Prediction, Verdict
 from facecheck.settings import CheckerSettings
 
-UNREADABLE, FOUND = 1, 3
 LONG_LIST = 20
 COLOURS = {
     Verdict.REAL: "green",
@@ -34,15 +34,9 @@ CSV_COLUMNS = ("source", "verdict", "p_fake", "faces", "reasons", "error", "file
 @click.argument("photos", nargs=-1, required=True)
 @click.option("--json", "style", flag_value="json", help="One JSON object a line for each picture.")
 @click.option("--csv", "style", flag_value="csv", help="A CSV table with a header.")
-@click.option(
-    "--fail-on",
-    "fail_on",
-    multiple=True,
-    type=click.Choice([v.value for v in Verdict]),
-    help="Exit with 3 if any picture has this verdict.",
-)
-@runs_a_model
-@click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
+@options.fail_on
+@options.runs_a_model
+@options.max_fpr
 @click.option("--stability", is_flag=True, help="Doubt answers that change when the picture is saved or resized again.")
 def predict(
     photos: Sequence[str],

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facecheck.cli.options import runs_a_model
+from facecheck.cli import options
+from facecheck.cli.options import FOUND, INTERRUPTED, UNREADABLE
 from facecheck.errors import FacecheckError
 from facecheck.result import Verdict
 from facecheck.scan.inputs import Inputs
-from facecheck.scan.prefetch import PREFETCHING
 from facecheck.settings import CheckerSettings
 
 if TYPE_CHECKING:
     from facecheck.scan.scanner import Outcome, Scanner
 
-UNREADABLE, FOUND, INTERRUPTED = 1, 3, 130
 EXAMPLES = """\b
 Examples:
   facecheck scan photos                              every file in photos -> scan.jsonl
@@ -82,14 +81,9 @@ class Tally:
     type=click.IntRange(1, 64),
     help="Threads that read and judge, without --ray.  [default: by the engine]",
 )
-@click.option(
-    "--fail-on",
-    multiple=True,
-    type=click.Choice([v.value for v in Verdict]),
-    help="Exit with 3 if any file has this verdict.",
-)
-@runs_a_model
-@click.option("--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01.")
+@options.fail_on
+@options.runs_a_model
+@options.max_fpr
 @click.option(
     "--ray", metavar="ADDRESS", help="Work on a Ray cluster that sees the same files: auto, HOST:PORT, local."
 )
@@ -150,6 +144,8 @@ def _leave(code: int) -> None:
 
     A thread that comes back from C++ while the interpreter ends aborts the process (before Python 3.14: cpython#87135).
     """
+    from facecheck.scan.scanner import PREFETCHING
+
     if any(thread.is_alive() and thread.name.startswith(PREFETCHING) for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()

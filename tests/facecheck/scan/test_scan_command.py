@@ -20,8 +20,8 @@ from facecheck.scan import scanner
 from facecheck.scan.inputs import Inputs
 from facecheck.scan.judging import Judge
 from facecheck.scan.ledger import Known
-from facecheck.scan.prefetch import Prefetch
 from facecheck.scan.rows import Candidate
+from facecheck.scan.scanner import Prefetch
 from tests.facecheck.scan.conftest import read_rows
 
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from facecheck.scan.prefetch import Prefetch
+from facecheck.scan.scanner import Prefetch
 
 
 def prefetch(items, work, threads=4, ahead=8):
