@@ -4,7 +4,6 @@ Images of one plan cell stand in one split, so that no prompt of a cell is both 
 one photograph stands beside that photograph.
 """
 
-import hashlib
 import json
 import os
 import shlex
@@ -81,7 +80,7 @@ def group_of(row: Row) -> str:
 
 def split_of(group: str) -> str:
     """Depends on the group alone, so that a later export with more images moves none."""
-    place = int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+    place = int(sha256_of(group.encode())[:8], 16) / 0xFFFFFFFF
     return next(name for name, end in SPLITS if place <= end)
 
 

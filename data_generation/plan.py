@@ -3,7 +3,6 @@
 A JSON file to be edited.
 """
 
-import hashlib
 import json
 import math
 import re
@@ -13,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_generation.attributes import DEFAULTS, STRATA, Weights
+from data_generation.attributes import DEFAULTS, STRATA, Attributes, SamplingError, Weights, draw
 from data_generation.errors import PlanError
-from data_generation.sampling import Attributes, SamplingError, draw
+from facecheck.files import sha256_of, write_atomically
 
 FORMAT = 1
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -70,8 +69,6 @@ class Plan:
         )
 
     def save(self, path: Path) -> None:
-        from facecheck.files import write_atomically
-
         write_atomically(path, self.to_json().encode())
 
     @classmethod
@@ -168,7 +165,7 @@ def markdown(rows: Sequence[Coverage]) -> str:
 
 def _identifier(attributes: Attributes, text: str) -> str:
     names = [re.sub(r"[^A-Za-z0-9]+", "-", attributes[name])[:16] for name in STRATA]
-    return "-".join([*names, hashlib.sha256(text.encode()).hexdigest()[:8]])
+    return "-".join([*names, sha256_of(text.encode())[:8]])
 
 
 def _lines(items: Any) -> str:

@@ -1,21 +1,43 @@
-"""What is known of every image, written down once: the recipe that determines it, and one row for each attempt."""
+"""What is known of every image, written down once: the recipe that determines it, one row for each attempt, the file.
+
+A file is a lossless PNG that says what it is: the recipe in a text chunk, the IPTC source type in an XMP packet. Its
+bytes depend on pixels and recipe only, so the same recipe gives the same file.
+"""
 
 import dataclasses
-import hashlib
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
 from data_generation.attributes import MINORS
 from data_generation.errors import GenerationError
 from facecheck.errors import LedgerBusyError, LedgerError
+from facecheck.files import sha256_of, write_atomically
 from facecheck.ledger import Ledger, whole_lines
 
 TXT2IMG, IMG2IMG, INPAINT, VAE = "txt2img", "img2img", "inpaint", "vae"
 MODES = (TXT2IMG, IMG2IMG, INPAINT, VAE)
 MANIFESTS = "manifest*.jsonl"
+Pixels = npt.NDArray[np.uint8]
+CHUNK = "facecheck"
+XMP_CHUNK = "XML:com.adobe.xmp"
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    f'Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}"/></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
+"""IPTC Photo Metadata Standard 2023.1, "Digital Source Type"."""
+PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
@@ -54,7 +76,7 @@ class Recipe:
     def id(self) -> str:
         """Twenty hexadecimal digits of the hash of all fields."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
+        return sha256_of(text.encode())[:20]
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
@@ -182,3 +204,42 @@ def read_folder(folder: Path) -> list[Row]:
         raise GenerationError(f"{folder} has no manifest.jsonl; make images with `python -m data_generation generate`")
     rows = {row.id: row for path in manifests for row in read_manifest(path)}
     return list(rows.values())
+
+
+def encode_png(pixels: Pixels, recipe: Recipe, versions: dict[str, str], licence: str) -> bytes:
+    """(H, W, 3) uint8 RGB -> the bytes of its PNG."""
+    content = {"id": recipe.id, **dataclasses.asdict(recipe), "versions": versions, "licence": licence}
+    info = PngInfo()
+    info.add_itxt(CHUNK, json.dumps(content, ensure_ascii=False, sort_keys=True))
+    info.add_itxt(XMP_CHUNK, XMP)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", pnginfo=info, compress_level=6)
+    return stream.getvalue()
+
+
+def encode_plain_png(pixels: Pixels) -> bytes:
+    """(H, W, 3) uint8 RGB of a photograph -> PNG bytes that say nothing."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=6)
+    return stream.getvalue()
+
+
+def embedded_recipe(path: Path) -> dict[str, Any]:
+    """What the text chunk of a generated PNG says; empty for other pictures."""
+    with Image.open(path, formats=("PNG",)) as picture:
+        picture.load()
+        text = getattr(picture, "text", {}).get(CHUNK)
+    return dict(json.loads(text)) if text else {}
+
+
+def store(content: bytes, path: Path) -> str:
+    """Write a file so that a kill leaves it whole or absent; return its sha256."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content)
+    return sha256_of(content)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what a killed run left half written in its own folder of images."""
+    for path in folder.glob(f".*{PARTIAL}"):
+        path.unlink()

@@ -175,8 +175,7 @@ def train_tiny(photos: Path, out: Path, steps: int, batch: int, sources: tuple[s
     Of a folder with a manifest.csv it takes the real pictures of the train split. OUT/tiny-faces is the pipeline, for
     `generate --model OUT/tiny-faces`. This is how facecheck/tiny-faces was made.
     """  # noqa: D301 - \b is click's
-    from data_generation.tiny.faces import cached_faces, photographs
-    from data_generation.tiny.train import TinyConfig
+    from data_generation.tiny.train import TinyConfig, cached_faces, photographs
     from data_generation.tiny.train import train_tiny as fit
 
     faces = cached_faces(photographs(photos, sources), out / "faces.npy")

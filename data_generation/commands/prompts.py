@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 
+from data_generation.api_client import Backoff, RateLimit
 from data_generation.attributes import DEFAULTS
 from data_generation.commands import FILE, NEW_FILE
 from data_generation.plan import Plan, make_plan, reweighted
-from data_generation.prompts.api_client import Backoff, RateLimit
-from data_generation.prompts.rules import NEGATIVE, Rules
 from data_generation.prompts.template import TemplateWriter
-from data_generation.prompts.writing import Writer, write_prompts
+from data_generation.prompts.writing import NEGATIVE, Rules, Writer, write_prompts
 
 TEMPLATE, OPENAI, AUTO = "template", "openai", "auto"
 MODEL = "gpt-6-luna"
@@ -119,7 +118,7 @@ def _write_with_model(
     retries: int, backoff: float, timeout: float, per_minute: float, price_in: float | None, price_out: float | None,
 ) -> None:  # fmt: skip
     try:
-        from data_generation.prompts.api_client import Usage
+        from data_generation.api_client import Usage
         from data_generation.prompts.openai_writer import OpenAIWriter
     except ImportError as error:
         raise click.ClickException(f"{error}: pip install 'facecheck[generation]'") from error

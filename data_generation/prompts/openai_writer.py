@@ -6,11 +6,10 @@ from typing import Any
 
 import openai
 
+from data_generation.api_client import LONGEST_PAUSE, ApiKey, Backoff, RateLimit, Usage
 from data_generation.errors import PromptError
-from data_generation.prompts.api_client import LONGEST_PAUSE, ApiKey, Backoff, RateLimit, Usage
-from data_generation.prompts.rules import Rules
 from data_generation.prompts.structured_output import DIALECTS, Items, Malformed, Query, instructions, request
-from data_generation.prompts.writing import PromptTask, UnusableAnswer
+from data_generation.prompts.writing import PromptTask, Rules, UnusableAnswer
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
 """prompts.jsonl: one prompt a line, appended and synced, so that a run that is killed loses at most its last line."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -9,6 +8,7 @@ from typing import Any, Self
 
 from data_generation.errors import PromptError
 from facecheck.errors import LedgerError
+from facecheck.files import sha256_of
 from facecheck.ledger import Ledger, whole_lines
 
 
@@ -52,7 +52,7 @@ class Prompt:
 
 def identifier(cell: str, ordinal: int, text: str) -> str:
     """The id of a prompt: 16 hexadecimal digits."""
-    return hashlib.sha256(json.dumps([cell, ordinal, text]).encode()).hexdigest()[:16]
+    return sha256_of(json.dumps([cell, ordinal, text]).encode())[:16]
 
 
 def read_prompts(path: Path) -> list[Prompt]:

@@ -10,10 +10,9 @@ from typing import Any
 import openai
 import pydantic
 
+from data_generation.api_client import Usage
 from data_generation.attributes import NONE, SKIN_TONES
-from data_generation.prompts.api_client import Usage
-from data_generation.prompts.rules import Rules
-from data_generation.prompts.writing import PromptTask, UnusableAnswer
+from data_generation.prompts.writing import PromptTask, Rules, UnusableAnswer
 
 
 class Item(pydantic.BaseModel):

@@ -11,11 +11,11 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from data_generation import gate, png
+from data_generation import gate
 from data_generation.errors import GenerationError
 from data_generation.gate import Gate, Limits
 from data_generation.prompts.record import Prompt
-from data_generation.record import Manifest, Recipe, Row
+from data_generation.record import Manifest, Recipe, Row, encode_plain_png, encode_png, remove_partials, store
 from data_generation.synthesis.photos import Photo, prepared
 from data_generation.synthesis.pipelines import Pipeline, Rendered
 from facecheck.files import sha256_of
@@ -142,8 +142,8 @@ class Run:
         Raises:
             GenerationError: another run writes here; memory is too short; the record is damaged.
         """
-        png.remove_partials(self._images)
-        png.remove_partials(self._photos)
+        remove_partials(self._images)
+        remove_partials(self._photos)
         with Manifest(self.folder / f"manifest{self.shard.suffix}.jsonl") as manifest:
             own = [task for task in wanted if self.shard.holds(task.recipe)]
             missing = [task for task in own if task.recipe.id not in manifest.ids]
@@ -188,8 +188,8 @@ class Run:
         for (task, photo), rendered, found in zip(pairs, images, measured, strict=True):
             recipe = task.recipe
             path = self._images / f"{recipe.id}.png"
-            content = png.encode(rendered.image, recipe, self.versions, self.pipeline.licence)
-            sha256 = png.store(content, path)
+            content = encode_png(rendered.image, recipe, self.versions, self.pipeline.licence)
+            sha256 = store(content, path)
             pair = self._pair(recipe, photo)
             height, width = rendered.image.shape[:2]
             yield Row(
@@ -204,7 +204,7 @@ class Run:
             return ""
         path = self._photos / f"{recipe.photo[:20]}-{recipe.width}.png"
         if not path.exists():
-            png.store(png.encode_plain(photo.pixels), path)
+            store(encode_plain_png(photo.pixels), path)
         return self._relative(path)
 
     def _relative(self, path: Path) -> str:

@@ -1,6 +1,5 @@
 """Load any diffusers pipeline and make images with it."""
 
-import hashlib
 import inspect
 import re
 from collections.abc import Sequence
@@ -247,10 +246,9 @@ def _snapshot(settings: Settings) -> Path:
 
 def _revision(folder: Path) -> str:
     """The hash of a folder's files."""
-    total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors", ".txt", ".bin")):
-        total.update(f"{path.relative_to(folder)} {sha256_of(path)}\n".encode())
-    return f"sha256:{total.hexdigest()[:40]}"
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors", ".txt", ".bin"))
+    lines = (f"{path.relative_to(folder)} {sha256_of(path)}\n" for path in files)
+    return f"sha256:{sha256_of(''.join(lines).encode())[:40]}"
 
 
 def _readme_licence(folder: Path) -> str:

@@ -1,10 +1,10 @@
 """What a run of `generate` is asked to do, the same for all of its images."""
 
-import hashlib
 from dataclasses import dataclass
 
 from data_generation.errors import GenerationError
 from data_generation.record import MODES, TXT2IMG, VAE
+from facecheck.files import sha256_of
 
 DEFAULT_MODEL = "SG161222/Realistic_Vision_V1.4"
 EMBEDDED_MODEL = "facecheck/tiny-faces"
@@ -74,4 +74,4 @@ class Settings:
 
     def seed_of(self, name: str, index: int) -> int:
         """The seed of image `index` of a prompt or photograph: 48 bits, the same on every machine."""
-        return int(hashlib.sha256(f"{self.seed}/{name}/{index}".encode()).hexdigest()[:12], 16)
+        return int(sha256_of(f"{self.seed}/{name}/{index}".encode())[:12], 16)

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from data_generation import png
 from data_generation.gate import Gate, reasons
-from data_generation.record import TXT2IMG, Manifest, Recipe, Row
+from data_generation.record import TXT2IMG, Manifest, Recipe, Row, encode_png, store
 
 SIDE = 64
 WORDS = "abcdefghijklmnopqrstuvwxyz0123456789,."
@@ -158,7 +157,7 @@ def four_images(tmp_path_factory, grace, astronaut):
                 "owner/Model XL", "abc", TXT2IMG, number, prompt_id=f"p{number}", cell=f"c{number}",
                 prompt=f"person {number}", width=width, height=height,
             )  # fmt: skip
-            sha256 = png.store(png.encode(picture, recipe, {}, "mit"), folder / "images" / f"{recipe.id}.png")
+            sha256 = store(encode_png(picture, recipe, {}, "mit"), folder / "images" / f"{recipe.id}.png")
             rows.append(
                 Row(
                     recipe, f"images/{recipe.id}.png", sha256, facts.phash, facts.faces, facts.contrast, facts.clipped,

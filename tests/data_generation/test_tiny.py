@@ -6,8 +6,17 @@ import torch
 from diffusers import DDIMPipeline
 from PIL import Image
 
-from data_generation.tiny.faces import SIDE, TEMPLATE, aligned_faces, cached_faces, photographs
-from data_generation.tiny.train import TinyConfig, TinyRun, noise_schedule, train_tiny
+from data_generation.tiny.train import (
+    SIDE,
+    TEMPLATE,
+    TinyConfig,
+    TinyRun,
+    aligned_faces,
+    cached_faces,
+    noise_schedule,
+    photographs,
+    train_tiny,
+)
 from facecheck.detection.detector import FaceDetector
 
 pytestmark = pytest.mark.usefixtures("lenient")

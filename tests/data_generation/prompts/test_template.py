@@ -7,9 +7,8 @@ from data_generation.attributes import DEFAULTS, NONE, SKIN_TONES
 from data_generation.errors import PromptError
 from data_generation.plan import Cell, make_plan
 from data_generation.prompts.record import read_prompts
-from data_generation.prompts.rules import NEGATIVE, Rules, dedup_key, name_complaint
 from data_generation.prompts.template import PEOPLE, PHRASES, TemplateWriter
-from data_generation.prompts.writing import PromptTask, write_prompts
+from data_generation.prompts.writing import NEGATIVE, PromptTask, Rules, dedup_key, name_complaint, write_prompts
 
 MAN = {
     "age": "elderly", "gender": "masculine", "skin_tone": "monk-9", "hair": "short curly", "hair_colour": "grey",

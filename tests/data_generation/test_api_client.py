@@ -4,7 +4,7 @@ import time
 import httpx2
 import pytest
 
-from data_generation.prompts.api_client import Backoff, RateLimit, Usage, retry_after
+from data_generation.api_client import Backoff, RateLimit, Usage, retry_after
 
 
 def test_pauses_double_and_stay_below_the_cap():
