@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.classifiers import Pixels, bare_runner, cut_faces, repeated, stage_runner
+from benchmarks.engines import Pixels, bare_runner, cut_faces, repeated, stage_runner
 from benchmarks.harness import Bar, Bench, Part, Table, median, seconds
 from benchmarks.inputs import ALL, PORTRAITS, PictureSet
 from facecheck import crop, image

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from benchmarks import agreement, contests, engines, footprint, growth, launches, limits
+from benchmarks import agreement, contests, engines, footprint, limits
 from benchmarks.harness import Bench, Part, describe_machine, table_of
 from benchmarks.inputs import FULL, QUICK, USUAL, Inputs, make_inputs
 from benchmarks.naive import NaiveStack
@@ -23,11 +23,11 @@ PARTS: dict[str, Callable[[Bench], Part]] = {
     "verdicts": agreement.run,
     "starts": footprint.run_starts,
     "limits": limits.run,
-    "growth": growth.run,
+    "growth": contests.run_growth,
     "memory": footprint.run_memory,
     "scans": footprint.run_scans,
     "engines": engines.run,
-    "launches": launches.run,
+    "launches": footprint.run_launches,
 }
 ON_GPU = ("launches",)
 """Parts that say nothing of a CPU."""

@@ -13,12 +13,12 @@ import facecheck
 from data_generation.record import Row
 from facecheck import FaceChecker, Prediction
 from facecheck.model.files import DEFAULT_MODEL
+from training.augment import delivered
 from training.evaluation.metrics import wilson
-from training.tiers import delivered
 
 Pixels = npt.NDArray[np.uint8]
 CLEAN, WEB = "clean", "web"
-"""Of `training.tiers.TIERS`."""
+"""Of `training.augment.TIERS`."""
 FEWEST = 5
 """Images that a value of an attribute must have before its rate is reported."""
 

@@ -8,7 +8,7 @@ about are generated (Bayes): the table holds likelihoods, and the share is a set
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Self
 
 DEFAULT_PREVALENCE = 0.5
 UNSEEN = "world"
@@ -53,11 +53,6 @@ class ChanceOfError:
             f"({between}), if {share} of the faces are generated; measured on {self.faces:,} faces of {self.sources} "
             "sources."
         )
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The chance that `dataclasses.asdict` wrote."""
-        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -133,11 +128,6 @@ class ErrorCell:
             return f"On {self.faces} faces {like} the model made no error; with others up to {most} is possible."
         likely = f"between 1 in {round(1 / self.error_low)} and {most}, measured on {self.faces} faces"
         return f"On faces {like} the model is wrong about 1 time in {max(round(1 / self.error), 1)} ({likely})."
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The cell that `dataclasses.asdict` wrote."""
-        return cls(**values)
 
 
 def require_prevalence(value: float) -> float:
@@ -220,7 +210,7 @@ class ErrorTable:
         """
         try:
             values = json.loads(text)
-            cells = tuple(ErrorCell.from_dict(cell) for cell in values["cells"])
+            cells = tuple(ErrorCell(**cell) for cell in values["cells"])
             # 0.2.0 knew neither.
             bands = tuple(AnswerBand(**band) for band in values.get("bands", ()))
             return cls(values["sha256"], values["made_by"], cells, values.get("split", ""), bands)

@@ -149,7 +149,7 @@ class Face:
             # 0.2.0 wrote none of these.
             stability=Stability.from_dict(values["stability"]) if values.get("stability") is not None else None,
             quality=Quality(**values["quality"]) if values.get("quality") is not None else None,
-            expected_error=ChanceOfError.from_dict(error) if "chance" in error else None,
+            expected_error=ChanceOfError(**error) if "chance" in error else None,
         )
 
 

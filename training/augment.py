@@ -1,8 +1,9 @@
 """Delivery: what happens to a picture between the camera (or the generator) and the person who doubts it.
 
-Every step is drawn without looking at the label, so no trace of delivery can tell the classes apart. The ranges follow
-the habits of messengers and web pages: long side reduced, one or two lossy saves, now and then blur or noise
-(Wang et al. 2020, "CNN-generated images are surprisingly easy to spot... for now").
+In training every step is drawn without looking at the label, so no trace of delivery can tell the classes apart. The
+ranges follow the habits of messengers and web pages: long side reduced, one or two lossy saves, now and then blur or
+noise (Wang et al. 2020, "CNN-generated images are surprisingly easy to spot... for now"). For measuring there are three
+fixed tiers, both classes alike; every published rate names its tier.
 """
 
 import io
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from facecheck import crop
+from facecheck.image import FORMATS
 from training.processing import Box, Picture, portrait_blurred, sharpened, smoothed, tone_mapped
 
 FILTERS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
@@ -228,3 +230,24 @@ def training_face(
     if rng.random() < settings.shuffle:
         face = _shuffled(face, rng)
     return _erased(face, rng) if rng.random() < settings.erase else face
+
+
+TIERS: dict[str, tuple[int, int] | None] = {"clean": None, "web": (768, 60), "hard": (512, 40)}
+"""Name -> (longest side in pixels, JPEG quality); None leaves the file as it is."""
+
+
+def delivered(data: bytes, tier: str) -> bytes:
+    """The bytes of a picture file as they arrive through a tier of `TIERS`: reduced by LANCZOS, saved as JPEG.
+
+    Raises:
+        KeyError: no such tier.
+    """
+    settings = TIERS[tier]
+    if settings is None:
+        return data
+    side, quality = settings
+    picture = Image.open(io.BytesIO(data), formats=FORMATS).convert("RGB")
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=quality)
+    return stream.getvalue()

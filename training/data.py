@@ -13,9 +13,8 @@ import torch
 from torch.utils.data import Dataset
 
 from training.augment import Delivery, training_face
-from training.autoencoders import load_autoencoder
 from training.processing import Box, Picture
-from training.pseudo import AUTOENCODER, KINDS, decoded_copy, self_blended
+from training.pseudo import AUTOENCODER, KINDS, decoded_copy, load_autoencoder, self_blended
 
 WORLD = "world"
 """Whole sources of both classes that stand in no other split: nothing is trained on them, and every rate that is stated
@@ -139,8 +138,8 @@ class FaceStream(Dataset[tuple[torch.Tensor, float]]):
         sizes: side of the input at each step, pixels; all examples of a batch have one size.
         share: (rank, world): the process `rank` gets its part of every batch of `batch` faces.
         pseudo: share of the real examples that become fakes, by kind, see `training.pseudo`.
-        copies: a folder of `training.pairs`; `pair_share` of a batch are photographs that have a copy there, each
-            beside its copy, and both come through the very same delivery.
+        copies: a folder of `training pairs`; `pair_share` of a batch are photographs that have a copy
+            there, each beside its copy, and both come through the very same delivery.
         opinions: p_fake of a teacher by file name; `teacher_share` of a face's target comes from there (Hinton et al.
             2015), the rest from its label. Pseudo-fakes and pairs have their label alone.
     """
@@ -246,7 +245,7 @@ def read_opinions(path: Path) -> dict[str, float]:
 
 
 def copy_path(copies: Path, row: FaceFile) -> Path:
-    """Where the copy of a photograph lies in a folder of `training.pairs`."""
+    """Where the copy of a photograph lies in a folder of `training pairs`."""
     return copies / row.source / f"{row.path.stem}.jpg"
 
 

@@ -28,12 +28,11 @@ from facecheck.engines.runtime import core, no_telemetry
 from facecheck.files import write_atomically
 from facecheck.model.config import ModelConfig
 from facecheck.model.files import Stored, read_model
+from training.augment import delivered
 from training.data import FaceFile, judged_split
 from training.evaluation.corruptions import stratified
-from training.evaluation.scores import Scores
-from training.evaluation.scoring import score_tiers
+from training.evaluation.scores import Scores, score_tiers
 from training.evaluation.summary import report_of
-from training.tiers import delivered
 
 CALIBRATED, MEASURED = ("clean", "web"), ("clean", "web", "hard")
 """Tiers: half of the calibration comes as each of the first, and every face of the table as each of the second."""

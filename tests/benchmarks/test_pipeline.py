@@ -10,7 +10,7 @@ from PIL import Image
 from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
 
-from benchmarks import footprint, launches, pipeline
+from benchmarks import footprint, pipeline
 from benchmarks.harness import Bench
 from benchmarks.inputs import ALL, CROWDS, PORTRAITS, QUICK, make_inputs
 from benchmarks.naive import NaiveStack
@@ -65,7 +65,7 @@ def test_work_of_a_gpu_is_counted() -> None:
     ]
     events = [event(name, DeviceType.CUDA) for name in on_gpu]
     events += [event("aten::conv2d", DeviceType.CPU), event("ProfilerStep#1", DeviceType.CUDA, annotation=True)]
-    assert launches.counted(events, 2) == launches.Asked(kernels=5, copies_there=2, copies_back=1)
+    assert footprint.counted(events, 2) == footprint.Asked(kernels=5, copies_there=2, copies_back=1)
 
 
 @pytest.mark.slow

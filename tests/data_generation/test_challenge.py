@@ -15,7 +15,7 @@ from data_generation.challenge_report import write_report
 from data_generation.record import TXT2IMG, Recipe, Row
 from facecheck import image
 from training.data import FaceFile
-from training.evaluation.scoring import score as training_score
+from training.evaluation.scores import score as training_score
 
 
 @pytest.fixture(scope="module")

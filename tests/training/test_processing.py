@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from training.evaluation.processing import Processed, markdown
+from training.evaluation.corruptions import Processed, processing_markdown
 from training.processing import PROCESSES
 
 BOX = np.array([180.0, 60.0, 330.0, 250.0])
@@ -33,7 +33,7 @@ def test_portrait_blur_spares_the_face_and_retouching_the_background(astronaut):
 
 def test_the_table_has_a_column_for_each_model():
     rows = [Processed("as it is", 9, 0.25, 0.125), Processed("sharpening", 9, 0.5, 0.25)]
-    assert markdown([("old", rows), ("new", rows)]).splitlines()[2:] == [
+    assert processing_markdown([("old", rows), ("new", rows)]).splitlines()[2:] == [
         "| as it is | 25.0% (12.5%) | 25.0% (12.5%) |",
         "| sharpening | 50.0% (25.0%) | 50.0% (25.0%) |",
     ]

@@ -8,10 +8,9 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 from training.augment import Delivery
-from training.autoencoders import load_autoencoder
 from training.data import FaceFile, FaceStream
 from training.fitting.autoencoder import train_upsampler
-from training.pseudo import AUTOENCODER, SELF_BLEND, self_blended
+from training.pseudo import AUTOENCODER, SELF_BLEND, load_autoencoder, self_blended
 
 BOX = np.array([180.0, 60.0, 330.0, 250.0])
 

@@ -16,10 +16,10 @@ from facecheck.errors import ModelError
 from facecheck.model.checkpoint import save_model
 from facecheck.model.files import read_model
 from training.__main__ import main
+from training.augment import delivered
 from training.data import read_manifest
-from training.evaluation.scoring import score_tiers
+from training.evaluation.scores import score_tiers
 from training.quantize import calibration_faces, quantize
-from training.tiers import delivered
 
 pytest.importorskip("openvino")
 pytest.importorskip("nncf")

@@ -1,6 +1,5 @@
 """Features of many faces, all layers of a frozen backbone in one pass, kept on disk: columns are chosen later."""
 
-import hashlib
 import io
 import zlib
 from collections.abc import Sequence
@@ -16,12 +15,11 @@ from tqdm import tqdm
 
 from facecheck.files import sha256_of
 from training.augment import Delivery, training_face
-from training.autoencoders import load_autoencoder
 from training.backbones.extractor import Extractor, Features
 from training.data import FaceFile, copy_path, quiet_worker, read_rgb
 from training.fitting.monitoring import arrived
 from training.processing import Picture
-from training.pseudo import SELF_BLEND, decoded_copy, self_blended
+from training.pseudo import SELF_BLEND, decoded_copy, load_autoencoder, self_blended
 
 BATCH = 32
 
@@ -37,7 +35,7 @@ class View:
         seed: of the deliveries.
         pseudo: turn every face into a pseudo-fake of this kind first, see `training.pseudo`.
         autoencoder: weights for that kind.
-        copies: show the copies in this folder of `training.pairs` instead of the faces.
+        copies: show the copies in this folder of `training pairs` instead of the faces.
     """
 
     delivery: Delivery | None = None
@@ -112,7 +110,7 @@ def _digest(extractor: Extractor, rows: Sequence[FaceFile], view: View, margin: 
     made_by = sha256_of(view.autoencoder) if view.autoencoder else ""
     copies = [copy_path(view.copies, row).stat().st_size for row in rows] if view.copies else []
     what = [(row.path.name, row.box) for row in rows]
-    return hashlib.sha256(repr((how, shown, made_by, copies, what)).encode()).hexdigest()
+    return sha256_of(repr((how, shown, made_by, copies, what)).encode())
 
 
 def _resumed(stream: BinaryIO, rows: int, width: int) -> int:

@@ -5,9 +5,9 @@ from typing import Self
 
 import numpy as np
 
+from training.augment import TIERS
 from training.evaluation.metrics import Bools, Floats, Ints, Words, source_weights
 from training.evaluation.observations import SMALL, Observations
-from training.tiers import TIERS
 
 FITTED_ON = (*TIERS, SMALL)
 

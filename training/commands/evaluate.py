@@ -1,4 +1,4 @@
-"""Weights, or anybody's scores, to numbers: evaluate, compare."""
+"""Weights, or anybody's scores, to numbers: evaluate, processed, compare."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,17 +9,24 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from facecheck.checker import FaceChecker
 from facecheck.engines import AUTO, ENGINES, PRECISIONS, TORCH
 from facecheck.errors import FacecheckError
-from training.commands import FILE, FOLDER
+from facecheck.model.files import DEFAULT_MODEL
+from training.augment import TIERS
+from training.commands import CACHE, FILE, FOLDER
 from training.data import WORLD, judged_split, read_manifest
 from training.evaluation import tables
 from training.evaluation.comparison import compare as compare_scores
-from training.evaluation.corruptions import CurvePoint, measure_curves, stratified
-from training.evaluation.report import around_markers, write_card, write_report, write_scores
+from training.evaluation.corruptions import (
+    CurvePoint,
+    measure_curves,
+    measure_processing,
+    processing_markdown,
+    stratified,
+)
+from training.evaluation.report import Task, around_markers, write_card, write_report, write_scores
 from training.evaluation.subject import How, load_checker, read_judged
-from training.evaluation.task import Task
-from training.tiers import TIERS
 
 SCORES = click.Path(exists=True, path_type=Path)
 CURVE_FACES, ROUNDS = 300, 500
@@ -51,9 +58,7 @@ def _tiers(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
 @click.option("--threshold", type=click.FloatRange(0, 1), help="In place of the shipped one, or of 0.5 for scores.")
 @click.option("--rounds", default=ROUNDS, help="Of the bootstrap.")
 @click.option("--card", type=FILE, help="Model card whose part between the evaluation markers is rewritten.")
-@click.option(
-    "--cache", type=click.Path(file_okay=False, path_type=Path), help="Of scores.  [default: facecheck's own]"
-)
+@CACHE
 @click.option("--device", default="auto")
 @click.option("--engine", type=click.Choice(ENGINES), default=TORCH, help="That computes; torch is the reference.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default=AUTO, help="Of the engine; torch's own is f32.")
@@ -124,3 +129,27 @@ def _plain_errors() -> Iterator[None]:
         yield
     except (FacecheckError, ValueError) as error:
         raise click.ClickException(str(error)) from error
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("data", type=FOLDER)
+@click.option(
+    "--model", "models", multiple=True, default=(DEFAULT_MODEL,), help="Name or path; several stand in columns."
+)
+@click.option("--split", default=WORLD)
+@click.option("--faces", default=300, help="Photographs, drawn evenly from their sources.")
+@click.option("--engine", default="auto")
+def processed(data: Path, models: tuple[str, ...], split: str, faces: int, engine: str) -> None:
+    """Count how often photographs of a split of DATA are called generated after a phone or an app processed them."""
+    photographs = [row for row in read_manifest(data) if row.split == split and row.label == "real"]
+    if not photographs:
+        raise click.ClickException(f"{data} has no photographs in split {split!r}")
+    chosen = [row for row in stratified(photographs, 2 * faces) if row.label == "real"]
+    found = []
+    for name in models:
+        with FaceChecker(name, engine=engine) as checker:
+            title = f"{checker.config.name} {checker.config.version}"
+            found.append((title, measure_processing(checker, chosen)))
+    sources = len({row.source for row in chosen})
+    click.echo(f"{len(chosen)} photographs of {sources} sources, split {split}; in brackets the share called `fake`\n")
+    click.echo(processing_markdown(found))

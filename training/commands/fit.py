@@ -8,12 +8,12 @@ import click
 
 from facecheck.files import write_atomically
 from facecheck.model.checkpoint import load_model
-from training.autoencoders import load_autoencoder
+from training.augment import TIERS
 from training.backbones.rebuild import BACKBONES, rebuild
 from training.commands import FILE, FOLDER, NEW_FILE
 from training.data import NO_WORLD, WORLD, FaceFile, judged_split, read_manifest
 from training.faces.audit import GATE, AuditSettings, gate
-from training.fitting.autoencoder import train_upsampler
+from training.fitting.autoencoder import make_copies, train_upsampler
 from training.fitting.presets import PRESETS
 from training.fitting.train import Aids, Reporting
 from training.fitting.train import average as average_models
@@ -21,8 +21,7 @@ from training.fitting.train import train as run_training
 from training.fitting.trainer import TrainConfig
 from training.fitting.update import Dataset, read_cases, write_cases
 from training.fitting.update import update as update_model
-from training.pairs import make_copies
-from training.tiers import TIERS
+from training.pseudo import load_autoencoder
 
 
 @click.command(context_settings={"show_default": True})

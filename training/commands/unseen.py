@@ -1,6 +1,5 @@
 """What training never saw: explore, logo, ablate."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,23 +9,21 @@ import click
 import numpy as np
 
 from facecheck.errors import LedgerError
-from facecheck.files import write_atomically
+from facecheck.files import sha256_of, write_atomically
 from facecheck.model.config import ModelConfig
-from training.augment import Delivery
+from training.augment import TIERS, Delivery
 from training.backbones.extractor import KINDS, Features
 from training.backbones.features import View, extract
 from training.commands import FILE, FOLDER
 from training.data import FaceFile, read_manifest
 from training.fitting.trainer import TrainConfig
-from training.tiers import TIERS
 from training.unseen.ablation import Variant, augmentations, fine_tuned
 from training.unseen.ablation import learning_curve as measure_curve
 from training.unseen.ablation import markdown as ablation_markdown
-from training.unseen.experiments import defaults
+from training.unseen.experiments import defaults, drawn
+from training.unseen.explore import Laboratory
 from training.unseen.explore import explore as run_experiments
 from training.unseen.explore import markdown as log_markdown
-from training.unseen.laboratory import Laboratory
-from training.unseen.learned import drawn
 from training.unseen.logo import GENERATOR, REAL_SOURCE, FineTuned, Score, leave_one_out, markdown
 from training.unseen.probe import LinearProbe
 
@@ -170,7 +167,7 @@ def _runs(
     def prepared(variant: Variant) -> Score:
         pseudo = ((variant.pseudo, PSEUDO_SHARE),) if variant.pseudo else ()
         config = replace(usual, delivery=variant.delivery, pseudo=pseudo)
-        folder = work / "runs" / hashlib.sha256(config.to_json().encode()).hexdigest()[:12]
+        folder = work / "runs" / sha256_of(config.to_json().encode())[:12]
         model = ModelConfig("ablated", "0", input_size=config.sizes()[-1])
         return FineTuned(rows, model, config, backbone, folder, tier, autoencoder)
 

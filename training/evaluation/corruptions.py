@@ -1,7 +1,7 @@
-"""Corruptions: ways of losing evidence, one at a time and to a known degree, and the robustness curves they draw.
+"""What is done to pictures, and what comes of it: corruptions, one at a time, and processing as phones and apps do it.
 
-Each corruption takes (H, W, 3) uint8 RGB, the xyxy box of the face in pixels, a level and a source of chance, and
-returns the corrupted picture and the box in its pixels.
+Each corruption loses evidence to a known degree: it takes (H, W, 3) uint8 RGB, the xyxy box of the face in pixels, a
+level and a source of chance, and returns the corrupted picture and the box in its pixels.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from facecheck.result import Face
 from training.augment import cut, recompress, reduced
 from training.data import FaceFile, read_rgb
 from training.evaluation.metrics import report
-from training.processing import Box, Picture
+from training.processing import PROCESSES, Box, Picture
 
 Corruption = Callable[[Picture, Box, float, np.random.Generator], tuple[Picture, Box]]
 
@@ -124,3 +124,51 @@ def judged_at(checker: FaceChecker, made: Sequence[tuple[Picture, Box]]) -> list
     """One face in each picture, at a known box."""
     places = [Detections.at(box) for _, box in made]
     return [face for (face,) in checker.judge([picture for picture, _ in made], places)]
+
+
+@dataclass(frozen=True)
+class Processed:
+    """All chosen photographs after one kind of processing.
+
+    Attributes:
+        process: a name of `training.processing.PROCESSES`.
+        false_positive_rate: share called generated at the threshold. called_fake: share whose verdict is `fake`.
+    """
+
+    process: str
+    photographs: int
+    false_positive_rate: float
+    called_fake: float
+
+
+def measure_processing(checker: FaceChecker, photographs: Sequence[FaceFile], seed: int = 0) -> list[Processed]:
+    """Every kind of processing on every photograph, sources weighing the same.
+
+    Args:
+        photographs: real faces; each is judged at its known box.
+    """
+    sources = [row.source for row in photographs]
+    weights = np.array([1 / sources.count(source) for source in sources])
+    over, fake = (np.zeros((len(photographs), len(PROCESSES))) for _ in range(2))
+    for index, row in enumerate(tqdm(photographs, desc="processed", unit="face", disable=None)):
+        picture, box = read_rgb(row.path), np.array(row.box)
+        made = [
+            (process(picture, box, np.random.default_rng((seed, index, kind))), box)
+            for kind, process in enumerate(PROCESSES.values())
+        ]
+        faces = judged_at(checker, made)
+        over[index] = [face.p_fake >= checker.config.decision.threshold for face in faces]
+        fake[index] = [face.verdict == "fake" for face in faces]
+    shares = zip(
+        PROCESSES, np.average(over, axis=0, weights=weights), np.average(fake, axis=0, weights=weights), strict=True
+    )
+    return [Processed(name, len(photographs), float(rate), float(called)) for name, rate, called in shares]
+
+
+def processing_markdown(found: Sequence[tuple[str, Sequence[Processed]]]) -> str:
+    """One table of several models by title: the false positive rate, in brackets the share of `fake` verdicts."""
+    lines = ["| photographs | " + " | ".join(title for title, _ in found) + " |", "|---" * (len(found) + 1) + "|"]
+    for row in zip(*(points for _, points in found), strict=True):
+        cells = [f"{point.false_positive_rate:.1%} ({point.called_fake:.1%})" for point in row]
+        lines.append("| " + " | ".join([row[0].process, *cells]) + " |")
+    return "\n".join(lines)

@@ -4,7 +4,6 @@ Calibration, error rates and evaluation start from the same observations, so tha
 twice.
 """
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -15,21 +14,21 @@ import numpy as np
 from scipy.special import logit
 from tqdm import tqdm
 
+from facecheck.batching import batches
 from facecheck.checker import FaceChecker
 from facecheck.detection.detector import Detections
-from facecheck.files import cache_folder
+from facecheck.files import cache_folder, sha256_of
 from facecheck.image import Pixels
 from facecheck.ledger import KeyedLedger
 from facecheck.model.checkpoint import Model
 from facecheck.model.config import Decision, Limits
 from facecheck.result import Face, Quality
-from training.augment import recompress, reduced
+from training.augment import TIERS, recompress, reduced
 from training.data import FaceFile, read_rgb
 from training.evaluation.corruptions import blurred
 from training.evaluation.metrics import Bools, Floats, Ints, Words
-from training.evaluation.scoring import score
+from training.evaluation.scores import score
 from training.processing import Box
-from training.tiers import TIERS
 
 SMALL, RANDOM = "small", "random"
 DELIVERIES = (*TIERS, SMALL, RANDOM)
@@ -37,7 +36,6 @@ DELIVERIES = (*TIERS, SMALL, RANDOM)
 SMALL_FACE_PX, SMALL_QUALITY = (24.0, 128.0), (60, 95)
 FACE_PX, JPEG_QUALITY, BLUR, BLURRED_SHARE = (20.0, 256.0), (25, 95), (0.4, 2.5), 0.3
 MEASUREMENTS = tuple(f.name for f in fields(Quality))
-BATCH = 16
 RULES = 1
 """Goes up when detection or crop change what is observed of the same file by the same weights."""
 Seen = tuple[Sequence[Face], bool]
@@ -135,9 +133,8 @@ def _judged(checker: FaceChecker, todo: Mapping[str, FaceFile], delivery: str) -
         for item in score(checker, list(todo.values()), delivery):
             yield item.prediction.faces, item.detected
         return
-    rows = list(todo.values())
-    for start in range(0, len(rows), BATCH):
-        pictures, places, detected = delivered_at_random(checker, rows[start : start + BATCH], delivery)
+    for rows in batches(todo.values(), lambda _: 0):  # Prepared files are small.
+        pictures, places, detected = delivered_at_random(checker, rows, delivery)
         yield from zip(checker.judge(pictures, places), detected, strict=True)
 
 
@@ -198,7 +195,7 @@ def _table(rows: Sequence[FaceFile], found: Mapping[str, Sequence[Mapping[str, A
 
 def _key(row: FaceFile) -> str:
     """Of the file's content and the known box, so that a file is found again wherever it stands."""
-    return hashlib.sha256(row.path.read_bytes() + repr(row.box).encode()).hexdigest()
+    return sha256_of(row.path.read_bytes() + repr(row.box).encode())
 
 
 def _file_name(model: Model, delivery: str) -> str:
@@ -209,4 +206,4 @@ def _file_name(model: Model, delivery: str) -> str:
         RANDOM: (FACE_PX, JPEG_QUALITY, BLUR, BLURRED_SHARE),
     }.get(delivery, TIERS.get(delivery))
     parts = (config.sha256, config.crop_margin, config.input_size, config.mean, config.std, how)
-    return f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}-{delivery}.jsonl"
+    return f"{sha256_of(repr(parts).encode())[:24]}-{delivery}.jsonl"

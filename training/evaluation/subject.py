@@ -1,6 +1,5 @@
 """What is evaluated: a model by name, version or path, an ONNX file, or scores that were made elsewhere."""
 
-import hashlib
 import json
 import re
 import subprocess
@@ -13,15 +12,14 @@ from torch import Tensor, nn
 
 from facecheck.checker import FaceChecker
 from facecheck.errors import ModelError
-from facecheck.files import cache_folder, write_atomically
+from facecheck.files import cache_folder, sha256_of, write_atomically
 from facecheck.model.checkpoint import Model, load_model
 from facecheck.model.config import ModelConfig
 from facecheck.model.files import DEFAULT_MODEL, WEIGHTS_DIR, read_model
 from training.data import FaceFile
 from training.evaluation.corruptions import CurvePoint
 from training.evaluation.observations import observe
-from training.evaluation.scores import Scores, is_scores, read_scores
-from training.evaluation.scoring import score_tiers
+from training.evaluation.scores import Scores, is_scores, read_scores, score_tiers
 from training.evaluation.verdicts import Judges, decide, judges_of
 
 VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -249,4 +247,4 @@ def load_onnx(path: Path) -> Model:
         network(torch.zeros(2, 3, config.input_size, config.input_size))
     except Exception as error:  # onnxruntime's errors have no base class of their own.
         raise ModelError(f"{path} is not a classifier of faces with a free batch size: {error}") from error
-    return Model(network, replace(config, sha256=hashlib.sha256(data).hexdigest()))
+    return Model(network, replace(config, sha256=sha256_of(data)))

@@ -17,8 +17,7 @@ from training.calibration.crossfit import crossfit
 from training.data import FaceFile
 from training.evaluation.metrics import Floats, Ints
 from training.evaluation.observations import Observations, observe
-from training.evaluation.scores import Scores
-from training.evaluation.scoring import Scored, columns
+from training.evaluation.scores import Scored, Scores, columns
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ of the pixels, so they count as pixel statistics; these may separate the classes
 and the generators themselves differ, but not as well as a detector would.
 """
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from facecheck.files import sha256_of
 from facecheck.model.config import ModelConfig
 from training.augment import Delivery, training_face
 from training.data import NO_WORLD, WORLD, FaceFile, judged_split, read_manifest, read_rgb, sampling_weights
@@ -157,10 +157,7 @@ def exact_copies(rows: Sequence[FaceFile]) -> list[tuple[int, int]]:
     """Indices of neighbours with the same bytes; only files of the same length are read."""
     lengths = [row.path.stat().st_size for row in rows]
     common = Counter(lengths)
-    digests = [
-        hashlib.sha256(row.path.read_bytes()).hexdigest() if common[length] > 1 else ""
-        for row, length in zip(rows, lengths, strict=True)
-    ]
+    digests = [sha256_of(row.path) if common[length] > 1 else "" for row, length in zip(rows, lengths, strict=True)]
     return [(int(a), int(b)) for a, b in same_value(digests)]
 
 

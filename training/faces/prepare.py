@@ -7,7 +7,6 @@ the qualities of the real JPEGs that were seen, so that "was once a PNG" gives n
 
 import base64
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,14 +19,23 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from facecheck.files import write_atomically
+from facecheck.files import sha256_of, write_atomically
 from facecheck.ledger import KeyedLedger
 from training.data import WORLD
-from training.faces import facecut, grouping, prepare_report
+from training.faces import facecut, grouping
 from training.faces.facecut import CutJob
 from training.faces.layouts import Found, Photo
-from training.faces.originals import Original, Surveyed, kept_qualities, quality_for, survey, without_copies
-from training.faces.prepare_report import Dropped
+from training.faces.originals import (
+    Dropped,
+    Original,
+    Surveyed,
+    dropped_csv,
+    kept_qualities,
+    prepare_markdown,
+    quality_for,
+    survey,
+    without_copies,
+)
 
 COLUMNS = (
     "file", "label", "source", "generator", "split", "group", "face_px", "x0", "y0", "x1", "y1", "n_faces",
@@ -97,8 +105,8 @@ def prepare(found: Sequence[Found], out: Path, config: PrepareConfig) -> str:
     entries = _cut(unique, out, config)
     rows, moved = _rows(unique, entries, dropped, config)
     _remove_strays(out, {row["file"] for row in rows}, entries)
-    report = prepare_report.markdown([place.layout for place in found], rows, dropped, moved)
-    write_atomically(out / "dropped.csv", prepare_report.dropped_csv(dropped))
+    report = prepare_markdown([place.layout for place in found], rows, dropped, moved)
+    write_atomically(out / "dropped.csv", dropped_csv(dropped))
     write_atomically(out / "report.md", report.encode())
     write_atomically(out / "manifest.csv", _csv(rows))
     write_atomically(finished, fingerprint.encode())
@@ -116,7 +124,7 @@ def _check_settings(work: Path, config: PrepareConfig) -> None:
 def _fingerprint(photos: Sequence[Photo], config: PrepareConfig) -> str:
     settings = {**asdict(config), "workers": None, "identity_weights": str(config.identity_weights)}
     told = [f"{RULES} {settings!r}", *(f"{photo!r} {_stamp(photo.path)}" for photo in photos)]
-    return hashlib.sha256("\n".join(told).encode(errors="backslashreplace")).hexdigest()
+    return sha256_of("\n".join(told).encode(errors="backslashreplace"))
 
 
 def _stamp(path: Path) -> str:

@@ -1,19 +1,27 @@
-"""Train the autoencoder whose round trip makes pseudo-fakes; real photographs only."""
+"""The autoencoder of the pseudo-fakes: trained on photographs only, and the copies of photographs that it makes.
 
-from collections.abc import Sequence
+Pairs are photographs and their copies, cut and delivered alike. The copies are made once (`make_copies`), because a
+decoder takes longer than a training step. They are saved as the photographs are stored, JPEG q90 4:2:0, so that how a
+file was saved does not tell a pair apart.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from safetensors.torch import save as dump_tensors
 from torch.nn.functional import l1_loss
+from tqdm import tqdm
 
 from facecheck.files import write_atomically
-from training.autoencoders import Upsampler
-from training.data import FaceFile, read_rgb
+from training.data import FaceFile, copy_path, read_rgb
+from training.processing import Picture
+from training.pseudo import Upsampler, decoded_copy
 
-PATCH = 96
+PATCH, COPY_QUALITY = 96, 90
 
 
 def _patch(row: FaceFile, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
@@ -50,3 +58,40 @@ def train_upsampler(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, dump_tensors(network.state_dict()))
     return float(np.mean(losses[-max(steps // 10, 1) :]))
+
+
+def make_copies(
+    rows: Sequence[FaceFile], round_trip: Callable[[Picture], Picture], copies: Path, limit: int = 0, seed: int = 0
+) -> int:
+    """Copy the photographs of the train split into the folder `copies`; those that are there already stay.
+
+    Args:
+        round_trip: of `training.pseudo.Autoencoder`, or the like.
+        limit: so many, the sources in turn, so that small ones are whole; 0 = all.
+
+    Returns:
+        How many copies there are.
+    """
+    photographs = list(_in_turn([row for row in rows if row.label == "real" and row.split == "train"]))
+    for number, row in enumerate(tqdm(photographs[: limit or None], desc="copies", disable=None)):
+        target = copy_path(copies, row)
+        if not target.is_file():
+            rng = np.random.default_rng((seed, number))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _save(decoded_copy(read_rgb(row.path), np.array(row.box), round_trip, rng), target)
+    return len(photographs[: limit or None])
+
+
+def _in_turn(rows: Sequence[FaceFile]) -> Iterator[FaceFile]:
+    """One of each source, then the next of each."""
+    sources: dict[str, list[FaceFile]] = {}
+    for row in sorted(rows, key=lambda row: (row.source, row.path.name)):
+        sources.setdefault(row.source, []).append(row)
+    for place in range(max(map(len, sources.values()), default=0)):
+        yield from (members[place] for members in sources.values() if place < len(members))
+
+
+def _save(picture: Picture, target: Path) -> None:
+    partial = target.with_suffix(".partial")
+    Image.fromarray(picture).save(partial, "JPEG", quality=COPY_QUALITY, subsampling="4:2:0")
+    partial.replace(target)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from facecheck import crop, image
 from facecheck.files import write_atomically
 from facecheck.model.config import ModelConfig
+from training.augment import delivered
 from training.data import FaceFile
-from training.tiers import delivered
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

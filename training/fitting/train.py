@@ -1,6 +1,5 @@
 """Fine-tune a classifier; killed at any moment, it goes on from the last checkpoint with the same examples."""
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +17,8 @@ from facecheck.model.architectures import build
 from facecheck.model.checkpoint import Model, save_model
 from facecheck.model.config import ModelConfig
 from training.data import WORLD, FaceFile, FaceStream, copy_path, quiet_worker, read_opinions
-from training.fitting.distributed import Processes
 from training.fitting.monitoring import RunLog, Watch
-from training.fitting.trainer import TrainConfig, Trainer
+from training.fitting.trainer import Processes, TrainConfig, Trainer
 
 REPORT_EVERY = 20
 
@@ -39,7 +37,7 @@ class Aids:
 
     Attributes:
         autoencoder: weights for the pseudo-fakes of that kind.
-        copies: a folder of `training.pairs`, for `TrainConfig.pair_share`.
+        copies: a folder of `training pairs`, for `TrainConfig.pair_share`.
         teacher: a table for `training.data.read_opinions`, for `TrainConfig.teacher_share`.
     """
 
@@ -113,7 +111,7 @@ def _inputs(rows: Sequence[FaceFile], watched: Sequence[FaceFile], backbone: Pat
     # Of the faces names and places alone: to read every file would take minutes.
     told = {name: repr([(r.path.name, r.label, r.source, r.box) for r in part]) for name, part in faces.items()}
     told["copies"] = repr(sorted(copy_path(aids.copies, r).is_file() for r in rows)) if aids.copies else ""
-    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in told.items()}
+    digests = {name: sha256_of(text.encode()) for name, text in told.items()}
     return digests | {name: sha256_of(path) if path else "" for name, path in files.items()}
 
 

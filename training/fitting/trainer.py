@@ -1,24 +1,73 @@
-"""One run's network, moving average and optimizer: its steps, and the checkpoint that holds them."""
+"""One run's network, moving average and optimizer: its steps, its checkpoint, and the processes that share it."""
 
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from facecheck.model.architectures import build
 from facecheck.model.config import ModelConfig
 from training.augment import Delivery
-from training.fitting.distributed import Processes
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a run. Alone: rank 0 of 1.
+
+    On the CPU (gloo) batch-norm statistics are each process's own and rank 0's are kept; on GPUs (nccl) they are
+    computed over the whole batch.
+    """
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @classmethod
+    def join(cls) -> Self:
+        """Meet the others, if `torchrun` started this process; otherwise work alone on the GPU, or on the CPU."""
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else None
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            return cls(device=device or torch.device("cpu"))
+        if not distributed.is_initialized():
+            distributed.init_process_group("nccl" if device else "gloo")
+        return cls(distributed.get_rank(), distributed.get_world_size(), device or torch.device("cpu"))
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes, prints and decides."""
+        return self.rank == 0
+
+    def mean(self, value: float) -> float:
+        """The mean of everybody's value."""
+        if self.world == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(total)
+        return float(total) / self.world
+
+    def broadcast(self, value: float) -> float:
+        """What the leader has."""
+        if self.world == 1:
+            return value
+        word = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.broadcast(word, 0)
+        return float(word)
+
+    def leave(self) -> None:
+        """Part when the work is done."""
+        if self.world > 1 and distributed.is_initialized():
+            distributed.destroy_process_group()
 
 
 @dataclass(frozen=True)
@@ -32,7 +81,7 @@ class TrainConfig:
         boost: ("label/source", factor) on the share of hard sources, see `training.data.sampling_weights`.
         frozen: top-level modules that keep the backbone's weights and batch-norm statistics.
         pseudo: (kind, share of the real examples that become pseudo-fakes), see `training.pseudo`.
-        pair_share: share of a batch that are photographs beside their copies, see `training.pairs`.
+        pair_share: share of a batch that are photographs beside their copies, see `training pairs`.
         teacher_share: how much a teacher's opinion of a face weighs beside its label.
         watch_every: steps between two looks at the web tier of the val split; 0 = never look.
         patience: looks without a better AUC before the run stops; the best network is kept. 0 = train to the end.

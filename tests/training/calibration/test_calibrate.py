@@ -16,8 +16,7 @@ from training.__main__ import main
 from training.calibration.budgets import conformal_threshold, measure_budgets
 from training.calibration.calibrate import KNOTS_PX, choose_threshold, fit_decision, fit_scale, fit_scaling
 from training.calibration.calibration_set import CalibrationSet
-from training.calibration.crossfit import crossfit, fit_and_state, source_halves
-from training.calibration.tables import decision_markdown
+from training.calibration.crossfit import crossfit, decision_markdown, fit_and_state, source_halves
 from training.data import FaceFile, read_manifest
 from training.evaluation.metrics import expected_calibration_error
 from training.evaluation.observations import SMALL, observe

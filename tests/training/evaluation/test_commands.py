@@ -24,7 +24,7 @@ from training.data import read_manifest
 from training.evaluation import subject
 from training.evaluation.corruptions import CURVES
 from training.evaluation.report import CARD_BEGIN, CARD_END
-from training.evaluation.scoring import score_tiers
+from training.evaluation.scores import score_tiers
 from training.evaluation.subject import How, Judged, Subject, load_checker, load_onnx, read_judged, shipped
 
 ROOT = Path(__file__).parents[3]

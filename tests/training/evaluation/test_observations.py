@@ -16,7 +16,7 @@ from facecheck.model.config import Decision, Knot, Limits
 from training.data import FaceFile, read_manifest
 from training.evaluation import observations
 from training.evaluation.observations import RANDOM, SMALL, deliver, observe
-from training.evaluation.scoring import score_tiers
+from training.evaluation.scores import score_tiers
 from training.evaluation.verdicts import Judges, decide
 
 

@@ -21,12 +21,11 @@ from facecheck.model.architectures import ARCHITECTURES, Architecture, build
 from facecheck.model.checkpoint import load_model
 from facecheck.model.config import Decision, Limits, ModelConfig
 from training.augment import Delivery
-from training.autoencoders import Upsampler
 from training.data import FaceFile
-from training.fitting.distributed import Processes
 from training.fitting.monitoring import Watch
 from training.fitting.train import Aids, average, train
-from training.fitting.trainer import TrainConfig, Trainer, load_backbone
+from training.fitting.trainer import Processes, TrainConfig, Trainer, load_backbone
+from training.pseudo import Upsampler
 from training.unseen.logo import FineTuned
 
 MODEL = ModelConfig("tiny", "0", "tiny", input_size=32)

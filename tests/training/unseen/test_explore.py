@@ -18,12 +18,9 @@ from training.backbones.extractor import KINDS, MEAN, STD, Block, Extractor
 from training.data import FaceFile, copy_path
 from training.pseudo import SELF_BLEND
 from training.unseen import explore as explore_module
-from training.unseen import laboratory as laboratory_module
-from training.unseen.experiments import LAYERS, PAIRS, Experiment, Part, defaults
-from training.unseen.explore import explore, markdown
+from training.unseen.experiments import LAYERS, PAIRS, Experiment, Part, defaults, drawn, kept
+from training.unseen.explore import Laboratory, explore, markdown
 from training.unseen.judgement import judge
-from training.unseen.laboratory import Laboratory
-from training.unseen.learned import drawn, kept
 
 BLOCKS = tuple(Block(f"layer{i // 2 + 1}", (MEAN, STD)[i % 2], 3 * i, 3 * i + 3) for i in range(8))
 BASE = Experiment("base", (Part("resnet50", ("layer2",)),))
@@ -57,7 +54,7 @@ def laboratory(rows, tmp_path, monkeypatch):
         features[:, 7] += [3.0 * truth[r.path] for r in rows]
         return features.astype(np.float16)
 
-    monkeypatch.setattr(laboratory_module, "extract", extract)
+    monkeypatch.setattr(explore_module, "extract", extract)
     monkeypatch.setitem(KINDS, "resnet50", lambda path: SimpleNamespace(blocks=BLOCKS))
     (tmp_path / "weights").write_bytes(b"weights")
 

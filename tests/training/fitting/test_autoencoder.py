@@ -16,10 +16,9 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from training.__main__ import main
 from training.augment import Delivery
-from training.autoencoders import TinyAutoencoder, Upsampler, load_autoencoder
 from training.data import FaceFile, FaceStream, copy_path, read_opinions
-from training.pairs import make_copies
-from training.pseudo import COPIES, decoded_copy
+from training.fitting.autoencoder import make_copies
+from training.pseudo import COPIES, TinyAutoencoder, Upsampler, decoded_copy, load_autoencoder
 
 BOX = (180.0, 60.0, 330.0, 250.0)
 TAEF2 = Path("../shared/weights/taef2_autoencoder.safetensors")

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from sklearn.isotonic import IsotonicRegression
 
 from facecheck.error_rates import ErrorTable
-from training.evaluation.answers import EDGES, SMALLEST_BAND, answer_bands
+from training.evaluation.error_table import EDGES, SMALLEST_BAND, answer_bands
 from training.evaluation.scores import Scores
 
 
