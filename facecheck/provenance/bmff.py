@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from facecheck.provenance.containers import MOST_PARTS, Contents, Kind
+from facecheck.provenance.contents import Contents, Kind
 
 JPEG2000_START = b"\x00\x00\x00\x0cjP  "
 XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -14,56 +14,60 @@ Box = tuple[bytes, int, int]
 """Type, and where its content begins and ends."""
 
 
-def read_bmff(data: bytes, contents: Contents) -> None:
-    """ISO/IEC 14496-12: credentials and XMP in `uuid` boxes; EXIF and XMP as items of the `meta` box."""
-    for name, start, end in _boxes(data, 0, len(data), contents):
-        if name == b"uuid" and data[start : start + 16] == C2PA_UUID:
-            contents.add_credentials()
-        elif name == b"uuid" and data[start : start + 16] == XMP_UUID:
-            contents.add(Kind.XMP, data[start + 16 : end])
+def read_bmff(contents: Contents) -> None:
+    """ISO/IEC 14496-12: credentials and XMP in `uuid` boxes; EXIF and XMP as items of the first `meta` box."""
+    data, has_items = contents.data, False
+    for name, start, end in _boxes(contents, 0, len(data)):
+        if name == b"uuid" and data.startswith(C2PA_UUID, start, end):
+            contents.add_credentials(end - start)
+        elif name == b"uuid" and data.startswith(XMP_UUID, start, end):
+            contents.add(Kind.XMP, start + 16, end)
+        elif name == b"meta" and has_items:
+            contents.note("The file has several tables of items; only the first was read.")
         elif name == b"meta":
+            has_items = True
             try:
-                _add_items(data, start + 4, end, contents)
+                _add_items(contents, start + 4, end)
             except (struct.error, IndexError, ValueError):
                 contents.truncated("table of items")
 
 
-def _boxes(data: bytes, at: int, stop: int, contents: Contents) -> Iterator[Box]:
-    for _ in range(MOST_PARTS):
-        if at == stop:
+def _boxes(contents: Contents, at: int, stop: int) -> Iterator[Box]:
+    while at != stop:
+        if not contents.next_part():
             return
         if at + 8 > stop:
-            break
-        size, name = struct.unpack_from(">I4s", data, at)
+            return contents.truncated("boxes")
+        size, name = struct.unpack_from(">I4s", contents.data, at)
         start = at + 8
         if size == 1 and start + 8 <= stop:
-            size, start = struct.unpack_from(">Q", data, start)[0], start + 8
+            size, start = struct.unpack_from(">Q", contents.data, start)[0], start + 8
         end = stop if size == 0 else at + size
         if not start <= end <= stop:
-            break
+            return contents.truncated("boxes")
         yield name, start, end
         at = end
-    contents.truncated("boxes")
 
 
-def _add_items(data: bytes, start: int, end: int, contents: Contents) -> None:
+def _add_items(contents: Contents, start: int, end: int) -> None:
     """Items of type Exif, or mime with XMP, which the `iinf` box names and the `iloc` box places."""
-    inside = {name: (begin, stop) for name, begin, stop in _boxes(data, start, end, contents)}
+    data = contents.data
+    inside = {name: (begin, stop) for name, begin, stop in _boxes(contents, start, end)}
     if b"iinf" not in inside or b"iloc" not in inside:
         return
-    kinds = _item_kinds(data, *inside[b"iinf"], contents)
-    for item, begin, stop in _item_places(data, inside[b"iloc"][0]):
+    kinds = _item_kinds(contents, *inside[b"iinf"])
+    for item, begin, stop in _item_places(contents, inside[b"iloc"][0]):
         if item in kinds and 0 <= begin < stop <= len(data):
-            body = data[begin:stop]
+            kind = kinds.pop(item)
             # An Exif item begins with the offset of its TIFF header, counted from behind that number.
-            skip = 4 + struct.unpack_from(">I", body)[0] if kinds[item] == Kind.EXIF else 0
-            contents.add(kinds[item], body[skip:])
+            skip = 4 + int.from_bytes(data[begin : begin + 4]) if kind == Kind.EXIF else 0
+            contents.add(kind, min(begin + skip, stop), stop)
 
 
-def _item_kinds(data: bytes, start: int, end: int, contents: Contents) -> dict[int, Kind]:
+def _item_kinds(contents: Contents, start: int, end: int) -> dict[int, Kind]:
+    data, kinds = contents.data, {}
     entries = start + (8 if data[start] else 6)
-    kinds = {}
-    for name, begin, stop in _boxes(data, entries, end, contents):
+    for name, begin, stop in _boxes(contents, entries, end):
         version = data[begin]
         if name != b"infe" or version < 2:
             continue
@@ -77,12 +81,15 @@ def _item_kinds(data: bytes, start: int, end: int, contents: Contents) -> dict[i
     return kinds
 
 
-def _item_places(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
+def _item_places(contents: Contents, at: int) -> Iterator[tuple[int, int, int]]:
     """Item, begin and end, of items in one piece whose offsets count from the start of the file."""
+    data = contents.data
     version, sizes, more = data[at], data[at + 4], data[at + 5]
     offset_size, length_size, base_size, index_size = sizes >> 4, sizes & 15, more >> 4, (more & 15) * (version > 0)
     count = int.from_bytes(data[at + 6 : at + (10 if version > 1 else 8)])
     at += 10 if version > 1 else 8
+    if count > MOST_ITEMS:
+        contents.note(f"The file lists {count} items; only {MOST_ITEMS} were looked at.")
     for _ in range(min(count, MOST_ITEMS)):
         wide = 4 if version > 1 else 2
         item = int.from_bytes(data[at : at + wide])

@@ -4,7 +4,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 
-from facecheck.provenance.containers import decoded
+from facecheck.provenance.contents import decoded
 from facecheck.provenance.findings import Claim, Finding, Strength
 
 # https://cv.iptc.org/newscodes/digitalsourcetype/

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from facecheck import image
 from facecheck.image import Source
 from facecheck.provenance import bmff, containers, declarations, tiff
-from facecheck.provenance.containers import Contents, Kind, decoded
+from facecheck.provenance.contents import MOST_CREDENTIALS, Contents, Kind, decoded
 from facecheck.provenance.credentials import read_credentials
 from facecheck.provenance.findings import Finding, Provenance, Strength, strongest_first
 from facecheck.provenance.generators import COMMENT_KEY, Texts, recognised
@@ -24,7 +24,7 @@ _STARTS: dict[str, bytes | tuple[bytes, ...]] = {
     "PNG": containers.PNG_START, "JPEG": containers.JPEG_START, "GIF": containers.GIF_STARTS, "TIFF": tiff.TIFF_STARTS,
     "JPEG2000": bmff.JPEG2000_START,
 }  # fmt: skip
-_READERS: dict[str, Callable[[bytes, Contents], None]] = {
+_READERS: dict[str, Callable[[Contents], None]] = {
     "PNG": containers.read_png, "JPEG": containers.read_jpeg, "WEBP": containers.read_webp, "GIF": containers.read_gif,
     "TIFF": tiff.read_tiff, "AVIF": bmff.read_bmff, "HEIF": bmff.read_bmff, "JPEG2000": bmff.read_bmff,
 }  # fmt: skip
@@ -56,7 +56,7 @@ def read(data: bytes, name: str = "", trust_anchors: str | None = None) -> Prove
         contents = opened(data)
         if contents is None:
             return Provenance(problems=(UNKNOWN,))
-        found = [*_of_blocks(contents, data, trust_anchors), *_of_file(contents, name)]
+        found = [*_of_blocks(contents, trust_anchors), *_of_file(contents, name)]
         findings = strongest_first(dict.fromkeys(found)) if found else ()
         return Provenance(contents.format, findings, tuple(contents.problems))
     except Exception as error:  # A reader that a crafted file trips up must not cost the verdict on its pixels.
@@ -68,8 +68,8 @@ def opened(data: bytes) -> Contents | None:
     kind = _format(data)
     if not kind:
         return None
-    contents = Contents(kind)
-    _READERS[kind](data, contents)
+    contents = Contents(kind, data)
+    _READERS[kind](contents)
     return contents
 
 
@@ -84,11 +84,15 @@ def _format(data: bytes) -> str:
     return "AVIF" if brand in (b"avif", b"avis") else "HEIF" if brand in (b"heic", b"heix", b"mif1", b"msf1") else ""
 
 
-def _of_blocks(contents: Contents, data: bytes, trust_anchors: str | None) -> Iterator[Finding]:
+def _of_blocks(contents: Contents, trust_anchors: str | None) -> Iterator[Finding]:
     texts: dict[str, str] = {}
     for block in contents.blocks:
-        if block.kind == Kind.C2PA:
-            yield read_credentials(data, contents.format, trust_anchors)
+        if not contents.in_time():
+            break
+        if block.kind == Kind.C2PA and contents.credentials > MOST_CREDENTIALS:
+            contents.note(f"The Content Credentials have {contents.credentials} bytes; they were not checked.")
+        elif block.kind == Kind.C2PA:
+            yield read_credentials(contents.data, contents.format, trust_anchors)
         elif block.kind == Kind.TEXT:
             texts.setdefault(block.key, decoded(block.data))
         elif block.kind == Kind.COMMENT:
@@ -142,16 +146,17 @@ def _of_xmp(packet: bytes, contents: Contents) -> Iterator[Finding]:
         found = properties(packet)
     except XmpError as error:
         contents.note(str(error))
-        return
+        found = error.found
     if finding := recognised({COMMENT_KEY: found.get("exif:UserComment", "")}, "xmp"):
         yield finding
     yield from declarations.of_xmp(found)
 
 
 def _of_file(contents: Contents, name: str) -> Iterator[Finding]:
-    if contents.appended:
-        said = f"{contents.appended} bytes follow the end of the picture. They say nothing about it and were not read."
-        yield Finding("file", Strength.HINT, said, details={"appended_bytes": str(contents.appended)})
+    appended = 0 if contents.end is None else len(contents.data) - contents.end
+    if appended > 0:
+        said = f"{appended} bytes follow the end of the picture. They say nothing about it and were not read."
+        yield Finding("file", Strength.HINT, said, details={"appended_bytes": str(appended)})
     extension = PurePath(name).suffix.lower()
     known = {word for words in _EXTENSIONS.values() for word in words}
     if extension in known and extension not in _EXTENSIONS[contents.format]:

@@ -2,7 +2,7 @@
 
 import struct
 
-from facecheck.provenance.containers import LARGEST_BLOCK, Contents, Kind, decoded
+from facecheck.provenance.contents import LARGEST_BLOCK, Contents, Kind, decoded
 
 TIFF_STARTS = (b"II*\x00", b"MM\x00*")
 DESCRIPTION, MAKE, MODEL, SOFTWARE, ARTIST = 0x010E, 0x010F, 0x0110, 0x0131, 0x013B
@@ -15,16 +15,18 @@ _MOST_ENTRIES = 1000
 Tags = dict[int, bytes]
 
 
-def read_tiff(data: bytes, contents: Contents) -> None:
+def read_tiff(contents: Contents) -> None:
     """TIFF 6.0: the tags of its first picture; those that hold XMP, IPTC and credentials become blocks."""
-    tags = read_tags(data)
+    tags = read_tags(contents.data)
     if tags is None:
         return contents.truncated("directory")
     if XMP in tags:
-        contents.add(Kind.XMP, tags[XMP])
+        contents.add_joined(Kind.XMP, tags[XMP])
     if C2PA in tags:
-        contents.add_credentials()
-    contents.add(Kind.EXIF, _head(tags))
+        contents.add_credentials(len(tags[C2PA]))
+    if IPTC_RECORDS in tags:
+        contents.add_joined(Kind.IPTC, tags[IPTC_RECORDS])
+    contents.add_joined(Kind.EXIF, _head(tags))
     return None
 
 
@@ -48,6 +50,7 @@ def _directory(data: bytes, at: int, order: str) -> Tags | None:
     if at + 2 > len(data):
         return None
     tags: Tags = {}
+    room = len(data)  # Entries may point at the same bytes again and again.
     for index in range(min(struct.unpack_from(order + "H", data, at)[0], _MOST_ENTRIES)):
         entry = at + 2 + index * 12
         if entry + 12 > len(data):
@@ -55,8 +58,10 @@ def _directory(data: bytes, at: int, order: str) -> Tags | None:
         tag, kind, count = struct.unpack_from(order + "HHI", data, entry)
         size = _SIZES.get(kind, 0) * count
         start = entry + 8 if size <= 4 else struct.unpack_from(order + "I", data, entry + 8)[0]
-        if tag in _WANTED and 0 < size <= LARGEST_BLOCK and start + size <= len(data):
+        is_wanted = tag in _WANTED and tag not in tags and 0 < size <= min(LARGEST_BLOCK, room)
+        if is_wanted and start + size <= len(data):
             tags[tag] = data[start : start + size]
+            room -= size
     return tags
 
 
