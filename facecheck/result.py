@@ -39,6 +39,7 @@ class Reason(StrEnum):
     UNSTABLE = "unstable"
     BRIEF = "brief"
     INCONSISTENT = "inconsistent"
+    INCOMPLETE = "incomplete"
 
 
 _MEANINGS = {
@@ -227,7 +228,11 @@ class Prediction:
 
     @property
     def verdict(self) -> Verdict | None:
-        """Fake if any judged face is; else uncertain if a prominent one is; else real; no_face without faces."""
+        """Fake if any judged face is; else uncertain or real; no_face without faces.
+
+        Uncertain where the largest face is, or half of the prominent ones or more: one blurred or unstable face in a
+        crowd takes no answer from the others, but nothing reassuring is said of a picture that is half unclear.
+        """
         if self.error is not None:
             return None
         verdicts = {face.verdict for face in _deciding(self.faces)}
@@ -289,9 +294,11 @@ class Prediction:
 
 
 def _deciding(faces: Sequence[Face]) -> list[Face]:
-    """The faces that speak for the picture: all that could be judged, and the prominent ones in any case.
-
-    A blurred passer-by in the background must not make a good portrait uncertain.
-    """
-    largest = max((face.size_px for face in faces), default=0.0)
-    return [face for face in faces if face.verdict != Verdict.UNCERTAIN or face.size_px >= PROMINENT_SHARE * largest]
+    """The faces that speak for the picture: all that could be judged, and the prominent ones that make it uncertain."""
+    if not faces:
+        return []
+    largest = max(faces, key=lambda face: face.size_px)
+    least_px = PROMINENT_SHARE * largest.size_px
+    is_unclear = [face.verdict == Verdict.UNCERTAIN for face in faces if face.size_px >= least_px]
+    matter = largest.verdict == Verdict.UNCERTAIN or 2 * sum(is_unclear) >= len(is_unclear)
+    return [face for face in faces if face.verdict != Verdict.UNCERTAIN or (matter and face.size_px >= least_px)]

@@ -25,6 +25,8 @@ FEWEST_SAMPLES = 16
 USUAL_STEP_S = 1.0
 COMPLETE_SHARE = 0.95
 """The number of frames in a header is an estimate."""
+PLANNED_SHARE = 0.9
+"""Of the time for the work; the rest is for what costs more than it did so far."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class ClipLimits:
 
     Attributes:
         every_s: seconds from one frame that is looked at to the next. None: one second, and less in clips shorter than
-            16 seconds, so that about 16 frames are. More where `max_samples` would not reach to the end.
+            16 seconds, so that about 16 frames are. More where `max_samples` or, at the pace so far, `max_work_s` would
+            not reach to the end.
         max_pixels: of one frame; larger ones are refused.
         max_samples: frames that are looked at. max_frames: frames that are decoded on the way to them.
         max_seconds: of the film. max_work_s: of the clock, from the opening on.
@@ -127,7 +130,8 @@ class Clip:
                 found, frame = self._capture.retrieve() if at >= due else (False, None)
                 if not found or frame is None:
                     continue
-                due, count = at + self._step(at) - 1e-6, count + 1
+                count += 1
+                due = at + self._step(at, count) - 1e-6
                 pixels = self._checked(frame)
                 self.decode_s += time.perf_counter() - started
                 yield at, pixels
@@ -155,14 +159,19 @@ class Clip:
         spent = {"max_samples": samples, "max_frames": self.frames, "max_seconds": at, "max_work_s": work_s}
         return next((name for name, much in spent.items() if much >= getattr(self.limits, name)), None)
 
-    def _step(self, at: float) -> float:
+    def _step(self, at: float, samples: int) -> float:
         """Seconds to the next sample; past the length that the header claims it grows with the time."""
         limits = self.limits
         length = min(self.length_s, limits.max_seconds)
         step = limits.every_s
         if step is None:
             step = min(max(length, at, USUAL_STEP_S) / FEWEST_SAMPLES, USUAL_STEP_S)
-        return max(step, length / limits.max_samples)
+        return max(step, length / limits.max_samples, (length - at) / self._affordable(samples))
+
+    def _affordable(self, samples: int) -> float:
+        """Further samples for which there is time, if each costs as much as those so far."""
+        spent_s = time.monotonic() - self._began
+        return max(PLANNED_SHARE * self.limits.max_work_s - spent_s, 0.0) / max(spent_s, 1e-6) * samples + 1
 
     def _position(self) -> float:
         """Seconds; never less than before, whatever the file says."""

@@ -22,6 +22,8 @@ def face(verdict: str, p_fake: float, size: float = 100.0, reasons: tuple[str, .
         ([face("real", 0.1), face("uncertain", 0.8, size=20)], "real", 0.1),
         ([face("uncertain", 0.5), face("real", 0.1, size=20)], "uncertain", 0.5),
         ([face("real", 0.1), face("fake", 0.9, size=20)], "fake", 0.9),
+        ([face("real", 0.1, size=110), face("uncertain", 0.8), face("real", 0.2)], "real", 0.2),
+        ([face("uncertain", 0.8), face("real", 0.1, size=90), face("real", 0.2, size=90)], "uncertain", 0.8),
     ],
 )
 def test_the_picture_speaks_for_its_faces(faces, verdict, p_fake):

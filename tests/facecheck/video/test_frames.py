@@ -92,6 +92,14 @@ def test_a_limit_that_is_met_is_said_with_what_was_not_seen(slow, limits, seen_s
     assert not opened.is_complete and opened.unseen_s == pytest.approx(3000 - seen_s, abs=1)
 
 
+def test_of_a_clip_that_takes_long_fewer_frames_are_seen_but_up_to_its_end(slow, monkeypatch):
+    now = iter(np.arange(0.0, 1e6, 0.01))
+    monkeypatch.setattr("facecheck.video.frames.time.monotonic", lambda: next(now))
+    opened = Clip(slow, ClipLimits(max_work_s=100))
+    seen = times(opened)
+    assert opened.is_complete and 16 < len(seen) < 3000 and seen[-1] > 2900
+
+
 def test_a_header_that_lies_about_the_length_cannot_cost_more_samples(slow):
     opened = Clip(slow, ClipLimits(max_samples=20))
     opened.length_s = 40.0

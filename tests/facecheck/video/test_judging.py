@@ -122,3 +122,29 @@ def test_memory_holds_few_frames(tmp_path, woman, red_checker, monkeypatch):
     monkeypatch.setattr("facecheck.batching.BATCH_PIXELS", 2 * 320 * 160)
     judge_clip(clip, script)
     assert script.sizes == [2] * 5
+
+
+def test_nobody_is_cleared_by_a_clip_that_was_seen_in_part(judged, woman):
+    assert verdicts(judged(steady(woman), every_s=0.1, max_seconds=0.5)) == [("uncertain", ("incomplete",))]
+    assert verdicts(judged(steady(red(woman)), every_s=0.1, max_seconds=0.5)) == [("fake", ())]
+
+
+def test_a_person_who_moves_is_one_strip_that_holds_the_worst_moment(tmp_path, red_checker, woman):
+    clip = write_clip(tmp_path / "clip.mp4", turns_away(woman))
+    found = judge_clip(clip, red_checker, ClipLimits(every_s=0.1), shots=4)
+    (strip,), (track,) = found.strips, found.tracks
+    assert 4 <= len(strip) <= 5 and [shot.at_s for shot in strip] == sorted({shot.at_s for shot in strip})
+    assert max(shot.p_fake for shot in strip) == max(one.p_fake for one in track.judged)
+    assert {shot.pixels.shape for shot in strip} == {(96, 96, 3)}
+
+
+def test_who_watches_sees_the_clip_pass_and_can_end_it(tmp_path, red_checker, woman):
+    clip, seen = write_clip(tmp_path / "clip.mp4", steady(woman)), []
+    judge_clip(clip, red_checker, watch=lambda at_s, of_s: seen.append((at_s, of_s)))
+    assert seen[-1] == pytest.approx((0.9, 1.0), abs=0.01)
+
+    def stop(*_: float) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        judge_clip(clip, red_checker, watch=stop)
