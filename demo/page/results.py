@@ -75,7 +75,7 @@ def described(faces: Sequence[Face]) -> str:
     if not faces:
         return "Your picture. No face was found in it."
     listed = "; ".join(
-        f"face {number}: {face.verdict.meaning}, {wording.percent(face.p_fake)}"
+        f"face {number}: {face.verdict.meaning}, {wording.points(face.p_fake)}"
         for number, face in enumerate(faces[:CARDS_SHOWN], 1)
     )
     more = f"; and {len(faces) - CARDS_SHOWN} more" if len(faces) > CARDS_SHOWN else ""
@@ -136,7 +136,7 @@ def heat_button(number: int) -> str:
 def _evidence(face: Face) -> list[str]:
     """What is known beside the score: how it survives delivery, and how often the model is wrong on such faces."""
     sentences = [wording.delivered(face.stability)] if face.stability else []
-    return [*sentences, face.expected_error.meaning] if face.expected_error else sentences
+    return [*sentences, *wording.chance_of_error(face.expected_error)] if face.expected_error else sentences
 
 
 def card(
@@ -158,9 +158,9 @@ def score_bar(p_fake: float, decision: Decision, number: int) -> str:
     low, high = decision.uncertain_from, decision.uncertain_to
     name = f"Face {number}: score, from 0 (photograph) to 100 (generated)"
     return (
-        f'<p class="rc-score"><span>Generation score</span> <b>{wording.percent(p_fake)}</b></p>'
+        f'<p class="rc-score"><span>Generation score</span> <b>{wording.points(p_fake)}</b></p>'
         f'<div class="rc-bar" role="meter" aria-label="{name}" aria-valuemin="0" aria-valuemax="100" '
-        f'aria-valuenow="{p_fake * 100:.0f}" aria-valuetext="{wording.percent(p_fake)}">'
+        f'aria-valuenow="{p_fake * 100:.0f}" aria-valuetext="{wording.points(p_fake)}">'
         f'<span class="rc-fill" style="width:{max(p_fake, 0.01):.1%}"></span>'
         f'<span class="rc-band" style="left:{low:.1%};width:{max(high - low, 0.005):.1%}"></span></div>'
     )

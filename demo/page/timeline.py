@@ -17,7 +17,7 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 720, 220, 56, 28
 def answer(judged: JudgedClip, decision: Decision) -> str:
     """Everything that a clip's answer consists of."""
     prediction, clip = judged.prediction, judged.clip
-    notes = [] if clip.is_complete else [wording.unseen(clip.unseen_s)]
+    notes = [wording.looked_at(clip.duration_s, clip.length_s, judged.samples, clip.is_complete)]
     people = [
         results.card(Image.fromarray(thumbnail), number, face, decision, [_seen(track)])
         for number, (face, track, thumbnail) in enumerate(
@@ -49,7 +49,7 @@ def _span(judged: Sequence[Observation]) -> str:
     if not judged:
         return "not clearly enough"
     scores = [observation.p_fake for observation in judged]
-    least, most = wording.percent(min(scores)), wording.percent(max(scores))
+    least, most = wording.points(min(scores)), wording.points(max(scores))
     return least if least == most else f"{least} to {most}"
 
 

@@ -112,7 +112,7 @@ def add_api(app: FastAPI, service: Service, metrics: Metrics) -> None:
     async def predict(request: Request) -> Response:
         """Judge up to 16 pictures, one of which may be a clip: files of a multipart form, or base64 in JSON.
 
-        A bad picture harms no other. Of a clip the first minute is looked at; each person in it is one face.
+        A bad picture harms no other. Of a clip 60 frames are looked at, spread over it; each person in it is one face.
         """
         started = time.perf_counter()
         pictures, max_fpr = await _read(request)

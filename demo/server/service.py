@@ -22,8 +22,8 @@ Result = TypeVar("Result")
 
 TURNED_CONFIDENCE, TURNED_FACE_PX = 0.99, 40
 LOADING_LIMIT_S = 120.0
-CLIPS = ClipLimits(max_pixels=4096 * 2304, max_samples=60, max_frames=60 * 240, max_seconds=60, max_work_s=45)
-"""A minute of film, so that nobody waits long for somebody else's clip."""
+CLIPS = ClipLimits(max_pixels=4096 * 2304, max_samples=60, max_frames=36_000, max_work_s=45, max_people=24)
+"""Sixty moments of the whole film, so that nobody waits long for somebody else's clip."""
 ANOTHER_CLIP = Prediction("clip", error="clip: only one is judged in a request; send each by itself")
 
 

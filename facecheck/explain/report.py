@@ -18,6 +18,7 @@ import facecheck
 from facecheck.error_rates import ErrorCell
 from facecheck.explain import wording
 from facecheck.explain.heatmaps import HeatMap
+from facecheck.explain.wording import say
 from facecheck.image import Pixels
 from facecheck.model.config import ModelConfig
 from facecheck.model.files import WEIGHTS_DIR
@@ -26,11 +27,13 @@ from facecheck.result import Face, Prediction
 
 SHOWN_SIDE = 1100
 CARD_SECTIONS = ("Known limits",)
+SCALE = "<span class=heat><span>{}</span><i></i><span>{}</span></span>"
 OFFLINE = "Nothing left this machine to make this report."
+TITLE = "facecheck: case report"
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>facecheck: case report</title><style>{style}</style></head><body><main>
+<title>{title}</title><style>{style}</style></head><body><main>
 {body}
 </main></body></html>
 """
@@ -101,7 +104,8 @@ def _as_html(found: Explanation) -> str:
     style = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
     parts = [_head(found), _contradiction(found), _picture(found), _faces(found), _provenance(found), _model(found),
              _limits(found), _technical(found)]  # fmt: skip
-    return PAGE.format(style=style, body="\n".join(part for part in parts if part))
+    body = "\n".join(part for part in parts if part)
+    return PAGE.format(style=style, body=body, language=say("en"), title=say(TITLE))
 
 
 def versions() -> dict[str, str]:
@@ -120,17 +124,21 @@ def now() -> str:
 def _head(found: Explanation) -> str:
     answer = found.prediction
     verdict = answer.verdict
-    score = "" if answer.p_fake is None else f"<p>Score: {wording.score(answer.p_fake)}.</p>"
+    score = "" if answer.p_fake is None else _paragraphs([wording.score(answer.p_fake)])
+    chance = wording.expected_error(answer)
+    odds = _paragraphs(wording.chance_of_error(chance)) if chance else ""
+    limits = found.model.limits if found.model else None
     error = f"<p>{escape(answer.error)}</p>" if answer.error else ""
     budget = (
-        f"<p class=small>With the budget that was asked for: {escape(answer.budget.meaning)}.</p>"
+        f"<p class=small>{say('With the budget that was asked for:')} {escape(answer.budget.meaning)}.</p>"
         if answer.budget
         else ""
     )
     return (
-        f"<h1>facecheck: case report</h1><p class=source>{escape(answer.source)} · {now()}</p>"
+        f"<h1>{say(TITLE)}</h1><p class=source>{escape(answer.source)} · {now()}</p>"
         f"<section class='panel verdict {verdict or 'unreadable'}'><strong>{wording.headline(answer)}</strong>"
-        f"{_paragraphs(wording.explained(answer))}{error}{score}{_deciding(found)}{budget}</section>"
+        f"{_paragraphs(wording.explained(answer, limits))}{odds}{error}{score}{_deciding(found)}{budget}"
+        f"<p class=small>{say(wording.SCOPE)}</p></section>"
     )
 
 
@@ -140,20 +148,22 @@ def _deciding(found: Explanation) -> str:
     numbers = [str(number) for number, face in enumerate(answer.faces, start=1) if face.verdict == answer.verdict]
     if len(answer.faces) < 2 or len(numbers) == len(answer.faces):
         return ""
-    decided = f"Decided by face {', '.join(numbers)} of {len(answer.faces)}"
-    return f"<p class=small>{decided}; the score is the highest of them all.</p>"
+    decided = "Decided by face {numbers} of {count}; the score is the highest of them all."
+    return f"<p class=small>{say(decided, numbers=', '.join(numbers), count=len(answer.faces))}</p>"
 
 
 def _contradiction(found: Explanation) -> str:
     provenance = found.prediction.provenance
     said = [words for words in (found.prediction.contradiction, provenance.conflict if provenance else None) if words]
-    return f"<section class='panel against'><h3>A contradiction</h3>{_paragraphs(said)}</section>" if said else ""
+    return (
+        f"<section class='panel against'><h3>{say('A contradiction')}</h3>{_paragraphs(said)}</section>" if said else ""
+    )
 
 
 def _picture(found: Explanation) -> str:
     if found.picture is None:
         return ""
-    height, width = found.picture.shape[:2]
+    width, height = found.prediction.size or found.picture.shape[1::-1]
     line = max(width, height) / 300
     boxes = []
     for number, face in enumerate(found.prediction.faces, start=1):
@@ -165,65 +175,73 @@ def _picture(found: Explanation) -> str:
             f"stroke-width='{line:.1f}'>{number}</text>"
         )
     svg = f"<svg viewBox='0 0 {width} {height}' aria-hidden=true>{''.join(boxes)}</svg>"
-    image = f"<img alt='The picture, with its faces numbered' src='{_data_url(found.picture)}'>"
+    image = f"<img alt='{escape(say('The picture, with its faces numbered'))}' src='{_data_url(found.picture)}'>"
     return f"<section class=panel><figure class=picture><div>{image}{svg}</div></figure></section>"
 
 
 def _faces(found: Explanation) -> str:
     if not found.faces:
         return ""
-    cards = [_face(number, seen, found.threshold) for number, seen in enumerate(found.faces, start=1)]
+    cards = [_face(number, seen, found) for number, seen in enumerate(found.faces, start=1)]
     left = len(found.prediction.faces) - len(found.faces)
-    more = f"<p class=small>{left} smaller faces are in the JSON report only.</p>" if left else ""
-    return f"<h2>The faces</h2>{''.join(cards)}{more}<p class=small>{wording.HEAT_MAP_CAUTION}</p>"
+    more = f"<p class=small>{say('{left} smaller faces are in the JSON report only.', left=left)}</p>" if left else ""
+    return f"<h2>{say('The faces')}</h2>{''.join(cards)}{more}<p class=small>{say(wording.HEAT_MAP_CAUTION)}</p>"
 
 
-def _face(number: int, seen: FaceEvidence, threshold: float) -> str:
-    face = seen.face
-    figures = [_figure(seen.pixels, "The face as the model saw it")]
-    figures += [_figure(heat.on(seen.pixels), wording.HEAT_MAPS[heat.method]) for heat in seen.heat_maps]
+def _face(number: int, seen: FaceEvidence, found: Explanation) -> str:
+    face, name = seen.face, f"face-{number}"
+    figures = [_figure(seen.pixels, say("The face as the model saw it"), name)]
+    figures += [
+        _figure(heat.on(seen.pixels), say(wording.HEAT_MAPS[heat.method]), f"{name}-{heat.method}", SCALE.format(*ends))
+        for heat in seen.heat_maps
+        for ends in [[say(end) for end in wording.HEAT_SCALE]]
+    ]
     stability = face.stability
-    stable = f"<p>{escape(stability.meaning.capitalize())}.</p>" if stability else ""
-    expected = _paragraphs([face.expected_error.meaning]) if face.expected_error else ""
+    expected = _paragraphs(wording.chance_of_error(face.expected_error)) if face.expected_error else ""
     low, high = (stability.low, stability.high) if stability else (face.p_fake, face.p_fake)
-    rows = {"Size": f"{face.size_px:.0f} pixels", "Detector": f"{face.confidence:.0%} sure that it is a face"}
+    stable = _paragraphs([say(wording.BETWEEN, least=f"{low:.2f}", most=f"{high:.2f}")] if stability else [])
+    rows = {say("Size"): say("{n} pixels", n=f"{face.size_px:.0f}")}
     if stability:
         each = zip(stability.p_fake, stability.deliveries, strict=True)
-        rows["Saved or resized again"] = ", ".join(f"{score:.2f} ({name})" for score, name in each)
-    why = _paragraphs(wording.reasons(face))
+        rows[say("Saved or resized again")] = ", ".join(f"{score:.2f} ({name})" for score, name in each)
+    why = _paragraphs(wording.reasons(face, found.model.limits if found.model else None))
     return (
         f"<section class='panel face {face.verdict}'><div class=maps>{''.join(figures)}</div><div>"
-        f"<h3>Face {number}: <strong>{wording.HEADLINES[face.verdict]}</strong></h3>{why}"
-        f"<p>Score {face.p_fake:.2f}.</p>{_scale(face.p_fake, low, high, threshold)}{stable}{expected}{_table(rows)}"
+        f"<h3>{say('Face {number}:', number=number)} <strong>{say(wording.HEADLINES[face.verdict])}</strong></h3>{why}"
+        f"<p>{say('Score {score}.', score=f'{face.p_fake:.2f}')}</p>{_scale(face.p_fake, low, high, found.threshold)}"
+        f"{stable}{expected}{_table(rows)}"
         "</div></section>"
     )
 
 
 def _scale(p_fake: float, low: float, high: float, threshold: float) -> str:
     band = f"<b style='left:{low:.1%};width:{high - low:.1%}'></b>"
-    marks = f"<em class=middle style='left:{threshold:.1%}'>threshold {threshold:.2f}</em>"
-    ends = "<em style='left:0'>photograph</em><em style='right:0'>generated</em>"
+    marks = f"<em class=middle style='left:{threshold:.1%}'>{say('threshold')} {threshold:.2f}</em>"
+    ends = f"<em style='left:0'>{say('photograph')}</em><em style='right:0'>{say('generated')}</em>"
     return f"<div class=scale>{band}<i style='left:{p_fake:.1%}'></i>{marks}{ends}</div>"
 
 
-def _figure(pixels: Pixels, caption: str) -> str:
-    return f"<figure><img alt='' src='{_data_url(pixels)}'><figcaption>{escape(caption)}</figcaption></figure>"
+def _figure(pixels: Pixels, caption: str, name: str, scale: str = "") -> str:
+    """A picture that fills the window when it is clicked, and leaves it with another click; without a script."""
+    links = f"<a class=open href='#{name}'>{say('Enlarge')}</a><a class=close href='#_'>{say('Close')}</a>"
+    image = f"<img alt='{escape(caption)}' src='{_data_url(pixels)}'>"
+    return f"<figure id='{name}'>{image}{links}<figcaption>{scale}{escape(caption)}</figcaption></figure>"
 
 
 def _provenance(found: Explanation) -> str:
     provenance = found.prediction.provenance
     if provenance is None:
         return ""
-    said = "".join(_finding(finding) for finding in provenance.findings) or f"<p>{ABSENCE}</p>"
+    said = "".join(_finding(finding) for finding in provenance.findings) or f"<p>{say(ABSENCE)}</p>"
     problems = "".join(f"<p class=small>{escape(problem)}</p>" for problem in provenance.problems)
     return (
-        f"<h2>What the file says about its own origin</h2><section class='panel open'>{said}{problems}"
-        f"<p class=small>{CAUTION}</p></section>"
+        f"<h2>{say('What the file says about its own origin')}</h2><section class='panel open'>{said}{problems}"
+        f"<p class=small>{say(CAUTION)}</p></section>"
     )
 
 
 def _finding(finding: Finding) -> str:
-    tag = f"<span class='tag {finding.strength}'>{wording.STRENGTHS[finding.strength]}</span>"
+    tag = f"<span class='tag {finding.strength}'>{say(wording.STRENGTHS[finding.strength])}</span>"
     return f"<div class=finding>{tag}<p>{escape(finding.says)}</p>{_table(finding.details)}</div>"
 
 
@@ -232,11 +250,13 @@ def _model(found: Explanation) -> str:
     if config is None:
         return ""
     rows = {
-        "Model": f"{config.name} {config.version} ({config.architecture})", "sha256": config.sha256,
-        "Threshold": f"{found.threshold:.3f}", "Licence": config.licence, "Trained on": ", ".join(config.training_data),
+        say("Model"): f"{config.name} {config.version} ({config.architecture})", "sha256": config.sha256,
+        say("Threshold"): f"{found.threshold:.3f}", say("Licence"): config.licence,
+        say("Trained on"): ", ".join(config.training_data),
     }  # fmt: skip
-    excerpts = [f"<h3>From its model card: {name}</h3>{_list(items)}" for name, items in _card(config.name).items()]
-    return f"<h2>The model</h2><section class='panel open'>{_table(rows)}{''.join(excerpts)}</section>"
+    said = say("From its model card:")
+    excerpts = [f"<h3>{said} {name}</h3>{_list(items)}" for name, items in _card(config.name).items()]
+    return f"<h2>{say('The model')}</h2><section class='panel open'>{_table(rows)}{''.join(excerpts)}</section>"
 
 
 def _card(name: str) -> dict[str, list[str]]:
@@ -257,19 +277,20 @@ def _plain(markdown: str) -> str:
 
 
 def _limits(_: Explanation) -> str:
-    return f"<h2>What this report cannot say</h2><section class=panel>{_list((*wording.LIMITS, OFFLINE))}</section>"
+    said = [say(sentence) for sentence in (*wording.LIMITS, OFFLINE)]
+    return f"<h2>{say('What this report cannot say')}</h2><section class=panel>{_list(said)}</section>"
 
 
 def _technical(found: Explanation) -> str:
     size = found.prediction.size
     said = found.prediction.provenance
     rows = {
-        "File": found.prediction.source, "sha256 of the file": found.sha256 or "none: pixels were given",
-        "Bytes": "" if found.bytes is None else f"{found.bytes:,}", "Container": said.format if said else "",
-        "Picture": f"{size[0]} x {size[1]} pixels" if size else "",
-        "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+        say("File"): found.prediction.source, say("sha256 of the file"): found.sha256 or say("none: pixels were given"),
+        say("Bytes"): "" if found.bytes is None else f"{found.bytes:,}", say("Container"): said.format if said else "",
+        say("Picture"): say("{n} pixels", n=f"{size[0]} x {size[1]}") if size else "", say("Time"): now(),
+        say("Versions"): ", ".join(f"{name} {version}" for name, version in versions().items()),
     }  # fmt: skip
-    return f"<h2>Technical</h2><section class=panel>{_table({k: v for k, v in rows.items() if v})}</section>"
+    return f"<h2>{say('Technical')}</h2><section class=panel>{_table({k: v for k, v in rows.items() if v})}</section>"
 
 
 def _table(rows: dict[str, str]) -> str:

@@ -1,11 +1,36 @@
 """The wording of verdicts: whatever a person reads in the terminal, in the case report or on the page is said here.
 
-"real" always reads "no sign of generation found": nothing here may promise that a picture is authentic.
+"real" always reads "no sign of generation found": nothing here may promise that a picture is authentic. The sentences
+are English, and the keys of the tables of other languages: `say` looks them up in the one that is `speaking`.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 from facecheck.error_rates import ChanceOfError
+from facecheck.model.config import Limits
 from facecheck.provenance.findings import Strength
 from facecheck.result import Face, Prediction, Reason, Stability, Verdict
+
+_TABLE: ContextVar[Mapping[str, str] | None] = ContextVar("table", default=None)
+
+
+@contextmanager
+def speaking(table: Mapping[str, str] | None) -> Iterator[None]:
+    """In this block, also in threads that it starts, `say` looks sentences up in the table; None: English."""
+    token = _TABLE.set(table)
+    try:
+        yield
+    finally:
+        _TABLE.reset(token)
+
+
+def say(sentence: str, **values: object) -> str:
+    """A sentence in the language that is spoken, its {places} filled; in English where the table lacks it."""
+    said = (_TABLE.get() or {}).get(sentence, sentence)
+    return said.format(**values) if values else said
+
 
 UNREADABLE = "could not be read"
 HEADLINES: dict[Verdict | None, str] = {
@@ -18,8 +43,7 @@ EXPLAINED: dict[Verdict | None, str] = {
     "picture is authentic: it may be retouched, staged, swapped, or made by a generator that the model has never seen.",
     Verdict.FAKE: "The model found traces that it knows from generated faces. This is a score, not a proof: it is "
     "wrong about some photographs. Do not accuse anybody on it alone.",
-    Verdict.UNCERTAIN: "There is too little to go by, so there is no verdict: no accusation and no acquittal. A "
-    "larger, sharper, or less compressed copy of the same picture may help.",
+    Verdict.UNCERTAIN: "There is too little to go by, so there is no verdict: no accusation and no acquittal.",
     Verdict.NO_FACE: "No human face was found, and nothing else is judged: this says nothing about the rest of the "
     "picture. If there is a face, try a picture in which it is larger, turned to the camera, and not covered.",
     None: "It is damaged, or no picture of a kind that facecheck opens. No pixel of it was judged.",
@@ -33,12 +57,34 @@ REASONS: dict[Reason, str] = {
     Reason.UNSTABLE: "The answer changes when the picture is saved or resized again, as websites and messengers do.",
     Reason.BRIEF: "Too few frames of the clip show this face well enough.",
     Reason.INCONSISTENT: "Some frames of the clip say the opposite of the others.",
+    Reason.INCOMPLETE: "Part of the clip was not looked at, so nobody in it is cleared.",
 }
+MEASURED: dict[Reason, str] = {
+    Reason.FACE_TOO_SMALL: "It is {face_px} pixels large, {min_face_px} are needed.",
+    Reason.BLURRED: "Its sharpness is {sharpness}, {min_sharpness} is needed.",
+    Reason.HEAVY_COMPRESSION: "Its blocks measure {blockiness}, up to {max_blockiness} can be judged.",
+    Reason.PARTIAL: "{outside} of it are missing, up to {max_outside} can be judged.",
+}
+ADVICE: dict[Reason, str] = {
+    Reason.FACE_TOO_SMALL: "Find the largest copy of this picture, not a preview or a screenshot.",
+    Reason.BLURRED: "Find a sharper copy, or another picture of the same scene.",
+    Reason.HEAVY_COMPRESSION: "Ask for the original file: every messenger compresses a picture again.",
+    Reason.PARTIAL: "Find a copy that was not cropped.",
+    Reason.BORDERLINE: "Try another picture from the same source.",
+    Reason.UNSTABLE: "Find a copy that was passed on less often, at best the original file.",
+    Reason.BRIEF: "Choose a part of the clip in which the face is seen longer.",
+    Reason.INCONSISTENT: "Look at the moments with the highest scores yourself.",
+    Reason.INCOMPLETE: "Cut the clip to the part that matters, and check that.",
+}
+UNCLEAR_ONE = "{unclear} of {count} faces cannot be judged: nothing is said about it."
+UNCLEAR = "{unclear} of {count} faces cannot be judged: nothing is said about them."
 CROWD = "With many faces, a false alarm on one of them becomes likely. Look at each face by itself."
 NOT_A_PROOF = (
     "A verdict is a measurement, not a proof. \u201creal\u201d means that no sign of generation was found; it never "
     "means that a picture is authentic. Look at a file yourself before you accuse anybody."
 )
+
+BETWEEN = "The score lies between {least} and {most} when the picture is saved and resized again."
 
 HEAT_MAPS = {
     "grad-cam": "Grad-CAM: bright places speak most for the answer, by the network's own features.",
@@ -48,13 +94,20 @@ HEAT_MAP_CAUTION = (
     "Heat maps show where the score comes from. They do not show what is wrong with a face, and they prove nothing: "
     "a map is as bright for a wrong answer as for a right one."
 )
+HEAT_SCALE = ("counted little", "counted most")
+SCOPE = (
+    "facecheck is made for photographs of people and for pictures that look like one. It also finds faces in statues, "
+    "dolls, drawings, masks and on screens: what it says about those means nothing."
+)
 STRENGTHS: dict[Strength, str] = {
     Strength.SIGNED: "signed: intact, and belongs to this very file",
     Strength.DECLARED: "declared: the file says so, anybody can write that",
     Strength.HINT: "hint: a trace or an oddity",
 }
 MEANS = (
-    "How much each face resembles the generated faces that the model learned from, as a score.",
+    "Each face is compared with photographs and with generated faces. The score says which of them it is more like.",
+    "A score is no chance. How often such an answer is wrong was measured apart, on sources that the model had never "
+    "seen, and stands beside it.",
     f"“{HEADLINES[Verdict.FAKE]}” is drawn where the model was right most often on faces that it had never seen.",
     f"“{HEADLINES[Verdict.UNCERTAIN]}” is an honest answer: the face is too small, blurred, or compressed, or the "
     "score is a tie.",
@@ -68,6 +121,7 @@ LIMITS = (
     "The more faces a picture has, the more likely is one false alarm among them.",
     "The numbers were measured on sources of which many are portraits; they hold for pictures like those.",
     "Somebody who wants to fool the model can.",
+    SCOPE,
 )
 
 
@@ -77,25 +131,60 @@ def headline(prediction: Prediction) -> str:
     count, fakes, unclear = len(verdicts), verdicts.count(Verdict.FAKE), verdicts.count(Verdict.UNCERTAIN)
     match prediction.verdict:
         case Verdict.FAKE if count > 1:
-            return f"{fakes} of {count} faces {'looks' if fakes == 1 else 'look'} generated"
+            looks = (
+                "{fakes} of {count} faces looks generated" if fakes == 1 else "{fakes} of {count} faces look generated"
+            )
+            return say(looks, fakes=fakes, count=count)
         case Verdict.FAKE:
-            return "This face looks generated"
+            return say("This face looks generated")
         case Verdict.UNCERTAIN if unclear < count:
-            return f"{unclear} of {count} faces cannot be judged"
+            return say("{unclear} of {count} faces cannot be judged", unclear=unclear, count=count)
         case Verdict.UNCERTAIN:
-            return "These faces cannot be judged" if count > 1 else "This face cannot be judged"
+            return say("These faces cannot be judged" if count > 1 else "This face cannot be judged")
+        case Verdict.REAL if unclear:
+            return say("No sign of generation in {clear} of {count} faces", clear=count - unclear, count=count)
         case other:
-            return HEADLINES[other]
+            return say(HEADLINES[other])
 
 
-def explained(prediction: Prediction) -> tuple[str, ...]:
-    """The sentences under the headline: what the verdict does and does not mean, and why it is uncertain."""
-    return (EXPLAINED[prediction.verdict], *reasons(prediction))
+def explained(prediction: Prediction, limits: Limits | None = None) -> tuple[str, ...]:
+    """The sentences under the headline: what the verdict does and does not mean, and why it is uncertain.
+
+    Args:
+        limits: of the model; reasons come with what was measured and what is needed.
+    """
+    verdicts = [face.verdict for face in prediction.faces]
+    unclear = verdicts.count(Verdict.UNCERTAIN) if prediction.verdict in (Verdict.REAL, Verdict.FAKE) else 0
+    left = [say(UNCLEAR_ONE if unclear == 1 else UNCLEAR, unclear=unclear, count=len(verdicts))] if unclear else []
+    return (say(EXPLAINED[prediction.verdict]), *left, *reasons(prediction, limits))
 
 
-def reasons(judged: Prediction | Face) -> tuple[str, ...]:
-    """Why a face or a picture is uncertain, a sentence each."""
-    return tuple(REASONS[reason] for reason in judged.reasons)
+def reasons(judged: Prediction | Face, limits: Limits | None = None) -> tuple[str, ...]:
+    """Why a face or a picture is uncertain and what may help, a sentence or a few each.
+
+    Of a picture with several faces the first face with the reason is named.
+    """
+    if isinstance(judged, Face):
+        return tuple(_reason(reason, judged, limits) for reason in judged.reasons)
+    said = []
+    for reason in judged.reasons:
+        number, face = next((n, f) for n, f in enumerate(judged.faces, 1) if reason in f.reasons)
+        named = say("Face {number}:", number=number) + " " if len(judged.faces) > 1 else ""
+        said.append(named + _reason(reason, face, limits))
+    return tuple(said)
+
+
+def _reason(reason: Reason, face: Face, limits: Limits | None) -> str:
+    parts = [say(REASONS[reason])]
+    if limits and face.quality and reason in MEASURED:
+        measured = {
+            "face_px": f"{face.quality.face_px:.0f}", "min_face_px": f"{limits.min_face_px:.0f}",
+            "sharpness": f"{face.quality.sharpness:.1f}", "min_sharpness": f"{limits.min_sharpness:g}",
+            "blockiness": f"{face.quality.blockiness:.1f}", "max_blockiness": f"{limits.max_blockiness:g}",
+            "outside": f"{face.quality.outside:.0%}", "max_outside": f"{limits.max_outside:.0%}",
+        }  # fmt: skip
+        parts.append(say(MEASURED[reason], **measured))
+    return " ".join([*parts, say(ADVICE[reason])])
 
 
 def summary(prediction: Prediction) -> str:
@@ -108,6 +197,9 @@ def summary(prediction: Prediction) -> str:
         words += f", p_fake {prediction.p_fake:.2f}, {faces} face{'s' if faces > 1 else ''}"
     if chance := expected_error(prediction):
         words += f", {chance.briefly}"
+    unclear = [face.verdict for face in prediction.faces].count(Verdict.UNCERTAIN)
+    if unclear and prediction.verdict != Verdict.UNCERTAIN:
+        words += f", {unclear} of them cannot be judged"
     if prediction.reasons:
         words += f", because {', '.join(prediction.reasons)}"
     return words + "".join(f"; {said}" for said in file_says(prediction))
@@ -135,28 +227,58 @@ def file_says(prediction: Prediction) -> list[str]:
     return [words.replace("_", " ") for words in reversed(claims.values())]
 
 
-def percent(probability: float) -> str:
-    """A probability for people: never 0 % or 100 %, because the model is never sure."""
-    if probability < 0.01:
-        return "under 1 %"
-    if probability > 0.99:
-        return "over 99 %"
-    return f"{probability:.0%}".replace("%", " %")
+def chance_of_error(chance: ChanceOfError) -> tuple[str, str]:
+    """How often such an answer is wrong, in one sentence that can be repeated, and what it was measured on."""
+    share = say("half") if chance.prevalence == 0.5 else f"{100 * chance.prevalence:g} %"
+    sentence = say(
+        "Answers like this one are wrong about {times}, if {share} of the faces that people ask about are generated.",
+        times=times(chance.chance), share=share,
+    )  # fmt: skip
+    measured = say(
+        "Measured on {faces} faces of {sources} sources that the model had never seen; between {low} and {high}.",
+        faces=f"{chance.faces:,}", sources=chance.sources, low=times(chance.low), high=times(chance.high),
+    )  # fmt: skip
+    return sentence, measured
+
+
+def times(chance: float) -> str:
+    """A chance as people say it: 1 time in 7, 30 times in 100; never none."""
+    if chance < 0.001:
+        return say("less than 1 time in 1,000")
+    return (
+        say("1 time in {n}", n=round(1 / chance)) if chance < 0.15 else say("{n} times in 100", n=round(100 * chance))
+    )
+
+
+def points(p_fake: float) -> str:
+    """A score for people: without percent, for it is no chance, and never 0 or 100, for the model is never sure."""
+    if p_fake < 0.01:
+        return say("under 1 of 100")
+    if p_fake > 0.99:
+        return say("over 99 of 100")
+    return say("{n} of 100", n=round(100 * p_fake))
 
 
 def delivered(stability: Stability) -> str:
     """How the score moves when the picture travels, for people."""
-    least, most = percent(stability.low), percent(stability.high)
-    span = f"Stays {least}" if least == most else f"Between {least} and {most}"
-    return f"{span} when the picture is saved and resized again."
+    least, most = points(stability.low), points(stability.high)
+    if least == most:
+        return say("The score stays {least} when the picture is saved and resized again.", least=least)
+    return say(BETWEEN, least=least, most=most)
 
 
-def unseen(seconds: float) -> str:
-    """What of a clip was not looked at; 0 where its length is not known."""
-    end = f"the last {seconds:.1f} s" if seconds else "the end"
-    return f"{end[:1].upper()}{end[1:]} of the clip {'were' if seconds else 'was'} not looked at."
+def looked_at(seconds: float, length_s: float, samples: int, is_complete: bool) -> str:
+    """What of a clip was looked at; length_s is 0 where it is not known."""
+    if is_complete:
+        return say("Looked at {samples} frames, spread over all {seconds} seconds.", samples=samples,
+                   seconds=f"{seconds:.1f}")  # fmt: skip
+    if length_s <= seconds:
+        return say("The end of the clip was not looked at.")
+    return say("Looked at the first {seconds} of {length} seconds. What comes after them was not looked at.",
+               seconds=f"{seconds:.1f}", length=f"{length_s:.1f}")  # fmt: skip
 
 
 def score(p_fake: float) -> str:
-    """A score with the ends of its scale."""
-    return f"{p_fake:.2f} on a scale from 0 (like the photographs it learned from) to 1 (like the generated faces)"
+    """A score with the ends of its scale, as a sentence."""
+    scale = "Score: {score} on a scale from 0 (like the photographs it learned from) to 1 (like the generated faces)."
+    return say(scale, score=f"{p_fake:.2f}")

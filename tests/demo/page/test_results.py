@@ -67,7 +67,7 @@ def test_what_is_known_beside_the_score_is_told():
         expected_error=ChanceOfError(0.05, 0.04, 0.0625, 0.5, 500, 20),
     )
     html = results.answer(Judged(PICTURE, prediction(seen)), Decision())
-    assert "Between 2 % and 31 % when the picture is saved and resized again." in html
+    assert "The score lies between 2 of 100 and 31 of 100 when the picture is saved and resized again." in html
     assert "wrong about 1 time in 20" in html
     assert "Where the model looked" in html and 'data-face="1"' in html
 
@@ -98,9 +98,11 @@ def test_what_comes_from_outside_is_escaped():
     assert "<script" not in html and "<img src=x" not in html and "<b> 1" not in html
 
 
-@pytest.mark.parametrize(("p_fake", "text"), [(0.0, "under 1 %"), (0.034, "3 %"), (0.5, "50 %"), (1.0, "over 99 %")])
+@pytest.mark.parametrize(
+    ("p_fake", "text"), [(0.0, "under 1 of 100"), (0.034, "3 of 100"), (0.5, "50 of 100"), (1.0, "over 99 of 100")]
+)
 def test_the_model_is_never_certain(p_fake, text):
-    assert wording.percent(p_fake) == text
+    assert wording.points(p_fake) == text
 
 
 def test_no_sentence_promises_authenticity():

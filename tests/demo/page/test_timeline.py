@@ -53,11 +53,11 @@ def test_the_face_of_a_clip_is_followed_and_drawn(clip, checker):
 @pytest.mark.parametrize(
     ("scores", "verdict", "reasons", "told"),
     [
-        ([0.9], "uncertain", ("brief",), "In 1 frame, at 0.2 s: 90 %."),
-        ([0.9, 0.8], "uncertain", ("brief",), "In 2 frames, 0.2 to 0.4 s: 80 % to 90 %."),
-        ([0.1, 0.1], "uncertain", ("brief",), "In 2 frames, 0.2 to 0.4 s: 10 %."),
-        ([0.5], "uncertain", ("borderline", "brief"), "In 1 frame, at 0.2 s: 50 %."),
-        ([0.9, 0.8, 0.9], "fake", (), "In 3 frames, 0.2 to 0.5 s: 80 % to 90 %."),
+        ([0.9], "uncertain", ("brief",), "In 1 frame, at 0.2 s: 90 of 100."),
+        ([0.9, 0.8], "uncertain", ("brief",), "In 2 frames, 0.2 to 0.4 s: 80 of 100 to 90 of 100."),
+        ([0.1, 0.1], "uncertain", ("brief",), "In 2 frames, 0.2 to 0.4 s: 10 of 100."),
+        ([0.5], "uncertain", ("borderline", "brief"), "In 1 frame, at 0.2 s: 50 of 100."),
+        ([0.9, 0.8, 0.9], "fake", (), "In 3 frames, 0.2 to 0.5 s: 80 of 100 to 90 of 100."),
     ],
 )
 def test_a_short_shot_of_a_face_is_shown_but_accuses_nobody(clip, scores, verdict, reasons, told):
@@ -97,6 +97,7 @@ def test_a_clip_of_two_frames_is_judged_by_both(clip):
 
 def test_a_clip_that_was_not_looked_at_to_its_end_says_so(clip, checker):
     seen = judge_clip(clip, checker, ClipLimits(max_seconds=0.4))
-    assert "The last 0.6 s of the clip were not looked at." in timeline.answer(seen, checker.decision)
+    assert "Looked at the first 0.4 of 1.0 seconds." in timeline.answer(seen, checker.decision)
+    assert seen.prediction.verdict != "real"
     seen.clip.length_s = 0.0
     assert "The end of the clip was not looked at." in timeline.answer(seen, checker.decision)

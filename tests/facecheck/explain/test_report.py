@@ -38,7 +38,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.add(tag)
-        self.loads += [value for name, value in attributes if name in ("src", "href", "data", "action")]
+        named = [value for name, value in attributes if name in ("src", "href", "data", "action")]
+        self.loads += [value for value in named if not value.startswith("#")]  # Places of the page itself.
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -83,6 +84,15 @@ def test_a_portrait_has_every_part(portrait):
         "facenet-pytorch",
     ):
         assert words in page.words
+
+
+def test_each_picture_can_be_enlarged_and_each_map_has_its_scale_and_legend(portrait):
+    html = portrait.to_html()
+    places = re.findall(r"<figure id='([^']+)'", html)
+    assert places == ["face-1", "face-1-grad-cam", "face-1-occlusion"]
+    assert all(f"href='#{place}'" in html for place in places)
+    assert html.count("class=heat") == 2 and html.count(wording.HEAT_SCALE[1]) == 2
+    assert "sure that it is a face" not in html and wording.SCOPE in html
 
 
 def test_the_json_has_the_same_facts(portrait):
