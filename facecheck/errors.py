@@ -9,7 +9,7 @@ FacecheckError
 │   └── LedgerBusyError     another process writes to it
 └── ScanError        a scan cannot start or go on: its output is foreign, in use, full, or of other settings
 
-Every message quotes what was received and says what to do about it.
+Every message quotes what was received, in at most 200 characters, and says what to do about it.
 """
 
 

@@ -6,12 +6,11 @@ is decoded, and whatever a decoder trips over comes back as one `ImageError` tha
 
 import base64
 import binascii
+import errno
 import io
 import os
-import threading
-import warnings
+import re
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard
 
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from facecheck.errors import ImageError
+from facecheck.sanitising import no_warnings, orientation, sanitised, shortened
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +35,11 @@ MAX_BYTES = 256 << 20
 # No EPS (it starts Ghostscript), no PDF, no fonts, no containers of other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "TGA", "ICO")
 BAND_PIXELS = 400_000
-ORIENTATION_TAG, SIDEWAYS = 0x0112, (5, 6, 7, 8)
-_pillow_warnings = threading.Lock()
+SIDEWAYS = (5, 6, 7, 8)
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+CLIP_HEADS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"0&\xb2u\x8ef\xcf\x11")
+DAMAGED = "get the file again from where it came from"
 
 
 def load(source: Source, *, name: str | None = None) -> Pixels:
@@ -78,20 +81,19 @@ def encoded(source: Source) -> bytes | None:
 def describe(source: Source) -> str:
     """A short name of an input for results and error messages."""
     if isinstance(source, str):
-        return (
-            source
-            if len(source) <= 200 and not source.startswith("data:")
-            else f"{source[:40]}... ({len(source)} characters)"
-        )
+        return f"{source[:40]}... ({len(source)} characters)" if source.startswith("data:") else shortened(source)
     if isinstance(source, os.PathLike):
-        return str(os.fspath(source))
+        return shortened(os.fsdecode(source))
     if isinstance(source, (bytes, bytearray, memoryview)):
         return f"<{len(source)} bytes>"
     if isinstance(source, Image.Image):
-        return str(getattr(source, "filename", "")) or f"<PIL image {source.mode} {source.width}x{source.height}>"
+        return (
+            shortened(str(getattr(source, "filename", "")))
+            or f"<PIL image {source.mode} {source.width}x{source.height}>"
+        )
     if isinstance(source, np.ndarray) or is_tensor(source):
         return f"<{type(source).__name__} {source.dtype} {tuple(source.shape)}>"
-    return str(getattr(source, "name", f"<{type(source).__name__}>"))
+    return shortened(str(getattr(source, "name", f"<{type(source).__name__}>")))
 
 
 def is_one(value: object) -> bool:
@@ -110,15 +112,15 @@ def _bytes_of(source: Source, name: str) -> bytes:
         return bytes(source)
     if isinstance(source, str) and source.startswith("data:"):
         return _from_data_url(source, name)
-    if isinstance(source, str) and source.startswith(("http://", "https://")):
-        raise ImageError(f"{name}: facecheck downloads nothing; fetch the picture and pass its bytes or its path")
     if isinstance(source, (str, os.PathLike)):
-        return _from_file(Path(source), name)
+        return _from_file(os.fsdecode(source), name)
     if hasattr(source, "read"):
         try:
             data = source.read(MAX_BYTES + 1)
         except (OSError, ValueError) as error:  # ValueError: it is closed.
-            raise ImageError(f"{name}: cannot be read ({error})") from error
+            raise ImageError(f"{name}: cannot be read ({shortened(str(error))})") from error
+        if data == b"":
+            raise ImageError(f"{name}: nothing is left to read; call its seek(0) first, if it was read before")
         if isinstance(data, bytes):
             return data
         raise ImageError(f"{name}: reading it gave {type(data).__name__}, not bytes; open the file with mode 'rb'")
@@ -127,18 +129,35 @@ def _bytes_of(source: Source, name: str) -> bytes:
     )
 
 
-def _from_file(path: Path, name: str) -> bytes:
+def _from_file(text: str, name: str) -> bytes:
+    if not text:
+        raise ImageError("an empty path; pass that of a picture")
+    if address := ADDRESS.match(text):
+        raise ImageError(f"{name}: {_remedy_for_address(address[1].lower())}")
+    path = Path(text)
     try:
         if path.is_dir():
             raise ImageError(f"{name}: is a folder; pass its files, or use `facecheck predict FOLDER`")
         if not path.is_file():
             reason = "is not a regular file" if path.exists() else "no such file; check the path"
             raise ImageError(f"{name}: {reason}")
-        if path.stat().st_size > MAX_BYTES:
-            raise ImageError(f"{name}: {path.stat().st_size} bytes; files above {MAX_BYTES} bytes are not opened")
-        return path.read_bytes()
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            data = b"" if size > MAX_BYTES else stream.read(MAX_BYTES + 1)  # It may grow meanwhile.
     except (OSError, ValueError) as error:
-        raise ImageError(f"{name}: cannot be read ({error})") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            why = "too long for a path; pass base64 as data:image/...;base64,... or pass the bytes"
+        raise ImageError(f"{name}: cannot be read ({why})") from error
+    if max(size, len(data)) > MAX_BYTES:
+        raise ImageError(f"{name}: {max(size, len(data))} bytes; files above {MAX_BYTES} bytes are not opened")
+    return data
+
+
+def _remedy_for_address(protocol: str) -> str:
+    if protocol == "file":
+        return "an address; pass the path, without file://"
+    return "an address, and facecheck downloads nothing; fetch the picture and pass its bytes or its path"
 
 
 def _from_data_url(url: str, name: str) -> bytes:
@@ -148,7 +167,7 @@ def _from_data_url(url: str, name: str) -> bytes:
             raise ValueError("expected data:image/...;base64,...")
         return base64.b64decode("".join(body.split()), validate=True)
     except (ValueError, binascii.Error) as error:
-        raise ImageError(f"{name}: not a base64 data URL ({error})") from error
+        raise ImageError(f"{name}: not a base64 data URL ({shortened(str(error))})") from error
 
 
 def _from_bytes(data: bytes, name: str) -> Pixels:
@@ -157,22 +176,33 @@ def _from_bytes(data: bytes, name: str) -> Pixels:
     if len(data) > MAX_BYTES:
         raise ImageError(f"{name}: more than {MAX_BYTES} bytes; such files are not opened")
     try:
-        # Pillow's warning comes too early or too late; the limit here is ours, checked below.
-        with _pillow_warnings, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        data = sanitised(data)
+    except ValueError as error:
+        raise ImageError(f"{name}: not decoded ({error}); save it again with another program") from error
+    try:
+        with no_warnings:
             Image.init()
             opened = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: {error}; reduce it first") from error
     except UnidentifiedImageError as error:
-        hint = "HEIC/HEIF: save it as JPEG" if data[4:8] == b"ftyp" else f"supported: {', '.join(FORMATS)}"
-        raise ImageError(f"{name}: not a picture, or a format that is not supported ({hint})") from error
+        raise ImageError(f"{name}: {_what_it_is(data)}") from error
     except Exception as error:  # Decoders raise anything from struct.error to IndexError on crafted headers.
-        raise ImageError(
-            f"{name}: its header is damaged ({error}); get the file again from where it came from"
-        ) from error
+        raise ImageError(f"{name}: its header is damaged ({shortened(str(error))}); {DAMAGED}") from error
+    # libjpeg wants an arithmetic-coded file in one piece; Pillow gives it 64 KiB at a time.
+    opened.decodermaxblock = max(opened.decodermaxblock, len(data) if opened.format in ("JPEG", "MPO") else 0)
     with opened:
         return _decoded(opened, name)
+
+
+def _what_it_is(data: bytes) -> str:
+    """Of a file that holds no picture that can be decoded."""
+    brand = data[8:12] if data[4:8] == b"ftyp" else b""
+    if brand in HEIF_BRANDS:
+        return "HEIC/HEIF is not supported; save it as JPEG"
+    if brand or data.startswith(CLIP_HEADS) or (data[:4], data[8:12]) == (b"RIFF", b"AVI "):
+        return "a video; `facecheck scan` judges the people in it"
+    return f"not a picture, or a format that is not supported (supported: {', '.join(FORMATS)})"
 
 
 def _decoded(picture: Image.Image, name: str) -> Pixels:
@@ -186,22 +216,16 @@ def _decoded(picture: Image.Image, name: str) -> Pixels:
     try:
         picture.load()
         width, height = picture.size  # Pillow turns TIFFs upright itself, now.
-        orientation = _orientation(picture)
-        upright = np.empty((width, height, 3) if orientation in SIDEWAYS else (height, width, 3), dtype=np.uint8)
-        stored = _as_stored(upright, orientation)
+        turned = orientation(picture)
+        upright = np.empty((width, height, 3) if turned in SIDEWAYS else (height, width, 3), dtype=np.uint8)
+        stored = _as_stored(upright, turned)
         for top, band in _bands(picture):
             stored[top : top + band.height] = np.asarray(_rgb(band))
     except Exception as error:  # As above: any decoder, any exception.
-        raise ImageError(
-            f"{name}: damaged or truncated ({error}); get the file again from where it came from"
-        ) from error
+        if "closed" in str(error):
+            raise ImageError(f"{name}: the PIL image is closed; pass it before it is, or open it again") from error
+        raise ImageError(f"{name}: damaged or truncated ({shortened(str(error))}); {DAMAGED}") from error
     return upright
-
-
-def _orientation(picture: Image.Image) -> int:
-    with suppress(Exception):  # A broken EXIF block does not make the pixels unreadable.
-        return int(picture.getexif().get(ORIENTATION_TAG, 1))
-    return 1
 
 
 def _bands(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:
@@ -240,7 +264,9 @@ def _from_tensor(tensor: "torch.Tensor", name: str) -> Pixels:
         values = tensor.detach().cpu()
         array: npt.NDArray[Any] = (values.float() if values.is_floating_point() else values).numpy()
     except (NotImplementedError, RuntimeError, TypeError) as error:
-        raise ImageError(f"{name}: a tensor without plain values ({error}); pass a dense one") from error
+        raise ImageError(
+            f"{name}: a tensor without plain values ({shortened(str(error))}); pass a dense one"
+        ) from error
     if array.ndim == 3:
         if array.shape[0] not in (1, 3, 4):
             raise ImageError(
@@ -251,6 +277,8 @@ def _from_tensor(tensor: "torch.Tensor", name: str) -> Pixels:
 
 
 def _from_array(array: npt.NDArray[Any], name: str) -> Pixels:
+    if array.dtype.kind in "USO":
+        raise ImageError(f"{name}: {array.dtype} values are no pixels; pass uint8, or array.tolist() if they are names")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise ImageError(
             f"{name}: an array picture is (H, W), (H, W, 3) RGB or (H, W, 4) RGBA; transpose it, or pass list(batch)"

@@ -16,8 +16,7 @@ import numpy.typing as npt
 from facecheck.batching import area, batches
 from facecheck.detection.candidates import Candidates, largest_first, nms_over_smaller, squared
 from facecheck.detection.networks import CANVAS, Networks, open_networks
-from facecheck.detection.pyramid import PNET_CELL, Plan, Tile, View, canvases_of, cells_of
-from facecheck.detection.sampling import SummedArea, laid_out
+from facecheck.detection.pyramid import PNET_CELL, Plan, SummedArea, Tile, View, canvases_of, cells_of, laid_out
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

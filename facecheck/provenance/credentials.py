@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from facecheck.provenance.declarations import SOURCE_TYPES, source_type
 from facecheck.provenance.findings import Claim, Finding, Strength
-from facecheck.provenance.statements import source_type
 
 MIME_TYPES = {
     "PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "TIFF": "image/tiff",
@@ -107,7 +107,7 @@ def _source_type(active: Mapping[str, Any], others: Mapping[str, Any]) -> tuple[
     parts = [action.get("digitalSourceType", "") for manifest in others.values() for action in _actions(manifest)]
     generated = any(source_type(str(uri))[1] in (Claim.GENERATED, Claim.PARTLY_GENERATED) for uri in parts)
     name = "compositeWithTrainedAlgorithmicMedia"
-    return source_type(name) if generated else None
+    return (name, *SOURCE_TYPES[name]) if generated else None
 
 
 def _failures(results: Mapping[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -147,6 +148,13 @@ BAD = {
     "nan": (np.full((4, 4), np.nan), "divide by 255"),
     "integers": (PHOTO.astype(np.int64), "pass uint8"),
     "words": (np.array([["a", "b"]]), "pass uint8"),
+    "names": (np.array(["a.jpg", "b.jpg"]), "tolist"),
+    "clip": (b"\0\0\0\x18ftypisom" + b"\0" * 64, "a video; `facecheck scan`"),
+    "avi": (b"RIFF\0\0\0\0AVI LIST" + b"\0" * 64, "a video; `facecheck scan`"),
+    "file address": ("file:///tmp/a.jpg", "without file://"),
+    "bucket": ("S3://bucket/a.jpg", "downloads nothing"),
+    "no path": ("", "an empty path"),
+    "base64": ("A" * 80_000, "data:image"),
 }
 
 
@@ -155,6 +163,38 @@ def test_bad_input_is_an_image_error_that_names_the_remedy(name):
     source, message = BAD[name]
     with pytest.raises(ImageError, match=message):
         image.load(source)
+
+
+def test_no_message_quotes_more_than_a_line_of_its_input(tmp_path):
+    long = "A" * 3000
+    for source in (long, Path(long), "data:" + long, f"https://{long}", tmp_path / "b" / ("x" * 240) / ("y" * 240)):
+        with pytest.raises(ImageError) as caught:
+            image.load(source)
+        assert len(str(caught.value)) < 400
+
+
+def test_what_was_used_up_or_closed_says_so(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(Image.fromarray(PHOTO), "PNG"))
+    with path.open("rb") as stream:
+        stream.read()
+        with pytest.raises(ImageError, match="seek"):
+            image.load(stream)
+    with Image.open(path) as lazy, Image.open(path) as read:
+        read.load()
+    for picture in (lazy, read):
+        picture.close()
+        with pytest.raises(ImageError, match="closed"):
+            image.load(picture)
+
+
+def test_a_file_that_grows_is_not_read_without_end(tmp_path, monkeypatch):
+    path = tmp_path / "growing.jpg"
+    path.write_bytes(b"x" * 20)
+    monkeypatch.setattr(image, "MAX_BYTES", 10)
+    monkeypatch.setattr(image.os, "fstat", lambda _: os.stat_result((0,) * 6 + (5,) + (0,) * 3))
+    with pytest.raises(ImageError, match="11 bytes"):
+        image.load(path)
 
 
 def test_folders_and_devices_are_refused(tmp_path):

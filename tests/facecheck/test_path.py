@@ -11,7 +11,8 @@ import facecheck
 
 PACKAGE = Path(facecheck.__file__).parent
 CONTRIBUTING = PACKAGE.parent / "CONTRIBUTING.md"
-MOST_FILES = 14
+MOST_FILES = 15
+"""One of them stands between the files of strangers and the decoders."""
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image
 from facecheck import image
 from facecheck.detection import pyramid
 from facecheck.detection.detector import Detections, FaceDetector
-from facecheck.detection.sampling import SummedArea
+from facecheck.detection.pyramid import SummedArea
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:

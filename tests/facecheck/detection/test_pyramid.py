@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from facecheck.detection import sampling
-from facecheck.detection.sampling import SummedArea, laid_out
+from facecheck.detection import pyramid
+from facecheck.detection.pyramid import SummedArea, laid_out
 
 
 def area(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -23,7 +23,7 @@ def test_a_whole_picture_is_resized_as_torch_does(grace, height, width):
 @pytest.mark.parametrize("stripe_bytes", [1, 20_000])
 def test_resizing_in_stripes_changes_nothing(grace, monkeypatch, stripe_bytes):
     whole = SummedArea(grace).resized(181, 155)
-    monkeypatch.setattr(sampling, "STRIPE_BYTES", stripe_bytes)
+    monkeypatch.setattr(pyramid, "STRIPE_BYTES", stripe_bytes)
     np.testing.assert_array_equal(SummedArea(grace).resized(181, 155), whole)
 
 
