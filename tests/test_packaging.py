@@ -32,6 +32,7 @@ def test_the_wheel_holds_the_model_the_types_and_the_licence(wheel):
     names = set(wheel.namelist())
     for name in (
         "explain/report.css",
+        "provenance/statements.csv",
         "py.typed",
         "weights/facecheck-resnet50.safetensors",
         "weights/facecheck-resnet50.json",

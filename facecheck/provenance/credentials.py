@@ -2,23 +2,51 @@
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from facecheck.provenance.declarations import SOURCE_TYPES, source_type
 from facecheck.provenance.findings import Claim, Finding, Strength
+from facecheck.provenance.manifests import Said, actions, agent_of, statements_of, strongest
 
 MIME_TYPES = {
     "PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "TIFF": "image/tiff",
-    "AVIF": "image/avif", "HEIF": "image/heif",
+    "AVIF": "image/avif", "HEIF": "image/heif", "JXL": "image/jxl",
 }  # fmt: skip
 NOT_INSTALLED = (
     "The file has C2PA Content Credentials. They were not checked: "
     "`pip install 'facecheck[provenance]'` makes that possible."
 )
+PROVES_NOTHING = "They prove nothing, neither for nor against the picture."
 # No word leaves this machine: neither for manifests that lie elsewhere nor for the state of certificates.
 _OFFLINE = {"remote_manifest_fetch": False, "ocsp_fetch": False}
 _LONGEST = 300
+# Status codes of the C2PA Specification 2.2, "Validation"; the first that fits is told.
+_FAILURES = (
+    (
+        ("assertion.dataHash.mismatch", "assertion.bmffHash.mismatch", "assertion.boxesHash.mismatch"),
+        "The file has C2PA Content Credentials that do not hold: the picture was changed after signing, or they were "
+        "copied from another file.",
+    ),
+    (
+        ("claimSignature.mismatch", "assertion.hashedURI.mismatch", "assertion.collectionHash.mismatch", "ingredient."),
+        "The file has C2PA Content Credentials that do not hold: they themselves were changed after signing.",
+    ),
+    (
+        ("missing", "claim.multiple", "malformed", "claim.hardBindings", "inaccessible"),
+        "The file has C2PA Content Credentials that do not hold: parts of them are missing or damaged.",
+    ),
+    (
+        ("revoked",),
+        "The file has C2PA Content Credentials whose signature cannot be relied on: the authority revoked the "
+        "signer's certificate.",
+    ),
+    (
+        ("signingCredential.invalid",),
+        "The file has C2PA Content Credentials that do not hold: the signer's certificate is not one for signing.",
+    ),
+)
+_EXPIRED = ("signingCredential.expired", "claimSignature.outsideValidity")
+_ABOUT_TRUST = (*_EXPIRED, "signingCredential.untrusted", "timeStamp.")
 
 
 def read_credentials(data: bytes, container: str, trust_anchors: str | None = None) -> Finding:
@@ -42,72 +70,92 @@ def read_credentials(data: bytes, container: str, trust_anchors: str | None = No
         ):
             state, results = str(reader.get_validation_state()), reader.get_validation_results() or {}
             store = json.loads(reader.json())
-        manifests = store["manifests"]
-        active = manifests.pop(store["active_manifest"])
-        details = {"state": state.lower()} | _details(active)
-        if state not in ("Valid", "Trusted"):
-            return _broken(details | {"problem": ", ".join(_failures(results))[:_LONGEST]})
-        return _signed(details, state == "Trusted", _source_type(active, manifests))
+        failures = tuple(_failures(results))
+        details = {"state": state.lower()} | _details(store["manifests"][store["active_manifest"]])
+        if state in ("Valid", "Trusted"):
+            return _intact(details, statements_of(store), _trust(state == "Trusted", bool(trust_anchors)))
+        details["problem"] = ", ".join(failures)[:_LONGEST]
+        if any(code in failures for code in _EXPIRED) and all(code.startswith(_ABOUT_TRUST) for code in failures):
+            return _expired(details, statements_of(store))
+        return _broken(details, failures)
     except Exception as error:  # The binding raises many kinds, and the shape of what it reads is up to strangers.
         said = "The file has C2PA Content Credentials that are damaged: they prove nothing."
         return Finding("c2pa", Strength.HINT, said, details={"state": "unreadable", "problem": str(error)[:_LONGEST]})
 
 
-def _broken(details: dict[str, str]) -> Finding:
-    said = (
-        "The file has C2PA Content Credentials that do not hold: it was changed after signing, or they were copied "
-        "from another file. They prove nothing, neither for nor against the picture."
-    )
-    return Finding("c2pa", Strength.HINT, said, details=details)
+def _broken(details: dict[str, str], failures: Sequence[str]) -> Finding:
+    """Why they do not hold: in words for the most telling failure, and all codes among the details."""
+    for codes, said in _FAILURES:
+        if any(part in code for code in failures for part in codes):
+            return Finding("c2pa", Strength.HINT, f"{said} {PROVES_NOTHING}", details=details)
+    said = f"The file has C2PA Content Credentials that do not hold ({', '.join(failures)[:_LONGEST]})."
+    return Finding("c2pa", Strength.HINT, f"{said} {PROVES_NOTHING}", details=details)
 
 
-def _signed(details: dict[str, str], trusted: bool, declared: tuple[str, Claim, str] | None) -> Finding:
-    name, claim, words = declared or ("", Claim.NOTHING, "")
-    what = f"; they say that the picture was {words}" if words else ""
-    who = (
-        "The signer is on the list of authorities that was given."
-        if trusted
-        else "Whether the signer is who the certificate says is not known: anybody can make one."
-    )
+def _intact(details: dict[str, str], statements: Sequence[Said], trust: str) -> Finding:
+    said = f"The file carries C2PA Content Credentials, {_signed(details)}, intact{_say(statements, details)}. {trust}"
+    return _finding(Strength.SIGNED, said, details, statements)
+
+
+def _expired(details: dict[str, str], statements: Sequence[Said]) -> Finding:
+    """Nothing was changed, but who signed cannot be shown any more: as good as any declaration."""
     said = (
-        f"The file carries C2PA Content Credentials, signed by {details.get('signer', 'somebody')}, intact{what}. {who}"
+        f"The file carries C2PA Content Credentials, {_signed(details)}, unchanged since{_say(statements, details)}. "
+        "The signer's certificate has expired, and no time stamp proves that it was valid when they signed."
     )
-    return Finding("c2pa", Strength.SIGNED, said, claim, details | ({"digital_source_type": name} if name else {}))
+    return _finding(Strength.DECLARED, said, details, statements)
+
+
+def _trust(is_trusted: bool, has_anchors: bool) -> str:
+    if is_trusted:
+        return "The signer is on the list of authorities that was given."
+    not_known = "Whether the signer is who the certificate says is not known: anybody can make one."
+    return f"The signer is not on the list of authorities that was given. {not_known}" if has_anchors else not_known
+
+
+def _signed(details: Mapping[str, str]) -> str:
+    """Who signed, when, and with what."""
+    when = f" on {details['signed_at'][:10]}" if "signed_at" in details else ""
+    tool = f" with {details['software']}" if "software" in details else ""
+    return f"signed by {details.get('signer', 'somebody')}{when}{tool}"
+
+
+def _say(statements: Sequence[Said], details: Mapping[str, str]) -> str:
+    """What they say of the picture, oldest first, and what is not there any more."""
+    told = [_told(said) for said in statements if said.claim != Claim.NOTHING]
+    words = ", then ".join(dict.fromkeys(told))[: 2 * _LONGEST]
+    said = f"; they say that the picture was {words}" if words else ""
+    return f"{said}; parts of them were taken out (redacted)" if "redacted" in details else said
+
+
+def _told(said: Said) -> str:
+    if said.part:
+        return f"put together with {said.part[:80]!r}, which was {said.words}"
+    return f"{said.words} ({said.agent[:80]})" if said.agent and said.agent not in said.words else said.words
+
+
+def _finding(strength: Strength, said: str, details: dict[str, str], statements: Sequence[Said]) -> Finding:
+    most = strongest(statements)
+    if most is None:
+        return Finding("c2pa", strength, said, details=details)
+    more = {"digital_source_type": most.source_type, "generated_part": most.part}
+    return Finding("c2pa", strength, said, most.claim, details | {key: value for key, value in more.items() if value})
 
 
 def _details(manifest: Mapping[str, Any]) -> dict[str, str]:
-    signature = manifest.get("signature_info", {})
-    agents = [_agent(action.get("softwareAgent")) for action in _actions(manifest)]
-    programs = [_agent(info) for info in manifest.get("claim_generator_info", [])]
+    signature = manifest.get("signature_info") or {}
+    agents = [agent_of(action.get("softwareAgent")) for action in actions(manifest)]
+    programs = [agent_of(info) for info in manifest.get("claim_generator_info") or []]
+    names = [str(action.get("action")) for action in actions(manifest)]
+    redacted = [str(uri) for uri in manifest.get("redactions") or []] + [name for name in names if "redacted" in name]
     details = {
         "signer": signature.get("issuer") or signature.get("common_name"),
         "signed_at": signature.get("time"),
         "software": ", ".join(dict.fromkeys(name for name in (*agents, *programs) if name)),
-        "actions": ", ".join(str(action.get("action")) for action in _actions(manifest)),
+        "actions": ", ".join(names),
+        "redacted": ", ".join(redacted),
     }
     return {name: str(value)[:_LONGEST] for name, value in details.items() if value}
-
-
-def _agent(value: Any) -> str:
-    """Version 1 of the specification has a name here, version 2 a dictionary."""
-    return str(value.get("name", "") if isinstance(value, dict) else value or "")
-
-
-def _actions(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for assertion in manifest.get("assertions", []):
-        if str(assertion.get("label", "")).startswith("c2pa.actions"):
-            yield from assertion["data"].get("actions", [])
-
-
-def _source_type(active: Mapping[str, Any], others: Mapping[str, Any]) -> tuple[str, Claim, str] | None:
-    """What the active manifest says; else, that a part was generated, if the manifest of an ingredient says so."""
-    for action in _actions(active):
-        if uri := action.get("digitalSourceType"):
-            return source_type(str(uri))
-    parts = [action.get("digitalSourceType", "") for manifest in others.values() for action in _actions(manifest)]
-    generated = any(source_type(str(uri))[1] in (Claim.GENERATED, Claim.PARTLY_GENERATED) for uri in parts)
-    name = "compositeWithTrainedAlgorithmicMedia"
-    return (name, *SOURCE_TYPES[name]) if generated else None
 
 
 def _failures(results: Mapping[str, Any]) -> Iterator[str]:

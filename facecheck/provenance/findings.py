@@ -35,6 +35,9 @@ class Claim(StrEnum):
     NOTHING = "nothing"
 
 
+_IS = {Claim.GENERATED: "was generated", Claim.PHOTOGRAPHED: "is a photograph"}
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that the file says.
@@ -88,24 +91,20 @@ class Provenance:
         """A sentence where findings contradict each other: a camera and a generator in one file."""
         if not {Claim.GENERATED, Claim.PHOTOGRAPHED} <= set(self.claims):
             return None
-        generated, photographed = (self._first(claim) for claim in (Claim.GENERATED, Claim.PHOTOGRAPHED))
-        return (
-            f"The file contradicts itself. By its {photographed.source} data ({photographed.strength}) it is a "
-            f"photograph, by its {generated.source} data ({generated.strength}) it was generated."
-        )
+        photographed, generated = (self._source_of(claim) for claim in (Claim.PHOTOGRAPHED, Claim.GENERATED))
+        return f"The file contradicts itself. B{photographed[1:]} it is a photograph, {generated} it was generated."
 
     def contradiction(self, verdict: str | None) -> str | None:
         """A sentence where the file and the verdict on the pixels disagree; the verdict stays what it is."""
         opposite = {"real": Claim.GENERATED, "fake": Claim.PHOTOGRAPHED}.get(str(verdict))
         if opposite is None or opposite not in self.claims:
             return None
-        finding = self._first(opposite)
         pixels = "show no sign of generation" if verdict == "real" else "look generated"
-        other = "was generated" if opposite == Claim.GENERATED else "is a photograph"
-        return (
-            f"The pixels {pixels}, but by its {finding.source} data ({finding.strength}) the picture {other}. "
-            "Both stand as they are: neither was changed because of the other."
-        )
+        says = f"{self._source_of(opposite)} the picture {_IS[opposite]}"
+        same = Claim.PHOTOGRAPHED if verdict == "real" else Claim.GENERATED
+        if same in self.claims:
+            says = f"the file says both: {self._source_of(same)} the picture {_IS[same]}, {says}"
+        return f"The pixels {pixels}, but {says}. Both stand as they are: neither was changed because of the other."
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -130,10 +129,13 @@ class Provenance:
             problems=tuple(str(problem) for problem in values["problems"]),
         )
 
-    def _first(self, claim: Claim) -> Finding:
-        return next(finding for finding in self.findings if finding.claim == claim)
+    def _source_of(self, claim: Claim) -> str:
+        """Where a claim stands, at its strongest."""
+        finding = next(finding for finding in self.findings if finding.claim == claim)
+        return f"by its {finding.source} data ({finding.strength})"
 
 
 def strongest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Signed, then declared, then hints; otherwise in the order given."""
-    return tuple(sorted(findings, key=lambda finding: list(Strength).index(finding.strength)))
+    """Signed, then declared, then hints; among equals what says "generated" first, otherwise in the order given."""
+    strengths, generated = list(Strength), (Claim.GENERATED, Claim.PARTLY_GENERATED)
+    return tuple(sorted(findings, key=lambda found: (strengths.index(found.strength), found.claim not in generated)))

@@ -17,10 +17,10 @@ COMMENT_KEY = "UserComment"
 _A1111_LINE = re.compile(r"^Steps: \d+, .*?Seed: (\d+)", re.M)
 # Possessive, and only where a name begins: a regular expression that goes back and forth stops the whole process.
 _SETTING = re.compile(r'(?<![\w ./-])([\w ./-]++): ("(?:\\.|[^"\\])*+"|[^,]*+)(?:,|$)')
-_DREAM = re.compile(r'"(?P<prompt>.*)"(?: -\S.*?)? -S ?(?P<seed>\d+)', re.S)
-_MIDJOURNEY = re.compile(
-    r"(?P<prompt>.*?)(?: --v (?P<version>[\w.]+))?(?: --\S.*?)? ?Job ID: (?P<job>[0-9a-f-]{36})", re.S
-)
+_SEED = re.compile(r" -S ?(\d+)")
+_JOB = re.compile(r"\s?Job ID: ([0-9a-f-]{36})")
+_VERSION = re.compile(r"--v ([\w.]+)")
+_LONGEST_LINE = 20_000
 
 
 def recognised(texts: Texts, source: str) -> Finding | None:
@@ -106,17 +106,41 @@ def _a1111(texts: Texts) -> Found | None:
     if not (line := _A1111_LINE.search(text)):
         return None
     prompt, _, negative = text[: line.start()].partition("Negative prompt:")
-    settings = {name.strip(): value.strip('" ') for name, value in _SETTING.findall(text[line.start() :])}
-    return "Stable Diffusion web UI (AUTOMATIC1111 or a relative)", {
+    settings = {
+        name.strip(): value.strip('" ') for name, value in _SETTING.findall(text[line.start() :][:_LONGEST_LINE])
+    }
+    return _a1111_relative(settings), {
         "prompt": prompt.strip(), "negative_prompt": negative.strip(), "seed": line[1], "model": settings.get("Model"),
         "sampler": settings.get("Sampler"), "steps": settings.get("Steps"), "version": settings.get("Version"),
     }  # fmt: skip
 
 
+def _a1111_relative(settings: Mapping[str, str]) -> str:
+    """Who of the many programs that write this format wrote it, as far as they say."""
+    version = settings.get("Version", "")
+    if "Civitai resources" in settings:
+        return "Civitai"
+    if settings.get("App") == "SD.Next":
+        return "SD.Next"
+    if version == "ComfyUI":
+        return "ComfyUI"
+    if version.startswith("f"):
+        return "Stable Diffusion web UI Forge"
+    return "Stable Diffusion web UI (AUTOMATIC1111 or a relative)"
+
+
 def _comfyui(texts: Texts) -> Found | None:
-    graph, workflow = _dictionary(texts.get("prompt")), _dictionary(texts.get("workflow"))
+    comment = _dictionary(texts.get(COMMENT_KEY))
+    graph, workflow = (
+        _dictionary(texts[name]) if name in texts else _inner(comment.get(name)) for name in ("prompt", "workflow")
+    )
     details = comfyui.details(graph, workflow)
     return ("ComfyUI", details) if details is not None else None
+
+
+def _inner(value: Any) -> dict[str, Any]:
+    """An object within JSON, which some programs write as a text once more."""
+    return value if isinstance(value, dict) else _dictionary(value) if isinstance(value, str) else {}
 
 
 def _invokeai(texts: Texts) -> Found | None:
@@ -131,14 +155,19 @@ def _invokeai(texts: Texts) -> Found | None:
         first = prompt[0] if isinstance(prompt, list) and prompt else prompt
         words = first.get("prompt") if isinstance(first, dict) else first
         return "InvokeAI", {"prompt": words, "seed": image.get("seed"), "model": old.get("model_weights")}
-    if command := _DREAM.match(texts.get("Dream", "")[:LONGEST_DETAIL]):
-        return "InvokeAI (Dream)", command.groupdict()
+    command = texts.get("Dream", "")[:LONGEST_DETAIL]
+    if command.startswith('"') and (seed := _SEED.search(command, end := command.rfind('"', 1) + 1)):
+        return "InvokeAI (Dream)", {"prompt": command[1 : end - 1], "seed": seed[1]}
     return ("InvokeAI", {}) if _dictionary(texts.get("invokeai_graph")) else None
 
 
 def _midjourney(texts: Texts) -> Found | None:
-    found = _MIDJOURNEY.match(texts.get("Description", "")[:LONGEST_DETAIL])
-    return ("Midjourney", found.groupdict()) if found else None
+    text = texts.get("Description", "")[:LONGEST_DETAIL]
+    if not (job := _JOB.search(text)):
+        return None
+    prompt, dashes, options = text[: job.start()].partition(" --")
+    version = _VERSION.search(dashes + options)
+    return "Midjourney", {"prompt": prompt, "version": version[1] if version else None, "job": job[1]}
 
 
 def _draw_things(texts: Texts) -> Found | None:
@@ -155,7 +184,8 @@ def _described(texts: Texts) -> Found | None:
     for values in (lowered, *_json_objects(lowered)):
         details = _common(values)
         if details["prompt"] and details["seed"] is not None:
-            return "A text-to-image program", details
+            is_easy = "use_stable_diffusion_model" in values
+            return "Easy Diffusion" if is_easy else "A text-to-image program", details
     return None
 
 

@@ -1,6 +1,7 @@
 """`provenance`: a file -> what it says about its own origin. Never raises on content, never touches a verdict."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
 
@@ -9,12 +10,19 @@ from facecheck.image import Source
 from facecheck.provenance import bmff, containers, declarations, tiff
 from facecheck.provenance.contents import MOST_CREDENTIALS, Contents, Kind, decoded
 from facecheck.provenance.credentials import read_credentials
-from facecheck.provenance.findings import Finding, Provenance, Strength, strongest_first
+from facecheck.provenance.findings import Claim, Finding, Provenance, Strength, strongest_first
 from facecheck.provenance.generators import COMMENT_KEY, Texts, recognised
+from facecheck.provenance.statements import Field
+from facecheck.provenance.trailers import of_trailer
 from facecheck.provenance.xmp import XmpError, properties
 
 LONGEST_QUOTE = 300
 OUTSIDE = "The picture was given as pixels, not as a file: there is nothing to read."
+_GRAPH = re.compile(r"(prompt|workflow):\s*(\{.*)", re.I | re.S)
+_TEXT_FIELDS = {
+    "Source": Field.CREDIT, "Credit": Field.CREDIT, "Comment": Field.CAPTION, "Description": Field.CAPTION,
+    "Title": Field.CAPTION, "Disclaimer": Field.CAPTION, "Warning": Field.CAPTION,
+}  # fmt: skip
 UNKNOWN = "Files of this kind are not searched for statements on their origin."
 _EXTENSIONS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "PNG": (".png",), "WEBP": (".webp",), "GIF": (".gif",),
@@ -108,16 +116,27 @@ def _of_blocks(contents: Contents, trust_anchors: str | None) -> Iterator[Findin
 
 
 def _of_texts(texts: Texts) -> Iterator[Finding]:
+    yield from declarations.of_aigc("text", texts.get("AIGC", ""))
     if finding := recognised(texts, "text"):
         yield finding
-    else:
-        yield from declarations.of_software("text", texts.get("Software", ""))
+        return
+    yield from declarations.of_software("text", texts.get("Software", ""))
+    for name, field in _TEXT_FIELDS.items():
+        yield from declarations.of_words("text", texts.get(name, ""), field)
+    if job := texts.get("hf-job-id"):
+        said = "A job on Hugging Face's machines wrote the file. Most such jobs run generators; this proves nothing."
+        yield Finding("text", Strength.HINT, said, details={"job": job[:LONGEST_QUOTE]})
 
 
 def _of_comment(text: str) -> Iterator[Finding]:
     if finding := recognised({COMMENT_KEY: text}, "comment"):
         yield finding
-    elif text:
+        return
+    declared = [
+        *declarations.of_aigc("comment", text), *declarations.of_words("comment", text, Field.CAPTION)
+    ]  # fmt: skip
+    yield from declared
+    if text and not declared:
         quoted = text[:LONGEST_QUOTE]
         yield Finding("comment", Strength.HINT, f"The file has a comment: {quoted!r}.", details={"comment": quoted})
 
@@ -129,16 +148,22 @@ def _of_exif(block: bytes, contents: Contents) -> Iterator[Finding]:
         return
     words = {tag: tiff.text(value) for tag, value in tags.items() if tag != tiff.USER_COMMENT}
     make, model = words.get(tiff.MAKE, ""), words.get(tiff.MODEL, "")
-    # ComfyUI's WebP writer keeps its texts in tags that cameras fill.
-    named = dict(text.split(":", 1) for text in (make, model) if text.startswith(("prompt:{", "workflow:{")))
+    # ComfyUI's WebP and JPEG writers keep their texts in tags that cameras fill.
+    filled = (_GRAPH.match(words.get(tag, "")) for tag in (tiff.DESCRIPTION, tiff.MAKE, tiff.MODEL))
+    named = {found[1].lower(): found[2] for found in filled if found}
     texts = {COMMENT_KEY: tiff.user_comment(tags.get(tiff.USER_COMMENT, b"")), **named}
+    texts["Description"] = words.get(tiff.DESCRIPTION, "")
     if any(texts.values()) and (finding := recognised(texts, "exif")):
         yield finding
+    for text in (texts[COMMENT_KEY], words.get(tiff.DESCRIPTION, "")):
+        yield from declarations.of_aigc("exif", text)
+        yield from declarations.of_words("exif", text, Field.CAPTION)
     if not named:
         yield from declarations.of_camera("exif", make, model)
     yield from declarations.of_software("exif", words.get(tiff.SOFTWARE, ""))
     if words.get(tiff.DESCRIPTION, "").startswith("Signature: ") and len(words.get(tiff.ARTIST, "")) == 36:
-        yield Finding("exif", Strength.HINT, "The EXIF block is built as that of pictures which Grok (xAI) generates.")
+        said = "The EXIF block is built as that of pictures which Grok (xAI) generates."
+        yield Finding("exif", Strength.HINT, said, Claim.GENERATED)
 
 
 def _of_xmp(packet: bytes, contents: Contents) -> Iterator[Finding]:
@@ -147,16 +172,14 @@ def _of_xmp(packet: bytes, contents: Contents) -> Iterator[Finding]:
     except XmpError as error:
         contents.note(str(error))
         found = error.found
-    if finding := recognised({COMMENT_KEY: found.get("exif:UserComment", "")}, "xmp"):
+    texts = {COMMENT_KEY: found.get("exif:UserComment", ""), "Description": found.get("dc:description", "")}
+    if finding := recognised(texts, "xmp"):
         yield finding
     yield from declarations.of_xmp(found)
 
 
 def _of_file(contents: Contents, name: str) -> Iterator[Finding]:
-    appended = 0 if contents.end is None else len(contents.data) - contents.end
-    if appended > 0:
-        said = f"{appended} bytes follow the end of the picture. They say nothing about it and were not read."
-        yield Finding("file", Strength.HINT, said, details={"appended_bytes": str(appended)})
+    yield from of_trailer(contents)
     extension = PurePath(name).suffix.lower()
     known = {word for words in _EXTENSIONS.values() for word in words}
     if extension in known and extension not in _EXTENSIONS[contents.format]:

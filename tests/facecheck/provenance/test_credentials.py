@@ -2,13 +2,16 @@
 
 import datetime
 import io
+import json
 import sys
+import time
+from unittest.mock import MagicMock
 
 import pytest
 from PIL import Image
 
 import facecheck
-from facecheck.provenance.credentials import NOT_INSTALLED
+from facecheck.provenance.credentials import NOT_INSTALLED, _details, read_credentials
 
 c2pa = pytest.importorskip("c2pa", reason="needs c2pa-python: pip install 'facecheck[provenance]'")
 x509 = pytest.importorskip("cryptography.x509", reason="needs cryptography, which makes the certificates")
@@ -27,8 +30,8 @@ MIME_TYPES = {
 }
 
 
-def certificate(name: str, issuer=None, issuer_key=None):
-    """A root where no issuer is given, else a certificate that may sign."""
+def certificate(name: str, issuer=None, issuer_key=None, seconds: int = 86_400):
+    """A root where no issuer is given, else a certificate that may sign; valid for so many seconds."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
     subject = x509.Name([
         x509.NameAttribute(x509.NameOID.COMMON_NAME, name), x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, name)
@@ -50,7 +53,7 @@ def certificate(name: str, issuer=None, issuer_key=None):
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(seconds=seconds))
         .add_extension(x509.BasicConstraints(ca=root, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
@@ -73,29 +76,51 @@ def authority():
     return certificate("Test Authority")
 
 
-@pytest.fixture(scope="module")
-def sign(authority):
+def signer_of(authority, seconds: int = 86_400):
     root, root_key = authority
-    leaf, leaf_key = certificate("Imaginary Pictures Ltd", root, root_key)
+    leaf, leaf_key = certificate("Imaginary Pictures Ltd", root, root_key, seconds)
     private = leaf_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(b"es256", pem(leaf) + pem(root), private, None))
+    return c2pa.Signer.from_info(c2pa.C2paSignerInfo(b"es256", pem(leaf) + pem(root), private, None))
 
+
+def saved(kind: str) -> io.BytesIO:
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(stream, kind)
+    return stream
+
+
+def sign_with(signer, actions, assertions=(), ingredients=(), kind: str = "JPEG") -> bytes:
+    """A picture with a manifest of these actions; `ingredients`: pairs of a relationship and a picture."""
+    target = io.BytesIO()
+    manifest = {
+        "claim_generator_info": [{"name": "facecheck tests", "version": "1"}],
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": list(actions)}}, *assertions],
+    }
+    builder = c2pa.Builder.from_json(manifest)
+    for relation, data in ingredients:
+        builder.add_ingredient(
+            {"title": "sky.jpg", "relationship": relation, "label": "sky"}, "image/jpeg", io.BytesIO(data)
+        )
+    builder.sign(signer, MIME_TYPES[kind], saved(kind), target)
+    return target.getvalue()
+
+
+def action(name: str = "c2pa.created", source_type: str = "", **more: object) -> dict[str, object]:
+    return {"action": name} | ({"digitalSourceType": IPTC + source_type} if source_type else {}) | more
+
+
+@pytest.fixture(scope="module")
+def signer(authority):
+    return signer_of(authority)
+
+
+@pytest.fixture(scope="module")
+def sign(signer):
     def signed(kind: str, source_type: str = "trainedAlgorithmicMedia") -> bytes:
-        plain, target = io.BytesIO(), io.BytesIO()
-        Image.new("RGB", (64, 64), "teal").save(plain, kind)
-        action = {
-            "action": "c2pa.created",
-            "softwareAgent": {"name": "Imaginator 3"},
-            "digitalSourceType": IPTC + source_type,
-        }
-        manifest = {
-            "claim_generator_info": [{"name": "facecheck tests", "version": "1"}],
-            "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [action]}}],
-        }
-        c2pa.Builder.from_json(manifest).sign(signer, MIME_TYPES[kind], plain, target)
-        return target.getvalue()
+        created = action(source_type=source_type, softwareAgent={"name": "Imaginator 3"})
+        return sign_with(signer, [created], kind=kind)
 
     return signed
 
@@ -164,3 +189,132 @@ def test_without_the_extra_they_are_present_but_not_checked(sign, monkeypatch):
 def test_credentials_do_not_change_the_verdict_on_the_pixels(checker, sign, cat):
     assert checker.predict(sign("JPEG")).verdict == "no_face"
     assert checker.predict(sign("JPEG")).provenance.claims == ("generated",)
+
+
+WITH_SKY = {"ingredientIds": ["sky"]}
+OPENED = action("c2pa.opened", parameters=WITH_SKY)
+CAPTURED, GENERATED = action(source_type="digitalCapture"), action(source_type="trainedAlgorithmicMedia")
+MIXED = action("c2pa.edited", "compositeWithTrainedAlgorithmicMedia", softwareAgent={"name": "Generative Edit"})
+
+
+def test_the_strongest_of_all_actions_decides_and_all_are_told(signer):
+    (finding,) = facecheck.provenance(sign_with(signer, [CAPTURED, MIXED])).findings
+    assert (finding.strength, finding.claim) == ("signed", "partly_generated")
+    assert "captured by a camera, then edited or composed with generated parts (Generative Edit)" in finding.says
+    assert finding.details["digital_source_type"] == "compositeWithTrainedAlgorithmicMedia"
+
+
+@pytest.mark.parametrize(
+    ("edit", "claim"),
+    [
+        (action("c2pa.edited", "trainedAlgorithmicMedia"), "partly_generated"),
+        (
+            action("c2pa.edited", parameters={"com.adobe.digitalSourceType": IPTC + "compositeSynthetic"}),
+            "partly_generated",
+        ),
+        (action("c2pa.edited", parameters={"com.adobe.type": "Generative Fill"}), "partly_generated"),
+        (action("c2pa.edited", softwareAgent={"name": "Adobe Firefly"}), "partly_generated"),
+        (action("org.example.ai_inference"), "partly_generated"),
+        (action("c2pa.edited", "humanEdits"), "edited"),
+        (action("c2pa.cropped"), "photographed"),
+    ],
+)
+def test_an_edit_after_a_capture(signer, edit, claim):
+    found = facecheck.provenance(sign_with(signer, [CAPTURED, edit]))
+    assert found.findings[0].details["state"] == "valid"
+    assert found.claims == (claim,)
+    assert "captured by a camera" in found.sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("relation", "inner", "outer", "claim"),
+    [
+        ("componentOf", GENERATED, [CAPTURED], "partly_generated"),
+        (
+            "componentOf",
+            CAPTURED,
+            [CAPTURED, action("c2pa.placed", "trainedAlgorithmicMedia", parameters=WITH_SKY)],
+            "partly_generated",
+        ),
+        ("parentOf", GENERATED, [OPENED, action("c2pa.cropped")], "generated"),
+        ("parentOf", CAPTURED, [OPENED, action("c2pa.cropped")], "photographed"),
+        ("parentOf", CAPTURED, [OPENED, MIXED], "partly_generated"),
+        ("parentOf", CAPTURED, [action("c2pa.opened", "trainedAlgorithmicMedia", parameters=WITH_SKY)], "generated"),
+        ("componentOf", CAPTURED, [action(source_type="digitalCreation")], "edited"),
+        ("inputTo", CAPTURED, [GENERATED], "generated"),
+        ("inputTo", GENERATED, [CAPTURED], "photographed"),
+    ],
+)
+def test_ingredients_speak_for_the_whole_or_for_their_part(signer, relation, inner, outer, claim):
+    data = sign_with(signer, outer, ingredients=[(relation, sign_with(signer, [inner]))])
+    (finding,) = facecheck.provenance(data).findings
+    assert (finding.details["state"], finding.claim) == ("valid", claim)
+    is_of_the_part = relation == "componentOf" and inner == GENERATED
+    assert finding.details.get("generated_part") == ("sky.jpg" if is_of_the_part else None)
+
+
+def test_a_chain_of_three(signer):
+    first = sign_with(signer, [GENERATED])
+    second = sign_with(signer, [OPENED], ingredients=[("parentOf", first)])
+    third = sign_with(signer, [OPENED], ingredients=[("parentOf", second)])
+    assert facecheck.provenance(third).claims == ("generated",)
+
+
+def test_assertions_may_have_a_source_type_and_rights_are_no_statement(signer):
+    made = {"label": "org.example.made", "data": {"inner": [{"digitalSourceType": IPTC + "trainedAlgorithmicMedia"}]}}
+    rights = {"label": "cawg.training-mining", "data": {"entries": {"cawg.ai_inference": {"use": "notAllowed"}}}}
+    assert facecheck.provenance(sign_with(signer, [CAPTURED], [made])).claims == ("generated",)
+    assert facecheck.provenance(sign_with(signer, [CAPTURED], [rights])).claims == ("photographed",)
+
+
+def test_an_expired_certificate_is_not_told_as_tampering(authority):
+    data = sign_with(signer_of(authority, seconds=1), [GENERATED])
+    time.sleep(1.5)
+    (finding,) = facecheck.provenance(data).findings
+    assert (finding.strength, finding.claim) == ("declared", "generated")
+    assert "certificate has expired" in finding.says
+    assert "changed" not in finding.says.replace("unchanged", "")
+    assert "signingCredential.expired" in finding.details["problem"]
+
+
+def test_a_signer_who_is_not_on_the_list(signer):
+    data, other = sign_with(signer, [GENERATED]), pem(certificate("Other Authority")[0]).decode()
+    assert "not on the list of authorities" in facecheck.provenance(data, trust_anchors=other).sentences[0]
+
+
+@pytest.mark.parametrize(("place", "words"), [(b"trainedAlgorithmicMedia", "they themselves were changed")])
+def test_a_changed_manifest_is_told_apart_from_changed_pixels(signer, place, words):
+    data = bytearray(sign_with(signer, [GENERATED]))
+    data[data.index(place)] ^= 1
+    assert words in facecheck.provenance(bytes(data)).sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("codes", "words"),
+    [
+        (["signingCredential.untrusted", "assertion.dataHash.mismatch"], "picture was changed after signing"),
+        (["assertion.dataHash.mismatch", "signingCredential.expired"], "picture was changed after signing"),
+        (["claimSignature.mismatch"], "they themselves were changed"),
+        (["assertion.missing"], "missing or damaged"),
+        (["signingCredential.ocsp.revoked"], "authority revoked"),
+        (["signingCredential.invalid"], "not one for signing"),
+        (["something.new"], "do not hold (something.new)"),
+        (["signingCredential.untrusted", "signingCredential.expired", "timeStamp.mismatch"], "has expired"),
+    ],
+)
+def test_each_failure_has_its_own_sentence(monkeypatch, codes, words):
+    store = {"active_manifest": "a", "manifests": {"a": {"signature_info": {}}}}
+    reader = MagicMock()
+    reader.__enter__.return_value = reader
+    reader.get_validation_state.return_value = "Invalid"
+    reader.get_validation_results.return_value = {"activeManifest": {"failure": [{"code": code} for code in codes]}}
+    reader.json.return_value = json.dumps(store)
+    monkeypatch.setattr(c2pa, "Reader", lambda *_, **__: reader)
+    finding = read_credentials(b"", "JPEG")
+    assert words in finding.says
+    assert ("changed after" in finding.says) == any("mismatch" in code for code in codes if "timeStamp" not in code)
+
+
+def test_redactions_are_told():
+    store = {"signature_info": {}, "redactions": ["self#jumbf=x"], "assertions": []}
+    assert _details(store)["redacted"] == "self#jumbf=x"

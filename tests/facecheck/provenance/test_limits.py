@@ -84,6 +84,17 @@ def iptc(size: int) -> bytes:
     return jpeg(*[segment(0xED, body)] * (size // len(body)))
 
 
+def samsung(size: int) -> bytes:
+    entries = struct.pack("<HHII", 0, 1, 100, 100) * 2000
+    directory = b"SEFH" + struct.pack("<II", 107, 2_000_000) + entries
+    return (
+        b'PhotoEditor_Re_Edit_Data "genAIType":' * (size // 37)
+        + directory
+        + struct.pack("<I", len(directory))
+        + b"SEFT"
+    )
+
+
 def item_table(kind: bytes, places: bytes, items: int, sizes: int, named: int = 1) -> bytes:
     entries = b"".join(box(b"infe", struct.pack(">IHH", 2 << 24, i, 0) + kind) for i in range(1, max(named, 1) + 1))
     names = box(b"iinf", b"\0\0\0\0" + struct.pack(">H", named) + entries)
@@ -139,6 +150,10 @@ FILES = {
     "JPEG: EXIF": exif_segments,
     "JPEG: IPTC": iptc,
     "JPEG: no length": lambda size: jpeg(b"\xff\xe5\0\0" * (size // 4)),
+    "JPEG: pictures behind it": lambda size: jpeg() + jpeg() * (size // len(jpeg())),
+    "JPEG: beginnings behind it": lambda size: jpeg() + b"\xff\xd8\xffx" * (size // 4),
+    "JPEG: padding behind it": lambda size: jpeg() + b"\xff\0x" * (size // 3),
+    "JPEG: Samsung's directory": lambda size: jpeg() + samsung(size),
     "WebP: chunks": lambda size: b"RIFF" + struct.pack("<I", size + 4) + b"WEBP" + b"XMP \0\0\0\0" * (size // 8),
     "GIF: comments": gif_comments,
     "GIF: small blocks": lambda size: saved("GIF")[:-1] + b"\x21\xfe\1x\0" * (size // 5) + b"\x3b",

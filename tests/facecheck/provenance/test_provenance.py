@@ -14,9 +14,10 @@ from PIL.PngImagePlugin import PngInfo
 
 import facecheck
 from facecheck.errors import ImageError
-from facecheck.provenance import contents, declarations
+from facecheck.provenance import contents
 from facecheck.provenance.findings import ABSENCE, Claim, Finding, Provenance, Strength
 from facecheck.provenance.reader import opened, read
+from facecheck.provenance.statements import Field, declared_by
 from facecheck.provenance.xmp import XmpError, properties
 
 AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -214,7 +215,8 @@ def test_an_xmp_value_in_many_pieces():
     ],
 )
 def test_a_spanish_credit_is_no_generator(credit, is_generator):
-    assert declarations.names_generator(credit) == is_generator
+    assert (declared_by(credit) is not None) == is_generator
+    assert (declared_by(credit, Field.CREDIT) is not None) == is_generator
 
 
 def test_truncated_and_lying_chunks():
