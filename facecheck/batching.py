@@ -19,7 +19,8 @@ from facecheck.provenance.findings import Provenance
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from facecheck.image import Pixels, Source
+    from facecheck.decoding import Pixels
+    from facecheck.image import Source
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")

@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from facecheck import calibration, crop, image, quality
 from facecheck.batching import WORKER_PICTURES, Decoded, batches, decode, groups, in_order
+from facecheck.decoding import Pixels
 from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.engines import AUTO
 from facecheck.engines.classifier import Classifier, open_classifier
 from facecheck.error_rates import DEFAULT_PREVALENCE, require_prevalence
 from facecheck.errors import FacecheckError
-from facecheck.image import Pixels, Source
+from facecheck.image import Source
 from facecheck.model.config import Decision
 from facecheck.model.files import DEFAULT_MODEL, read_model
 from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Timing, Verdict

@@ -1,54 +1,45 @@
 """Any input -> one upright RGB picture.
 
-Pictures are hostile input: only raster formats that Pillow decodes itself are opened, sizes are checked before a pixel
-is decoded, and whatever a decoder trips over comes back as one `ImageError` that names the input and the remedy.
+Pictures are hostile input: only raster formats are opened (`facecheck.decoding`), sizes are checked before a pixel is
+decoded, and whatever a decoder trips over comes back as one `ImageError` that names the input and the remedy.
 """
 
 import base64
 import binascii
 import errno
-import io
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from facecheck import values
+from facecheck.decoding import MAX_PIXELS, Picture, Pixels, decode, decoded
 from facecheck.errors import ImageError
-from facecheck.sanitising import no_warnings, orientation, sanitised, shortened
+from facecheck.sanitising import shortened
 
 if TYPE_CHECKING:
     import torch
 
-Pixels = npt.NDArray[np.uint8]
 Source: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | npt.NDArray[Any] | torch.Tensor"
 )
 
-# Decoding takes 7 bytes a pixel at its peak: together with torch this stays under 1.5 GiB.
-MAX_PIXELS = 80_000_000
 MAX_BYTES = 256 << 20
-# No EPS (it starts Ghostscript), no PDF, no fonts, no containers of other programs.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "TGA", "ICO")
-BAND_PIXELS = 400_000
-SIDEWAYS = (5, 6, 7, 8)
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-CLIP_HEADS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"0&\xb2u\x8ef\xcf\x11")
-DAMAGED = "get the file again from where it came from"
 
 
 def load(source: Source, *, name: str | None = None) -> Pixels:
-    """Read a picture.
+    """Read a picture; `read` says more of it.
 
     Args:
         source: path, bytes, binary file object, `data:` URL, PIL image; numpy array (H, W), (H, W, 1), (H, W, 3) RGB
             or (H, W, 4) RGBA, uint8, uint16, bool, or float in [0, 1]; torch tensor of the same dtypes, (H, W) or
-            (C, H, W). Of an animation the first frame; alpha is laid over white; EXIF orientation is obeyed.
+            (C, H, W). Of an animation the first frame that shows something; alpha is laid over white; EXIF orientation
+            and colour profile are obeyed.
         name: what messages call it, in place of `describe(source)`.
 
     Returns:
@@ -57,14 +48,23 @@ def load(source: Source, *, name: str | None = None) -> Pixels:
     Raises:
         ImageError: missing, empty, corrupt, truncated, too large, or not a picture.
     """
+    return read(source, name=name).pixels
+
+
+def read(source: Source, *, name: str | None = None) -> Picture:
+    """Read a picture, as `load` does, with what had to be assumed.
+
+    Raises:
+        ImageError: as `load`.
+    """
     name = name or describe(source)
     if isinstance(source, Image.Image):
-        return _decoded(source, name)
+        return decoded(source, name)
     if isinstance(source, np.ndarray):
         return _from_array(source, name)
     if is_tensor(source):
         return _from_tensor(source, name)
-    return _from_bytes(_bytes_of(source, name), name)
+    return decode(_checked(_bytes_of(source, name), name), name)
 
 
 def encoded(source: Source) -> bytes | None:
@@ -170,96 +170,15 @@ def _from_data_url(url: str, name: str) -> bytes:
         raise ImageError(f"{name}: not a base64 data URL ({shortened(str(error))})") from error
 
 
-def _from_bytes(data: bytes, name: str) -> Pixels:
+def _checked(data: bytes, name: str) -> bytes:
     if not data:
         raise ImageError(f"{name}: is empty; the upload or the copy may have failed")
     if len(data) > MAX_BYTES:
         raise ImageError(f"{name}: more than {MAX_BYTES} bytes; such files are not opened")
-    try:
-        data = sanitised(data)
-    except ValueError as error:
-        raise ImageError(f"{name}: not decoded ({error}); save it again with another program") from error
-    try:
-        with no_warnings:
-            Image.init()
-            opened = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: {error}; reduce it first") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: {_what_it_is(data)}") from error
-    except Exception as error:  # Decoders raise anything from struct.error to IndexError on crafted headers.
-        raise ImageError(f"{name}: its header is damaged ({shortened(str(error))}); {DAMAGED}") from error
-    # libjpeg wants an arithmetic-coded file in one piece; Pillow gives it 64 KiB at a time.
-    opened.decodermaxblock = max(opened.decodermaxblock, len(data) if opened.format in ("JPEG", "MPO") else 0)
-    with opened:
-        return _decoded(opened, name)
+    return data
 
 
-def _what_it_is(data: bytes) -> str:
-    """Of a file that holds no picture that can be decoded."""
-    brand = data[8:12] if data[4:8] == b"ftyp" else b""
-    if brand in HEIF_BRANDS:
-        return "HEIC/HEIF is not supported; save it as JPEG"
-    if brand or data.startswith(CLIP_HEADS) or (data[:4], data[8:12]) == (b"RIFF", b"AVI "):
-        return "a video; `facecheck scan` judges the people in it"
-    return f"not a picture, or a format that is not supported (supported: {', '.join(FORMATS)})"
-
-
-def _decoded(picture: Image.Image, name: str) -> Pixels:
-    width, height = picture.size
-    if not width or not height:
-        raise ImageError(f"{name}: is {width}x{height} pixels, it has no area")
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"{name}: {width}x{height} pixels is more than {MAX_PIXELS} (a decompression bomb?); reduce it first"
-        )
-    try:
-        picture.load()
-        width, height = picture.size  # Pillow turns TIFFs upright itself, now.
-        turned = orientation(picture)
-        upright = np.empty((width, height, 3) if turned in SIDEWAYS else (height, width, 3), dtype=np.uint8)
-        stored = _as_stored(upright, turned)
-        for top, band in _bands(picture):
-            stored[top : top + band.height] = np.asarray(_rgb(band))
-    except Exception as error:  # As above: any decoder, any exception.
-        if "closed" in str(error):
-            raise ImageError(f"{name}: the PIL image is closed; pass it before it is, or open it again") from error
-        raise ImageError(f"{name}: damaged or truncated ({shortened(str(error))}); {DAMAGED}") from error
-    return upright
-
-
-def _bands(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """The picture in horizontal bands, so that converting a huge one needs no second and third copy of it."""
-    rows = max(BAND_PIXELS // picture.width, 1)
-    for top in range(0, picture.height, rows):
-        yield top, picture.crop((0, top, picture.width, min(top + rows, picture.height)))
-
-
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
-    if picture.mode == "I":
-        # Pillow's 32-bit mode holds 16-bit greys.
-        return Image.fromarray((np.clip(np.asarray(picture), 0, 65535) >> 8).astype(np.uint8)).convert("RGB")
-    if picture.mode == "F":
-        return Image.fromarray(np.clip(np.nan_to_num(np.asarray(picture)), 0, 255).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        paper = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(paper, layer).convert("RGB")
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
-
-
-def _as_stored(upright: Pixels, orientation: int) -> Pixels:
-    """A view of an upright picture as its file stores it, for EXIF orientations 2 to 8; others are upright."""
-    if orientation in (3, 4, 7, 8):
-        upright = upright[::-1]
-    if orientation in (2, 3, 6, 7):
-        upright = upright[:, ::-1]
-    return upright.transpose(1, 0, 2) if orientation in SIDEWAYS else upright
-
-
-def _from_tensor(tensor: "torch.Tensor", name: str) -> Pixels:
+def _from_tensor(tensor: "torch.Tensor", name: str) -> Picture:
     try:
         values = tensor.detach().cpu()
         array: npt.NDArray[Any] = (values.float() if values.is_floating_point() else values).numpy()
@@ -276,7 +195,7 @@ def _from_tensor(tensor: "torch.Tensor", name: str) -> Pixels:
     return _from_array(array, name)
 
 
-def _from_array(array: npt.NDArray[Any], name: str) -> Pixels:
+def _from_array(array: npt.NDArray[Any], name: str) -> Picture:
     if array.dtype.kind in "USO":
         raise ImageError(f"{name}: {array.dtype} values are no pixels; pass uint8, or array.tolist() if they are names")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
@@ -287,26 +206,9 @@ def _from_array(array: npt.NDArray[Any], name: str) -> Pixels:
         raise ImageError(f"{name}: has no area")
     if array.shape[0] * array.shape[1] > MAX_PIXELS:
         raise ImageError(f"{name}: more than {MAX_PIXELS} pixels; reduce it first")
-    pixels = _as_uint8(array, name)
+    pixels, assumed = values.as_uint8(array, name)
     if pixels.ndim == 2 or pixels.shape[2] == 1:
-        return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
-    if pixels.shape[2] == 4:
-        return np.asarray(_rgb(Image.fromarray(pixels, "RGBA"))).copy()
-    return np.ascontiguousarray(pixels)
-
-
-def _as_uint8(array: npt.NDArray[Any], name: str) -> Pixels:
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
-    if array.dtype == np.uint16:
-        return (array >> 8).astype(np.uint8)
-    if not np.issubdtype(array.dtype, np.floating):
-        raise ImageError(f"{name}: {array.dtype} pixels; pass uint8, uint16, bool, or float in [0, 1]")
-    low, high = float(array.min()), float(array.max())
-    if not (low >= -0.01 and high <= 1.01):  # Also false for NaN.
-        raise ImageError(
-            f"{name}: float pixels must be in [0, 1], these are in [{low:g}, {high:g}]; divide by 255 or pass uint8"
-        )
-    return np.asarray((np.clip(array, 0, 1) * 255).round(), dtype=np.uint8)
+        pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
+    elif pixels.shape[2] == 4:
+        pixels = decoded(Image.fromarray(pixels, "RGBA"), name).pixels
+    return Picture(np.ascontiguousarray(pixels), (assumed,) if assumed else ())

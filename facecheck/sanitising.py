@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageFile
 
 MAX_SEGMENTS, MAX_SCANS = 20_000, 50
 """Of a JPEG. Each scan of a progressive one passes over all its blocks; encoders make about ten."""
@@ -22,12 +24,14 @@ MAX_CHUNKS, MAX_BLOCKS = 100_000, 1_100_000
 """Of a PNG, and the smallest parts of a GIF: as many as 256 MiB have in blocks of 255 bytes."""
 MAX_DIRECTORIES, MAX_ENTRIES, TIMES_READ = 1000, 200_000, 4
 """TIFF directories in a file (EXIF is one), their entries, and how often the bytes may be named by them."""
+JXL_CODESTREAM = b"\xff\x0a"
 QUOTED = 200
 """Characters of an input that a message repeats."""
 _MARKER = re.compile(rb"\xff[^\0\xff]")
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xDA)})
 _SCAN, _END = 0xDA, 0xD9
+_SCAN_MARKER = re.compile(rb"\xff\xda")
 _GIF_PART = re.compile(rb"[!,;]")
 _TIFF_HEADER = re.compile(rb"II\*\0|MM\0\*")
 _TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -105,6 +109,58 @@ def _exif_orientation(exif: bytes) -> int:
         if (tag, kind, count) == (ORIENTATION_TAG, _SHORT, 1):
             return int.from_bytes(exif[at : at + 2], order)
     return 1
+
+
+def completed(picture: "ImageFile.ImageFile", data: bytes) -> bytes | None:
+    """A JPEG that lacks its end, with one, as browsers read it; None if more than its end is missing.
+
+    Args:
+        picture: opened from `data`; loading it failed, and it has the rows that were decoded.
+    """
+    if picture.format not in ("JPEG", "MPO"):
+        return None
+    picture.tile = []  # Decoded as far as it goes: what follows only looks at that.
+    rows = np.flatnonzero(np.asarray(picture.convert("RGB")).any(axis=(1, 2)))
+    missing = picture.height - (int(rows[-1]) + 1 if len(rows) else 0)
+    is_nearly_whole = missing <= min(16, picture.height // 2)
+    if picture.info.get("progressive") and not len(rows):
+        # Nothing is decoded before the last scan; that one refines all coefficients to their last bit.
+        *_, last = (found.start() for found in _SCAN_MARKER.finditer(data))
+        end = last + 2 + int.from_bytes(data[last + 2 : last + 4])
+        is_nearly_whole = data[end - 2 : end - 1] == b"\x3f" and data[end - 1] & 15 == 0
+    return data + b"\xff\xd9" if is_nearly_whole else None
+
+
+def jxl_pixels(data: bytes) -> int:
+    """Width times height by the header of a JPEG XL codestream (ISO/IEC 18181-1, SizeHeader); 0 if there is none."""
+    at = _jxl_codestream(data)
+    bits = int.from_bytes(data[at + 2 : at + 14], "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value, bits = bits & ((1 << count) - 1), bits >> count
+        return value
+
+    is_small = take(1)
+
+    def side() -> int:
+        return 8 * (take(5) + 1) if is_small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    height = side()
+    ratio = take(3)
+    width = height * (1, 10, 12, 4, 3, 16, 5, 2)[ratio] // (1, 10, 10, 3, 2, 9, 4, 1)[ratio] if ratio else side()
+    return width * height
+
+
+def _jxl_codestream(data: bytes) -> int:
+    """Where it begins: at once, or in the first box that holds some of it."""
+    at = 0
+    while not data.startswith(JXL_CODESTREAM, at) and at + 8 <= len(data):
+        size, name = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
+        if name in (b"jxlc", b"jxlp"):
+            return at + (8 if name == b"jxlc" else 12)
+        at += max(size, 8)
+    return at
 
 
 def shortened(text: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from facecheck.image import Pixels
+from facecheck.decoding import Pixels
 
 WIDTH, HEIGHT, FPS = 320, 160, 10
 

@@ -22,6 +22,8 @@ PACKAGES = {
 """What each package may import of the others."""
 ROOMS = (
     {"errors", "sanitising"},
+    {"values"},
+    {"decoding"},
     {"error_rates", "files", "image", "ledger", "actors"},
     {"provenance"},
     {"result", "batching"},

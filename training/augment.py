@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from facecheck import crop
-from facecheck.image import FORMATS
+from facecheck.decoding import FORMATS
 from training.processing import Box, Picture, portrait_blurred, sharpened, smoothed, tone_mapped
 
 FILTERS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)

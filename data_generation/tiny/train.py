@@ -26,6 +26,7 @@ from tqdm import tqdm
 from data_generation.errors import GenerationError
 from data_generation.synthesis.photos import listed
 from facecheck import image
+from facecheck.decoding import Pixels
 from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.errors import ImageError
 from facecheck.files import write_atomically
@@ -69,14 +70,14 @@ def aligned_faces(paths: Sequence[Path], detector: FaceDetector) -> Iterator[Fac
             yield None if picture is None else _aligned(picture, next(seen))
 
 
-def _opened(path: Path) -> image.Pixels | None:
+def _opened(path: Path) -> Pixels | None:
     try:
         return image.load(path)
     except ImageError:
         return None
 
 
-def _aligned(picture: image.Pixels, faces: Detections) -> Faces | None:
+def _aligned(picture: Pixels, faces: Detections) -> Faces | None:
     if not len(faces):
         return None
     matrix, _ = cv2.estimateAffinePartial2D(faces.landmarks[0], TEMPLATE, method=cv2.LMEDS)

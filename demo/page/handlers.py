@@ -18,10 +18,10 @@ from demo.server.uploads import Upload, Uploads
 from demo.settings import Settings
 from facecheck import crop
 from facecheck.checker import FaceChecker
+from facecheck.decoding import Pixels
 from facecheck.errors import FacecheckError, ImageError, ModelError
 from facecheck.explain import wording
 from facecheck.explain.heatmaps import GRAD_CAM, heat_maps
-from facecheck.image import Pixels
 from facecheck.result import Prediction
 from facecheck.video.containers import is_clip
 

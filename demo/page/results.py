@@ -11,9 +11,9 @@ from PIL import Image
 from demo import texts
 from demo.server.service import Judged
 from facecheck import crop
+from facecheck.decoding import Pixels
 from facecheck.explain import wording
 from facecheck.explain.explanation import MOST_FACES
-from facecheck.image import Pixels
 from facecheck.model.config import Decision
 from facecheck.provenance.findings import ABSENCE, CAUTION, Finding
 from facecheck.result import Face, Prediction, Verdict

@@ -18,6 +18,7 @@ from demo import texts
 from demo.server.service import BusyError, NotReadyError, Service
 from facecheck import calibration, image
 from facecheck.checker import FaceChecker
+from facecheck.decoding import Pixels
 from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.errors import ImageError
 from facecheck.explain import wording
@@ -71,7 +72,7 @@ class Cameras:
             ],
         }  # fmt: skip
 
-    def _detect(self, checker: FaceChecker, pixels: image.Pixels) -> list[Detections]:
+    def _detect(self, checker: FaceChecker, pixels: Pixels) -> list[Detections]:
         with self._lock:
             if self._detector is None:
                 self._detector = FaceDetector(min_face_px=MIN_FACE_PX, networks=checker.detector.networks)

@@ -9,10 +9,10 @@ import anyio
 import numpy as np
 
 from facecheck.checker import FaceChecker
+from facecheck.decoding import Pixels
 from facecheck.errors import ImageError
 from facecheck.explain.explanation import explain
 from facecheck.explain.report import Explanation, FaceEvidence
-from facecheck.image import Pixels
 from facecheck.result import Face, Prediction, Verdict
 from facecheck.video.containers import is_clip
 from facecheck.video.frames import ClipLimits

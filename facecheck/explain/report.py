@@ -15,11 +15,11 @@ from typing import Any
 from PIL import Image
 
 import facecheck
+from facecheck.decoding import Pixels
 from facecheck.error_rates import ErrorCell
 from facecheck.explain import wording
 from facecheck.explain.heatmaps import HeatMap
 from facecheck.explain.wording import say
-from facecheck.image import Pixels
 from facecheck.model.config import ModelConfig
 from facecheck.model.files import WEIGHTS_DIR
 from facecheck.provenance.findings import ABSENCE, CAUTION, Finding

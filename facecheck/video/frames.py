@@ -15,8 +15,9 @@ from typing import Any, BinaryIO, TypeAlias
 import cv2
 import numpy as np
 
+from facecheck.decoding import MAX_PIXELS, Pixels
 from facecheck.errors import ImageError
-from facecheck.image import MAX_PIXELS, Pixels, describe
+from facecheck.image import describe
 from facecheck.video.containers import HEAD_BYTES, is_clip
 
 ClipSource: TypeAlias = "str | os.PathLike[str] | bytes | memoryview"

@@ -9,8 +9,8 @@ import numpy as np
 
 from facecheck import crop
 from facecheck.batching import Decoded, area, batches
+from facecheck.decoding import Pixels
 from facecheck.errors import ImageError
-from facecheck.image import Pixels
 from facecheck.result import Face, Prediction, Reason, Timing, Verdict
 from facecheck.video.frames import USUAL_STEP_S, Clip, ClipLimits, ClipSource
 from facecheck.video.tracker import Tracker

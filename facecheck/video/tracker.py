@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck import crop
-from facecheck.image import Pixels
+from facecheck.decoding import Pixels
 from facecheck.result import Box, Face
 from facecheck.video.tracks import Track
 

@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from facecheck.batching import batches
 from facecheck.checker import FaceChecker
+from facecheck.decoding import Pixels
 from facecheck.detection.detector import Detections
 from facecheck.files import cache_folder, sha256_of
-from facecheck.image import Pixels
 from facecheck.ledger import KeyedLedger
 from facecheck.model.checkpoint import Model
 from facecheck.model.config import Decision, Limits

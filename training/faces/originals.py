@@ -15,8 +15,9 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
+from facecheck.decoding import FORMATS
 from facecheck.files import sha256_of, write_atomically
-from facecheck.image import FORMATS, MAX_BYTES
+from facecheck.image import MAX_BYTES
 from training.data import NO_WORLD, SPLITS, WORLD
 from training.faces.layouts import Photo
 from training.faces.traces import jpeg_quality

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from facecheck.decoding import Pixels
 from facecheck.errors import ImageError
-from facecheck.image import Pixels
 from facecheck.result import Face, Prediction, Verdict
 from facecheck.video.frames import ClipLimits
 from facecheck.video.judging import frame_at, judge_clip
