@@ -13,7 +13,7 @@ from fastapi_offline import FastAPIOffline
 from demo import texts
 from demo.feedback.store import Store
 from demo.page.examples import add_examples
-from demo.page.handlers import CheckHandlers, add_heat_maps
+from demo.page.handlers import CheckHandlers, add_evidence
 from demo.server.api import add_api
 from demo.server.camera import add_camera
 from demo.server.metrics import Metrics, add_metrics
@@ -56,7 +56,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     add_metrics(app, service, metrics)
     add_camera(app, service)
     add_uploads(app, uploads)
-    add_heat_maps(app, uploads, service)
+    add_evidence(app, uploads, service)
     add_examples(app)
     app.add_middleware(Middleware, settings=settings)
     # Outside of ours: a browser asks first, without a key. There even with no origin, or Gradio allows every one.

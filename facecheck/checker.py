@@ -5,7 +5,7 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Self, cast, overload
@@ -218,13 +218,22 @@ class FaceChecker:
             for picture, found in zip(pictures, detections, strict=True)
         ]
 
-    def judge_batch(self, batch: Sequence[Decoded]) -> list[Prediction]:
-        """Judge pictures that were decoded already, all in memory at once; for those who read ahead."""
+    def judge_batch(
+        self, batch: Sequence[Decoded], *, watch: Callable[[str], None] | None = None
+    ) -> list[Prediction]:
+        """Judge pictures that were decoded already, all in memory at once; for those who read ahead.
+
+        Args:
+            watch: called with the step that begins, "detect" and "classify", as in `Timing`; what it raises ends the work.
+        """
         self._require_open()
         pictures = [item.pixels for item in batch if item.pixels is not None]
+        tell = watch or (lambda _: None)
+        tell("detect")
         started = time.perf_counter()
         detections = self.detector.detect(pictures)
         detected = time.perf_counter()
+        tell("classify")
         faces = iter(self.judge(pictures, detections))
         classified = time.perf_counter()
         share = 1000 / max(len(pictures), 1)

@@ -13,18 +13,20 @@ from demo import texts
 from demo.page.examples import examples
 from demo.page.handlers import CheckHandlers
 from demo.page.objections import Objections, build_deletion, build_objections
+from demo.page.results import ICONS
 from demo.settings import Settings
 from facecheck.explain import wording
 
 STATIC = Path(__file__).parent / "static"
 HEAD = (
-    '<link rel="stylesheet" href="own/page.css"><script src="own/page.js" defer></script>'
+    '<link rel="stylesheet" href="own/page.css"><script src="own/language.js" defer></script>'
+    '<script src="own/page.js" defer></script><script src="own/answers.js" defer></script>'
     '<script src="own/camera.js" defer></script>'
 )
 # Visitors whose page is open; of more, those who were silent longest have to press the button again.
 SESSIONS = 200
 # The picture goes to this server only now, and not through Gradio, which would keep it in a file.
-SEND_JS = "async () => [await window.realityCheck.send()]"
+SEND_JS = "async () => [await window.realityCheck.send(), window.realityCheck.language]"
 
 
 def theme() -> gr.themes.Base:
@@ -52,26 +54,29 @@ def build_page(handlers: CheckHandlers, objections: Objections, settings: Settin
     """The Blocks of the page."""
     page = gr.Blocks(title=texts.NAME, analytics_enabled=False, fill_width=True)
     with page:
-        gr.HTML(_template("header.html"), apply_default_css=False)
+        gr.HTML(_header(), apply_default_css=False)
         with gr.Row(elem_id="rc-columns", equal_height=False):
-            with gr.Column(scale=5, min_width=320, elem_id="rc-choose"):
+            with gr.Column(scale=6, min_width=320, elem_id="rc-choose"):
                 gr.HTML(_template("picker.html"), apply_default_css=False)
                 submit = gr.Button("Check this picture", variant="primary", size="lg", elem_id="rc-submit")
-                gr.HTML(_examples(settings), apply_default_css=False)
-            with gr.Column(scale=6, min_width=320):
-                result = gr.HTML(_welcome(), elem_id="rc-result", apply_default_css=False)
-                objection = build_objections(objections)
+                gr.HTML(_promise(settings), apply_default_css=False, elem_id="rc-promise")
+            with gr.Column(scale=5, min_width=320, elem_id="rc-welcome"):
+                gr.HTML(_welcome(), apply_default_css=False)
+        with gr.Column(elem_id="rc-answers"):
+            result = gr.HTML("", elem_id="rc-result", apply_default_css=False)
+            objection = build_objections(objections)
         gr.HTML(notes(), apply_default_css=False)
         build_deletion(objections)
-        gr.HTML('<footer class="rc-footer"><a href="docs">For programs: the API</a></footer>', apply_default_css=False)
-        ticket = gr.Textbox(visible=False)
+        gr.HTML(_template("footer.html"), apply_default_css=False)
+        tickets, language = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
-        async def check(ticket: str) -> AsyncIterator[tuple[Any, ...]]:
-            async for html, judged in handlers.check(ticket):
-                yield html, ticket if judged else "", gr.update(visible=judged), ""
+        async def check(tickets: str, language: str) -> AsyncIterator[tuple[Any, ...]]:
+            async for html, judged in handlers.check(tickets, language):
+                yield html, tickets if judged else "", gr.update(visible=judged), ""
 
         submit.click(
-            check, inputs=ticket, outputs=[result, objection.ticket, objection.form, objection.answer], js=SEND_JS,
+            check, inputs=[tickets, language],
+            outputs=[result, objection.ticket, objection.form, objection.answer], js=SEND_JS,
             concurrency_limit=settings.workers, show_progress_on=result, api_name="press", api_visibility="private",
             trigger_mode="always_last",  # Who chooses another picture meanwhile presses again.
         )  # fmt: skip
@@ -95,30 +100,48 @@ def _template(name: str) -> str:
     return (STATIC / name).read_text(encoding="utf-8")
 
 
-def _examples(settings: Settings) -> str:
-    shown = "".join(
-        f'<li><button type="button" class="rc-example" data-example="examples/{example.name}">'
-        f'<img src="examples/{example.name}" alt="" width="72" height="72" loading="lazy">'
-        f"<span>{escape(example.title)}<small>{escape(example.kind)}</small></span></button></li>"
-        for example in examples()
-    )
-    part = _template("examples.html").replace("{{examples}}", shown)
-    return part.replace("{{max_mb}}", str(settings.max_mb)).replace("{{promise}}", escape(texts.PROMISE))
+def _header() -> str:
+    """The title, and the languages that there are."""
+    names = {"en": "English"} | {code: table["English"] for code, table in texts.languages().items()}
+    options = "".join(f'<option value="{code}" lang="{code}">{escape(name)}</option>' for code, name in names.items())
+    return _template("header.html").replace("{{languages}}", options)
+
+
+def _promise(settings: Settings) -> str:
+    size = f"<span>Pictures or a clip, up to</span> {settings.max_mb} MB."
+    return f'<p class="rc-limits" id="rc-limits">{size} <span>{escape(texts.PROMISE)}</span></p>'
 
 
 def _welcome() -> str:
-    steps = "".join(f"<li><b>{escape(name)}</b> {escape(text)}</li>" for name, text in texts.HOW_IT_WORKS)
-    return f'<section class="rc-welcome"><h2>How it works</h2><ol>{steps}</ol></section>'
+    steps = "".join(f"<li><b>{escape(name)}</b> <span>{escape(text)}</span></li>" for name, text in texts.HOW_IT_WORKS)
+    shown = "".join(
+        f'<li><button type="button" class="rc-example" data-example="examples/{example.name}">'
+        f'<img src="examples/small/{example.name}" alt="" width="72" height="72" loading="lazy"/>'
+        f"<span><b>{escape(example.title)}</b><small>{escape(example.teaches)}</small></span></button></li>"
+        for example in examples()
+    )
+    return (
+        f'<section class="rc-welcome"><h2>How it works</h2><ol>{steps}</ol></section>'
+        f'<section class="rc-try" aria-labelledby="rc-try"><h2 id="rc-try">Try one of these</h2>'
+        f'<ul class="rc-examples">{shown}</ul></section>'
+    )
 
 
 def notes() -> str:
-    """What a result means, what it does not mean, and which pictures the page is made for."""
+    """What a result means, what it does not mean, which pictures the page is made for, and its signs and words."""
 
     def items(sentences: tuple[str, ...]) -> str:
         return "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
 
+    signs = "".join(
+        f'<dt class="rc-{verdict}"><span aria-hidden="true">{ICONS[verdict]}</span> '
+        f"<span>{escape(wording.HEADLINES[verdict])}</span></dt><dd>{escape(sign)}</dd>"
+        for verdict, sign in texts.SIGNS.items()
+    )
+    words = "".join(f"<dt>{escape(word)}</dt><dd>{escape(means)}</dd>" for word, means in texts.GLOSSARY)
     return (
-        f'<div class="rc-notes"><section><h2>What this result means</h2><ul>{items(wording.MEANS)}</ul></section>'
+        f'<div class="rc-notes"><section><h2>What an answer means</h2><ul>{items(wording.MEANS)}</ul>'
+        f"<h2>Which pictures it is made for</h2><ul>{items(texts.GUIDELINES)}</ul></section>"
         f"<section><h2>What it does not mean</h2><ul>{items(wording.LIMITS)}</ul></section>"
-        f"<section><h2>Which pictures it is made for</h2><ul>{items(texts.GUIDELINES)}</ul></section></div>"
+        f"<section><h2>Signs and words</h2><dl>{signs}{words}</dl></section></div>"
     )

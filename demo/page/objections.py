@@ -59,7 +59,8 @@ def build_objections(objections: Objections) -> ObjectionForm:
         gr.Column(visible=False, elem_id="rc-objection") as form,
         gr.Accordion(texts.OBJECTION, open=False, elem_id="rc-object"),
     ):
-        gr.HTML(f"<p>{escape(texts.OBJECTION_WORDS)}</p>", apply_default_css=False)
+        steps = "".join(f"<li>{escape(step)}</li>" for step in texts.OBJECTION_STEPS)
+        gr.HTML(f"<p>{escape(texts.OBJECTION_WORDS)}</p><ol>{steps}</ol>", apply_default_css=False)
         label = gr.Radio([(text, name) for name, text in LABELS.items()], label="What do you know about it?")
         comment = gr.Textbox(label="How do you know? (optional)", max_length=MAX_COMMENT, lines=2, max_lines=4)
         consents = gr.Checkbox(label=texts.CONSENT, value=False, elem_id="rc-consent")

@@ -1,14 +1,15 @@
-"""A clip's answer as HTML: verdict, time line of the scores, one card for each person followed."""
+"""A clip's answer as HTML: verdict, time line of the scores, a card and a strip of frames for each person."""
 
 from collections.abc import Sequence
 from html import escape
 
 from PIL import Image
 
-from demo.page import results
+from demo.page import panels, results
 from facecheck.explain import wording
+from facecheck.explain.wording import say
 from facecheck.model.config import Decision
-from facecheck.video.judging import JudgedClip
+from facecheck.video.judging import JudgedClip, Shot
 from facecheck.video.tracks import Observation, Track
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 220, 56, 28
@@ -18,20 +19,37 @@ def answer(judged: JudgedClip, decision: Decision) -> str:
     """Everything that a clip's answer consists of."""
     prediction, clip = judged.prediction, judged.clip
     notes = [wording.looked_at(clip.duration_s, clip.length_s, judged.samples, clip.is_complete)]
+    strips = judged.strips or ((),) * len(judged.tracks)
     people = [
-        results.card(Image.fromarray(thumbnail), number, face, decision, [_seen(track)])
-        for number, (face, track, thumbnail) in enumerate(
-            zip(prediction.faces, judged.tracks, judged.thumbnails, strict=True), 1
+        results.card(
+            Image.fromarray(thumbnail), number, face, decision, _seen(track), strip(shots), wording.reasons(face)
+        )
+        for number, (face, track, thumbnail, shots) in enumerate(
+            zip(prediction.faces, judged.tracks, judged.thumbnails, strips, strict=True), 1
         )
     ]
     chart = _chart(judged, decision) if people else ""
-    seconds = f"{judged.samples} frames of {_seconds(judged):.1f} s of film"
-    return (
-        results.banner(prediction, notes)
-        + chart
-        + results.folded(people, "people in fewer frames")
-        + results.footnote(prediction, seconds)
-    )
+    film = say("{samples} frames of {seconds} s of film", samples=judged.samples, seconds=f"{_seconds(judged):.1f}")
+    cards = results.folded(people, "Show {count} people in fewer frames")
+    banner = results.banner(prediction, notes)
+    rest = f"{cards}{panels.next_steps(prediction)}{panels.footnote(prediction, film)}"
+    return f'<div class="rc-answer rc-film">{banner}{chart}<div class="rc-rest">{rest}</div></div>'
+
+
+def strip(shots: Sequence[Shot]) -> str:
+    """One person's moments in the order of time, with the highest score marked."""
+    worst = max((shot.p_fake for shot in shots), default=0.0)
+    frames = "".join(_moment(shot, shot.p_fake == worst) for shot in shots)
+    name = escape(say("Moments of this person"))
+    return f'<ol class="rc-strip" tabindex="0" aria-label="{name}">{frames}</ol>' if frames else ""
+
+
+def _moment(shot: Shot, is_worst: bool) -> str:
+    at = f"{shot.at_s:.1f}"
+    told = escape(say("at {at} s: score {score}", at=at, score=wording.points(shot.p_fake)))
+    image = f'<img src="{results.data_url(Image.fromarray(shot.pixels))}" width="72" height="72" alt="{told}"/>'
+    mark = ' data-worst=""' if is_worst else ""
+    return f"<li{mark}>{image}<small>{at} s</small></li>"
 
 
 def _seconds(judged: JudgedClip) -> float:
@@ -39,18 +57,26 @@ def _seconds(judged: JudgedClip) -> float:
     return max(judged.clip.duration_s, 0.1)
 
 
-def _seen(track: Track) -> str:
+def _seen(track: Track) -> list[str]:
+    """When a person was seen, the range of the scores, and the most doubtful moment."""
     first, last, frames = track.observations[0].at_s, track.observations[-1].at_s, track.seen
-    when = f"1 frame, at {first:.1f} s" if frames == 1 else f"{frames} frames, {first:.1f} to {last:.1f} s"
-    return f"In {when}: {_span(track.judged)}."
+    at, last_at = f"{first:.1f}", f"{last:.1f}"
+    several = say("In {frames} frames, {first} to {last} s", frames=frames, first=at, last=last_at)
+    when = say("In 1 frame, at {first} s", first=at) if frames == 1 else several
+    judged = track.judged
+    if len(judged) < 2:
+        return [f"{when}: {_span(judged)}."]
+    worst = max(judged, key=lambda one: one.p_fake)
+    score = wording.points(worst.p_fake)
+    return [f"{when}: {_span(judged)}.", say("Highest at {at} s: {score}.", at=f"{worst.at_s:.1f}", score=score)]
 
 
 def _span(judged: Sequence[Observation]) -> str:
     if not judged:
-        return "not clearly enough"
+        return say("not clearly enough")
     scores = [observation.p_fake for observation in judged]
     least, most = wording.points(min(scores)), wording.points(max(scores))
-    return least if least == most else f"{least} to {most}"
+    return least if least == most else say("{least} to {most}", least=least, most=most)
 
 
 def _chart(judged: JudgedClip, decision: Decision) -> str:
@@ -68,7 +94,7 @@ def _chart(judged: JudgedClip, decision: Decision) -> str:
         f'height="{max(y(decision.uncertain_from) - y(decision.uncertain_to), 2):.1f}"/>'
     )
     scale = "".join(
-        f'<text x="{LEFT - 8}" y="{y(value):.0f}" text-anchor="end">{value:.0%}</text>' for value in (0, 0.5, 1)
+        f'<text x="{LEFT - 8}" y="{y(value):.0f}" text-anchor="end">{100 * value:.0f}</text>' for value in (0, 0.5, 1)
     )
     times = "".join(
         f'<text x="{x(at):.0f}" y="{HEIGHT - 6}" text-anchor="middle">{at:.1f} s</text>'
@@ -84,8 +110,9 @@ def _chart(judged: JudgedClip, decision: Decision) -> str:
             f'<circle cx="{end_x:.1f}" cy="{end_y:.1f}" r="9"/>'
             f'<text x="{end_x:.1f}" y="{end_y:.1f}">{number}</text></g>'
         )
-    name = escape(f"Time line of the score, photograph to generated, {len(judged.tracks)} faces, {seconds:.1f} s")
+    title = say("Score over time, from 0 (photograph) to 100 (generated)")
+    name = escape(f"{say('Time line')}: {title}, {say('{count} people', count=len(judged.tracks))}, {seconds:.1f} s")
     return (
-        f'<figure class="rc-timeline"><figcaption>Score over time, photograph to generated</figcaption>'
+        f'<figure class="rc-timeline"><figcaption>{title}</figcaption>'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">{band}{scale}{times}{lines}</svg></figure>'
     )

@@ -67,7 +67,7 @@ class Cameras:
             "ms": (time.perf_counter() - started) * 1000,
             "faces": [
                 {"number": track.number, "box": face.box, "p_fake": score, "verdict": str(verdict),
-                 "meaning": wording.HEADLINES[verdict], "percent": "" if score is None else wording.points(score)}
+                 "meaning": wording.HEADLINES[verdict], "score": "" if score is None else wording.points(score)}
                 for track, face, score, verdict in zip(tracks, faces, scores, verdicts, strict=True)
             ],
         }  # fmt: skip

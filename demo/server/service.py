@@ -114,15 +114,18 @@ class Service:
         finally:
             self._inside -= 1
 
-    def judge(self, data: bytes, name: str = "picture") -> Judged:
+    def judge(self, data: bytes, name: str = "picture", *, watch: Callable[[str], None] | None = None) -> Judged:
         """Judge one picture, to be called inside `run`; without a face, also lying on its side or upside down.
 
         It is decoded once and, as it lies, searched for faces once, whatever the page shows of it.
 
+        Args:
+            watch: called with each step that begins, as in `explain`; what it raises ends the work.
+
         Raises:
             ImageError: the bytes are no picture. NotReadyError.
         """
-        first = self._explained(data)
+        first = self._explained(data, watch)
         if first.picture is None:
             raise ImageError(str(first.prediction.error))
         found, pixels, turned = self._turned(first, first.picture)
@@ -130,13 +133,24 @@ class Service:
         prediction = replace(found.prediction, source=name, timing_ms=timing, provenance=first.prediction.provenance)
         return Judged(pixels, prediction, turned, found.faces)
 
-    def judge_clip(self, data: bytes, max_fpr: float | None = None) -> JudgedClip:
+    def judge_clip(
+        self,
+        data: bytes,
+        max_fpr: float | None = None,
+        *,
+        shots: int = 0,
+        watch: Callable[[float, float], None] | None = None,
+    ) -> JudgedClip:
         """Judge one clip within `CLIPS`, to be called inside `run`.
+
+        Args:
+            shots, watch: as in `facecheck.video.judging.judge_clip`.
 
         Raises:
             ImageError: no frame of it can be read. ModelError: `max_fpr` is not stored with the model. NotReadyError.
         """
-        return judge_clip(data, self.checker.with_settings(max_fpr=max_fpr), CLIPS, name="clip")
+        checker = self.checker.with_settings(max_fpr=max_fpr)
+        return judge_clip(data, checker, CLIPS, name="clip", shots=shots, watch=watch)
 
     def predict(self, files: Sequence[bytes], max_fpr: float | None = None) -> list[Prediction]:
         """Judge several pictures and at most one clip, to be called inside `run`.
@@ -168,9 +182,9 @@ class Service:
                     return answer, other, turned
         return found, pixels, 0
 
-    def _explained(self, source: bytes | Pixels) -> Explanation:
+    def _explained(self, source: bytes | Pixels, watch: Callable[[str], None] | None = None) -> Explanation:
         """The answer with the faces as the model saw them; heat maps come when they are asked for."""
-        return explain(source, methods=(), checker=self.checker)
+        return explain(source, methods=(), checker=self.checker, watch=watch)
 
     def _load(self) -> None:
         try:

@@ -24,17 +24,19 @@ class Upload:
     Attributes:
         prediction: the answer, once there is one; an objection is stored with it.
         faces: the largest, as the model saw them: a heat map needs no second look at the file.
+        preview: JPEG of the picture, reduced, as the page shows it and the report does.
     """
 
     data: bytes
     until: float
     prediction: Prediction | None = None
     faces: tuple[FaceEvidence, ...] = ()
+    preview: bytes = b""
 
     @property
     def size_bytes(self) -> int:
         """In memory."""
-        return len(self.data) + sum(face.pixels.nbytes for face in self.faces)
+        return len(self.data) + len(self.preview) + sum(face.pixels.nbytes for face in self.faces)
 
 
 class Uploads:

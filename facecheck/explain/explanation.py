@@ -1,6 +1,6 @@
 """`explain`: a picture -> the answer with its evidence: crops, heat maps, stability, what the file says."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ from facecheck.batching import decode
 from facecheck.checker import FaceChecker, shared_checker
 from facecheck.error_rates import ErrorCell
 from facecheck.errors import NoFeatureMapError
-from facecheck.explain.heatmaps import GRAD_CAM, METHODS, OCCLUSION, Pixels, heat_maps, region
+from facecheck.explain.heatmaps import GRAD_CAM, METHODS, OCCLUSION, heat_maps
 from facecheck.explain.report import Explanation, FaceEvidence
 from facecheck.files import sha256_of
 from facecheck.image import Source
@@ -20,7 +20,13 @@ MOST_FACES = 24
 """Faces, largest first, that heat maps are made for."""
 
 
-def explain(source: Source, *, methods: Sequence[str] = (GRAD_CAM,), checker: FaceChecker | None = None) -> Explanation:
+def explain(
+    source: Source,
+    *,
+    methods: Sequence[str] = (GRAD_CAM,),
+    checker: FaceChecker | None = None,
+    watch: Callable[[str], None] | None = None,
+) -> Explanation:
     """Judge one picture and show why; it is read, decoded and searched for faces once.
 
     Args:
@@ -28,6 +34,7 @@ def explain(source: Source, *, methods: Sequence[str] = (GRAD_CAM,), checker: Fa
         methods: of the heat maps: "grad-cam" takes about one more look at each face, "occlusion" 65. Models that allow
             no Grad-CAM, such as vision transformers, are looked at by occlusion in its place.
         checker: another one than that of `facecheck.predict`.
+        watch: called with each step that begins: "decode", "detect", "classify"; what it raises ends the work.
 
     Raises:
         ImageError: there is no such file. One that is no readable picture has `prediction.error` set instead.
@@ -36,33 +43,37 @@ def explain(source: Source, *, methods: Sequence[str] = (GRAD_CAM,), checker: Fa
     if unknown := set(methods) - set(METHODS):
         raise ValueError(f"no heat maps by {sorted(unknown)}; there are {sorted(METHODS)}")
     checker, data = checker or shared_checker(), image.encoded(source)
+    if watch is not None:
+        watch("decode")
     decoded = decode(source if data is None else data, name=image.describe(source))
-    (prediction,) = checker.with_settings(stability=True).judge_batch([decoded])
+    (prediction,) = checker.with_settings(stability=True).judge_batch([decoded], watch=watch)
     found = Explanation(prediction, decoded.pixels, model=checker.config, threshold=checker.decision.threshold)
     if data is not None:
         found = replace(found, sha256=sha256_of(data), bytes=len(data))
     if decoded.pixels is None:
         return found
-    return replace(found, faces=_seen(checker, decoded.pixels, prediction.faces[:MOST_FACES], methods))
+    size, margin = checker.config.input_size, checker.config.crop_margin
+    seen = tuple(
+        FaceEvidence(face, crop.face(decoded.pixels, face.box, size, margin), (), _cells(checker, face))
+        for face in prediction.faces[:MOST_FACES]
+    )
+    return with_heat_maps(replace(found, faces=seen), checker, methods)
 
 
-def _seen(
-    checker: FaceChecker, picture: Pixels, faces: Sequence[Face], methods: Sequence[str]
-) -> tuple[FaceEvidence, ...]:
-    if not faces:
-        return ()
-    config = checker.config
-    crops = np.stack([crop.face(picture, face.box, config.input_size, config.crop_margin) for face in faces])
-    regions = [region(picture, face.box, config.crop_margin) for face in faces]
+def with_heat_maps(found: Explanation, checker: FaceChecker, methods: Sequence[str] = (GRAD_CAM,)) -> Explanation:
+    """The same with heat maps of its faces, by each of `methods`; needs no second look at the picture."""
+    if not found.faces or not methods or found.prediction.size is None:
+        return found
+    faces, size = [seen.face for seen in found.faces], found.prediction.size
+    crops = np.stack([seen.pixels for seen in found.faces])
+    regions = [crop.square(face.box, *size, checker.config.crop_margin) for face in faces]
     fake = [face.p_fake >= checker.decision.threshold for face in faces]
     try:
         maps = [heat_maps(checker.classifier, crops, regions, fake, method) for method in methods]
     except NoFeatureMapError:
         maps = [heat_maps(checker.classifier, crops, regions, fake, OCCLUSION)]
-    return tuple(
-        FaceEvidence(face, pixels, tuple(of_method[index] for of_method in maps), _cells(checker, face))
-        for index, (face, pixels) in enumerate(zip(faces, crops, strict=True))
-    )
+    evidence = zip(found.faces, zip(*maps, strict=True), strict=True)
+    return replace(found, faces=tuple(replace(seen, heat_maps=of_face) for seen, of_face in evidence))
 
 
 def _cells(checker: FaceChecker, face: Face) -> tuple[ErrorCell, ...]:

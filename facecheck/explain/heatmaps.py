@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facecheck import crop
 from facecheck.crop import Square
 from facecheck.engines.classifier import Classifier
 
@@ -115,11 +114,6 @@ def heat_maps(
     found = METHODS[method](classifier, faces, towards_fake)
     sides = ["fake" if fake else "real" for fake in towards_fake]
     return [HeatMap(method, side, values, region) for side, values, region in zip(sides, found, regions, strict=True)]
-
-
-def region(picture: Pixels, box: npt.ArrayLike, margin: float) -> Square:
-    """The square of the picture that the classifier saw of a face: xyxy, pixels."""
-    return crop.square(box, picture.shape[1], picture.shape[0], margin)
 
 
 def _windows(side: int) -> npt.NDArray[np.bool_]:

@@ -28,7 +28,7 @@ from facecheck.result import Face, Prediction
 SHOWN_SIDE = 1100
 CARD_SECTIONS = ("Known limits",)
 SCALE = "<span class=heat><span>{}</span><i></i><span>{}</span></span>"
-OFFLINE = "Nothing left this machine to make this report."
+OFFLINE = "Only the machine that judged the picture was needed for this report; nothing left it."
 TITLE = "facecheck: case report"
 PAGE = """<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

@@ -6,10 +6,11 @@
   const show = (id, visible) => { const element = byId(id); if (element) element.hidden = !visible; };
   const camera = { stream: null, live: false, name: "" };
   const COLOURS = { real: "#4ea3f5", fake: "#ff4b3e", uncertain: "#f0b429" };
-  const say = (text) => { byId("rc-live").textContent = text; };
+  const page = window.realityCheck;
+  const say = (text) => { byId("rc-live").textContent = page.t(text); };
 
   async function open() {
-    window.realityCheck.choose(null);
+    page.choose(null);
     try {
       camera.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, facingMode: "user" } });
     } catch {
@@ -47,7 +48,7 @@
   async function shoot() {
     const picture = await frame(4096, 0.95);
     close();
-    window.realityCheck.choose(new File([picture], "camera", { type: "image/jpeg" }));
+    page.choose(new File([picture], "camera", { type: "image/jpeg" }));
     byId("rc-submit").click();
   }
 
@@ -62,7 +63,7 @@
       pen.strokeStyle = pen.fillStyle = COLOURS[face.verdict];
       pen.setLineDash(face.verdict === "uncertain" ? [8, 6] : []);
       pen.strokeRect(x0, y0, x1 - x0, y1 - y0);
-      const label = `${face.number} ${face.percent}`;
+      const label = `${face.number}: ${face.score}`;
       pen.fillRect(x0, y0 - 22, pen.measureText(label).width + 12, 22);
       pen.fillStyle = "#10161a";
       pen.fillText(label, x0 + 6, y0 - 6);
@@ -81,9 +82,9 @@
         times.push(performance.now());
         if (times.length > 20) times.shift();
         const rate = times.length > 1 ? (times.length - 1) * 1000 / (times.at(-1) - times[0]) : 0;
-        const told = judged.faces.map((face) => `face ${face.number}: ${face.meaning.toLowerCase()} ${face.percent}`).join("; ");
+        const told = judged.faces.map((face) => `${face.number}: ${page.t(face.meaning)} ${face.score}`).join("; ");
         byId("rc-overlay").dataset.rate = rate.toFixed(1);
-        say(`${told || "No face found"} · ${rate.toFixed(1)} frames a second`);
+        say(`${told || page.t("No face found")} · ${rate.toFixed(1)} ${page.t("frames a second")}`);
       } catch { say("The connection was lost."); stop(); }
     }
   }

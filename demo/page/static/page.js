@@ -1,51 +1,82 @@
-// The visitor's side of the page. Elements come and go with Gradio, so events are caught at the document.
+// The visitor's side of the page: which pictures are chosen, and their way to the server. What is shown of an answer
+// stands in answers.js. Elements come and go with Gradio, so events are caught at the document.
 (() => {
   "use strict";
+  const MOST = 20;
   const byId = (id) => document.getElementById(id);
   const show = (id, visible) => { const element = byId(id); if (element) element.hidden = !visible; };
-  const state = { file: null, ticket: null, preview: null, wanted: null, sending: null, upload: null };
+  // Each chosen file with its ticket, once it was sent; `wanted` is the choice that the button was last pressed for.
+  const state = { files: [], wanted: null, sending: null, upload: null, previews: [], dropped: 0 };
   // Addresses are relative, so that the page also works below a proxy's path.
   const type = { "content-type": "application/octet-stream" };
   const post = (path, body, signal) => fetch(path, { method: "POST", body, headers: type, signal });
+  const page = window.realityCheck;
 
   function forget() {
-    if (state.ticket) navigator.sendBeacon("pictures/forget", state.ticket);
-    state.ticket = null;
+    for (const one of state.files) {
+      if (one.ticket) navigator.sendBeacon("pictures/forget", one.ticket);
+      one.ticket = null;
+    }
   }
 
-  function choose(file) {
+  function choose(...files) {
     state.upload?.abort();
     forget();
     window.dispatchEvent(new Event("rc-camera-close"));
-    if (state.preview) URL.revokeObjectURL(state.preview);
-    state.file = file;
-    state.preview = file ? URL.createObjectURL(file) : null;
-    const isClip = Boolean(file && file.type.startsWith("video/"));
-    show("rc-drop", !file); show("rc-chosen", file); show("rc-clear", file);
-    show("rc-preview", file && !isClip); show("rc-clip", isClip); show("rc-nopreview", false);
-    const picture = byId("rc-preview"), clip = byId("rc-clip");
-    picture.onerror = () => { show("rc-preview", false); show("rc-nopreview", true); };
-    if (file && !isClip) picture.src = state.preview; else picture.removeAttribute("src");
-    if (isClip) clip.src = state.preview; else clip.removeAttribute("src");
-    if (!file) byId("rc-file").value = "";
+    state.previews.forEach((address) => URL.revokeObjectURL(address));
+    state.files = files.filter(Boolean).map((file) => ({ file, ticket: null }));
+    state.previews = state.files.map((one) => URL.createObjectURL(one.file));
+    state.wanted = null;
+    showChosen();
+    if (!state.files.length) byId("rc-file").value = "";
+    page.sync();
   }
 
-  // Uploads once; pressing the button again uses the same ticket. What starts with "!" names a problem.
+  function showChosen() {
+    const [first] = state.files, isOne = state.files.length === 1;
+    const isClip = Boolean(isOne && first.file.type.startsWith("video/"));
+    show("rc-drop", !first); show("rc-chosen", first); show("rc-clear", first); show("rc-another", first);
+    show("rc-compare", isOne && !isClip);
+    show("rc-preview", isOne && !isClip); show("rc-clip", isClip); show("rc-nopreview", false);
+    show("rc-files", state.files.length > 1);
+    const picture = byId("rc-preview"), clip = byId("rc-clip");
+    picture.onerror = () => { show("rc-preview", false); show("rc-nopreview", true); };
+    if (isOne && !isClip) picture.src = state.previews[0]; else picture.removeAttribute("src");
+    if (isClip) clip.src = state.previews[0]; else clip.removeAttribute("src");
+    byId("rc-files").replaceChildren(...state.files.slice(0, MOST + 1).map((one) => {
+      const item = document.createElement("li");
+      item.textContent = one.file.name;
+      return item;
+    }));
+  }
+
+  const tickets = () => state.files.map((one) => one.ticket ?? "").join(" ");
+
+  // Uploads once; pressing the button again uses the same tickets. What starts with "!" names a problem.
   function send() {
-    if (state.ticket && document.querySelector("[data-gone]")?.dataset.gone === state.ticket) state.ticket = null;
-    if (state.ticket) return state.ticket;
-    state.wanted = state.file;
-    state.sending ??= sendWanted().finally(() => { state.sending = null; });
+    const gone = document.querySelector("[data-gone]")?.dataset.gone;
+    for (const one of state.files) if (gone && one.ticket === gone) one.ticket = null;
+    if (state.files.length > MOST) return "!too_many";
+    if (state.files.length && state.files.every((one) => one.ticket)) { state.wanted = state.files; page.sync(); return tickets(); }
+    state.wanted = state.files;
+    page.sync();
+    state.sending ??= sendWanted().finally(() => { state.sending = null; page.sync(); });
     return state.sending;
   }
 
-  // The visitor may choose another file while one is on its way: that one is broken off, the other sent once wanted.
+  // The visitor may choose other files while some are on their way: those are broken off, the others sent once wanted.
   async function sendWanted() {
-    while (state.file && state.file === state.wanted) {
-      const file = state.file, answer = await upload(file);
-      if (!answer.startsWith("!")) state.ticket = answer;
-      if (state.file === file) return answer;
-      forget();
+    while (state.files.length && state.files === state.wanted) {
+      const files = state.files;
+      let answer = "";
+      for (const one of files) {
+        if (one.ticket) continue;
+        answer = await upload(one.file);
+        if (answer.startsWith("!") || state.files !== files) break;
+        one.ticket = answer;
+      }
+      if (state.files === files) return answer.startsWith("!") ? answer : tickets();
+      if (answer && !answer.startsWith("!")) navigator.sendBeacon("pictures/forget", answer);
     }
     return "!nothing";
   }
@@ -60,46 +91,30 @@
     } catch { return "!unsent"; }
   }
 
+  function check(...files) {
+    choose(...files);
+    byId("rc-submit").click();
+  }
+
   async function tryExample(button) {
     const answer = await fetch(button.dataset.example);
     const bytes = await answer.blob();
-    choose(new File([bytes], "example", { type: bytes.type }));
-    byId("rc-submit").click();
-    if (window.matchMedia("(max-width: 760px)").matches) byId("rc-result").scrollIntoView();
-  }
-
-  async function toggleHeat(button) {
-    const card = button.closest(".rc-card"), picture = card.querySelector("img");
-    if (button.getAttribute("aria-pressed") === "true") {
-      picture.src = button.dataset.plain;
-      button.setAttribute("aria-pressed", "false");
-      return;
-    }
-    button.dataset.plain = picture.src;
-    button.disabled = true;
-    try {
-      const answer = await post(`pictures/heat/${button.dataset.face}`, state.ticket ?? "");
-      const told = await answer.json();
-      let note = card.querySelector(".rc-heat-note");
-      if (!note) { note = document.createElement("p"); note.className = "rc-heat-note"; button.after(note); }
-      note.textContent = answer.ok ? told.means : told.detail;
-      if (answer.status === 404) state.ticket = null;
-      if (answer.ok) { picture.src = told.picture; button.setAttribute("aria-pressed", "true"); }
-    } finally { button.disabled = false; }
+    check(new File([bytes], button.dataset.example.split("/").pop(), { type: bytes.type }));
   }
 
   function setTheme(dark) {
     document.body.classList.toggle("dark", dark);
     const button = byId("rc-theme");
-    if (button) {
-      button.setAttribute("aria-pressed", String(dark));
-      button.querySelector("span").textContent = dark ? "Light" : "Dark";
-      button.setAttribute("aria-label", dark ? "Dark theme is on; switch to light" : "Switch to the dark theme");
-    }
+    if (!button) return;
+    button.setAttribute("aria-pressed", String(dark));
+    button.querySelector("span").textContent = page.t(dark ? "Light" : "Dark");
+    button.setAttribute("aria-label", page.t(dark ? "Dark theme is on; switch to light" : "Switch to the dark theme"));
   }
 
   const clicks = {
-    "rc-clear": () => choose(null),
+    "rc-clear": () => { choose(); byId("rc-file").focus(); },
+    "rc-take": () => byId("rc-file-camera").click(),
+    "rc-compare": () => byId("rc-file-other").click(),
     "rc-theme": () => {
       const dark = !document.body.classList.contains("dark");
       localStorage.setItem("rc-theme", dark ? "dark" : "light");
@@ -110,33 +125,42 @@
     const button = event.target.closest("button");
     if (!button) return;
     if (button.dataset.example) tryExample(button);
-    else if (button.dataset.face) toggleHeat(button);
+    else if ("cancel" in button.dataset) { choose(...state.files.map((one) => one.file)); byId("rc-submit").focus(); }
+    else if (button.dataset.open) check(state.files[button.dataset.open].file);
     else clicks[button.id]?.();
   });
   document.addEventListener("change", (event) => {
-    if (event.target.id === "rc-file" && event.target.files.length) choose(event.target.files[0]);
+    const { id, files } = event.target;
+    if (!files?.length) return;
+    if (id === "rc-file") choose(...files);
+    if (id === "rc-file-camera") check(...files);
+    if (id === "rc-file-other" && state.files.length) check(state.files[0].file, files[0]);
+    if (id !== "rc-file") event.target.value = "";
   });
   for (const name of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(name, (event) => {
-      const well = event.target.closest?.(".rc-picker");
       event.preventDefault();  // A file that misses the well must not replace the page.
-      byId("rc-well")?.classList.toggle("rc-over", Boolean(well) && name === "dragover");
-      if (name === "drop" && well && event.dataTransfer.files.length) choose(event.dataTransfer.files[0]);
+      byId("rc-well")?.classList.toggle("rc-over", name === "dragover");
+      if (name === "drop" && event.dataTransfer.files.length) check(...event.dataTransfer.files);
     });
   }
   document.addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files ?? [])][0];
-    if (file) choose(file);
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length) check(...files);
   });
   window.addEventListener("pagehide", forget);
 
   const ready = new MutationObserver(() => {
-    if (!byId("rc-theme")) return;
-    const chosen = localStorage.getItem("rc-theme");
-    if (chosen) setTheme(chosen === "dark"); else setTheme(document.body.classList.contains("dark"));
-    byId("rc-result")?.setAttribute("aria-live", "polite");
+    if (!byId("rc-theme") || !byId("rc-result") || !byId("rc-file")) return;
     ready.disconnect();
+    const chosen = localStorage.getItem("rc-theme");
+    setTheme(chosen ? chosen === "dark" : document.body.classList.contains("dark"));
+    page.ready().then(() => setTheme(document.body.classList.contains("dark")));
+    page.sync();
   });
   ready.observe(document.documentElement, { childList: true, subtree: true });
-  window.realityCheck = { send, choose };
+  const again = () => { if (document.body.dataset.rc === "answer") byId("rc-submit").click(); };
+  const names = () => state.files.map((one) => one.file.name);
+  const isWanted = () => state.files.length > 0 && state.wanted === state.files;
+  Object.assign(page, { send, choose, check, again, tickets, names, isWanted, post, hasFiles: () => state.files.length > 0 });
 })();

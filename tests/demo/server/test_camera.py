@@ -18,7 +18,7 @@ def test_a_face_keeps_its_number_from_frame_to_frame(checker, grace):
     answers = [cameras.judge(NAME, frame, checker) for frame in frames]
     assert [[face["number"] for face in answer["faces"]] for answer in answers] == [[1], [1], [1]]
     assert answers[0]["size"] == [grace.shape[1], grace.shape[0]]
-    assert set(answers[0]["faces"][0]) == {"number", "box", "p_fake", "verdict", "meaning", "percent"}
+    assert set(answers[0]["faces"][0]) == {"number", "box", "p_fake", "verdict", "meaning", "score"}
 
 
 def test_cameras_do_not_mix_and_are_forgotten(checker, grace):
