@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
@@ -72,6 +73,11 @@ def _mount_page(app: FastAPI, settings: Settings, handlers: CheckHandlers, store
     from demo.page.objections import Objections
 
     app.mount("/own", StaticFiles(directory=STATIC))
+
+    @app.get("/for-programs", include_in_schema=False)
+    async def for_programs() -> FileResponse:
+        return FileResponse(STATIC / "programs.html", media_type="text/html")
+
     page = build_page(handlers, Objections(store, handlers.uploads), settings)
     gr.mount_gradio_app(
         app, page, path="/", theme=theme(), head=HEAD, footer_links=[], run_history=False, show_error=False,

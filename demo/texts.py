@@ -84,7 +84,7 @@ PLATFORM = (
     "if somebody is cheated or harmed with it. Keep the address and a screenshot first; things are often deleted.",
 )
 SECOND_SIGN = ("Look for a second sign.", "Do not publish or accuse on this answer alone. It is sometimes wrong.")
-CAPTION = ("Check what is said about it.", "A real photograph with a false caption is the most common fake of all.")
+CAPTION = ("Check what is said about it.", "Many a fake is a real photograph with a false caption.")
 BETTER_COPY = ("Find a better copy.", "Larger, sharper, not cropped. A search for the picture often finds one.")
 LARGER_FACE = ("Is there a face?", "Then cut the picture closer to it, or find a larger copy.")
 NEXT: dict[Verdict, tuple[tuple[str, str], ...]] = {

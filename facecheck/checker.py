@@ -218,13 +218,12 @@ class FaceChecker:
             for picture, found in zip(pictures, detections, strict=True)
         ]
 
-    def judge_batch(
-        self, batch: Sequence[Decoded], *, watch: Callable[[str], None] | None = None
-    ) -> list[Prediction]:
+    def judge_batch(self, batch: Sequence[Decoded], *, watch: Callable[[str], None] | None = None) -> list[Prediction]:
         """Judge pictures that were decoded already, all in memory at once; for those who read ahead.
 
         Args:
-            watch: called with the step that begins, "detect" and "classify", as in `Timing`; what it raises ends the work.
+            watch: called with each step that begins, "detect" and "classify", as in `Timing`; what it raises ends the
+                work.
         """
         self._require_open()
         pictures = [item.pixels for item in batch if item.pixels is not None]

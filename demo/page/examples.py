@@ -55,10 +55,7 @@ class Example:
         return _jpeg(square, 82)
 
 
-TAUGHT = {
-    "generated-portrait": ("A portrait", "drawn by a generator: would you have known?"),
-    "generated-nobody": ("Nobody", "a face without a person behind it"),
-}
+TAUGHT = {"generated-portrait": ("Drawn by a generator", "every pixel of it: can you tell?")}
 
 
 @cache

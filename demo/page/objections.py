@@ -10,6 +10,10 @@ from demo import texts
 from demo.feedback.store import LABELS, MAX_COMMENT, Store, StoreFullError
 from demo.server.uploads import Uploads
 from facecheck.errors import ImageError
+from facecheck.explain.wording import say, speaking
+
+# The last of the inputs is the visitor's language.
+LANGUAGE_JS = "(...values) => [...values.slice(0, -1), window.realityCheck.language]"
 
 
 @dataclass(frozen=True)
@@ -34,22 +38,22 @@ class Objections:
     def send(self, ticket: str, label: str | None, comment: str | None, consents: bool) -> str:
         """What the visitor reads after they pressed the button."""
         if consents is not True:
-            return texts.NO_CONSENT
+            return say(texts.NO_CONSENT)
         if label not in LABELS:
-            return texts.NO_LABEL
+            return say(texts.NO_LABEL)
         upload = self._uploads.get(ticket)
         if upload is None or upload.prediction is None:
-            return " ".join(texts.GONE)
+            return " ".join(map(say, texts.GONE))
         try:
             return texts.thanks(self._store.add(upload.data, label, comment or "", upload.prediction))
         except StoreFullError:
-            return texts.FULL
+            return say(texts.FULL)
         except (ImageError, OSError):
-            return " ".join(texts.BROKEN)
+            return " ".join(map(say, texts.BROKEN))
 
     def delete(self, receipt: str | None) -> str:
         """What the visitor reads after they asked for deletion."""
-        return texts.DELETED if self._store.delete(receipt or "") else texts.NOT_FOUND
+        return say(texts.DELETED if self._store.delete(receipt or "") else texts.NOT_FOUND)
 
 
 def build_objections(objections: Objections) -> ObjectionForm:
@@ -85,6 +89,11 @@ def _said(elem_id: str) -> gr.HTML:
 
 def _on(button: gr.Button, respond: Callable[..., str], inputs: list[gr.components.Component], answer: gr.HTML) -> None:
     def run(*values: object) -> str:
-        return f'<p role="status">{escape(respond(*values))}</p>'
+        *given, language = values
+        with speaking(texts.languages().get(str(language))):
+            return f'<p role="status">{escape(respond(*given))}</p>'
 
-    button.click(run, inputs=inputs, outputs=answer, api_visibility="private", concurrency_limit=4)
+    button.click(
+        run, inputs=[*inputs, gr.Textbox(visible=False)], outputs=answer, js=LANGUAGE_JS, api_visibility="private",
+        concurrency_limit=4,
+    )  # fmt: skip

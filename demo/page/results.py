@@ -103,8 +103,9 @@ def described(faces: Sequence[Face]) -> str:
 def _box(number: int, face: Face, unit: float) -> str:
     x0, y0, x1, y1 = face.box
     size = min(max(unit * 8, (x1 - x0) / 6), (x1 - x0) / 2, unit * 14)
+    line = unit * WIDE[face.verdict]
     return (
-        f'<g class="rc-box rc-{face.verdict}" stroke-width="{unit * WIDE[face.verdict]:.2f}"><rect x="{x0:.1f}" y="{y0:.1f}" '
+        f'<g class="rc-box rc-{face.verdict}" stroke-width="{line:.2f}"><rect x="{x0:.1f}" y="{y0:.1f}" '
         f'width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" rx="{unit * 2:.1f}"/>'
         f'<path d="{BADGES[face.verdict]}" transform="translate({x0:.1f} {y0:.1f}) scale({size / 2:.1f})"/>'
         f'<text x="{x0:.1f}" y="{y0:.1f}" font-size="{size * 0.62:.1f}">{number}</text></g>'

@@ -8,6 +8,7 @@ import base64
 import json
 import re
 import secrets
+from http import HTTPStatus
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -15,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from demo.settings import Settings
 
-OWN = r"/(?:api/v1/.*|health|metrics|docs|openapi\.json|pictures(?:/.*)?|live/.*|examples/.*|own/.*)"
+OWN = r"/(?:api/v1/.*|health|metrics|docs|openapi\.json|for-programs|pictures(?:/.*)?|live/.*|examples/.*|own/.*)"
 PAGE = r"/(?:config/?|assets/.*|static/.*|svelte/.*|theme\.css|favicon\.ico|manifest\.json|robots\.txt|pwa_icon.*)?"
 CALLS = (
     r"/gradio_api/(?:info/?|openapi\.json|startup-events|theme\.css|app_id/?|user/?|login_check/?|heartbeat/[\w-]+|"
@@ -37,8 +38,9 @@ def reachable(mcp: bool) -> re.Pattern[str]:
 
 
 def refused(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
-    """A short answer in JSON; FastAPI's own errors have the same shape."""
-    return JSONResponse({"detail": sentence}, status, headers)
+    """A short answer as a problem detail (RFC 9457)."""
+    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": sentence}
+    return JSONResponse(problem, status, headers, media_type="application/problem+json")
 
 
 def unauthorised(headers: Headers, path: str, settings: Settings) -> Response | None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
 from demo import texts
+from demo.server.access import refused
 from demo.server.metrics import Metrics
 from demo.server.service import BusyError, NotReadyError, Service
 from facecheck.errors import ModelError
@@ -62,9 +63,12 @@ class Answers(BaseModel):
 
 
 class Problem(BaseModel):
-    """What was wrong with a request."""
+    """What was wrong with a request (RFC 9457)."""
 
-    detail: str
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="a sentence that says what to do")
 
 
 REQUEST_BODY = {
@@ -89,7 +93,7 @@ REQUEST_BODY = {
     },
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text}
+    status: {"description": text, "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
     for status, text in {
         400: "The body cannot be read.",
         401: "A key is missing or wrong.",
@@ -124,7 +128,11 @@ def add_api(app: FastAPI, service: Service, metrics: Metrics) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return JSONResponse({"detail": _in_one_sentence(error.errors())}, 422)
+        return refused(422, _in_one_sentence(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def failed(_: Request, error: HTTPException) -> Response:
+        return refused(error.status_code, str(error.detail), dict(error.headers or {}))
 
 
 async def _judge(service: Service, metrics: Metrics, pictures: list[Named], max_fpr: float | None) -> list[Prediction]:

@@ -68,7 +68,7 @@ MEASURED: dict[Reason, str] = {
 ADVICE: dict[Reason, str] = {
     Reason.FACE_TOO_SMALL: "Find the largest copy of this picture, not a preview or a screenshot.",
     Reason.BLURRED: "Find a sharper copy, or another picture of the same scene.",
-    Reason.HEAVY_COMPRESSION: "Ask for the original file: every messenger compresses a picture again.",
+    Reason.HEAVY_COMPRESSION: "Ask for the original file: most messengers compress a picture again.",
     Reason.PARTIAL: "Find a copy that was not cropped.",
     Reason.BORDERLINE: "Try another picture from the same source.",
     Reason.UNSTABLE: "Find a copy that was passed on less often, at best the original file.",

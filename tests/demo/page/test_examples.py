@@ -1,21 +1,37 @@
-"""Examples: photographs from the packages that carry them, generated faces from the repository."""
+"""Examples: photographs from the packages that carry them, as the world changes them, and generated faces."""
 
+import io
+
+import pytest
 from PIL import Image
 
 from demo.page.examples import FOLDER, examples
 from facecheck import provenance
 
 
-def test_photographs_come_from_installed_packages_and_come_first(grace_path):
-    found = examples()
-    assert [example.kind for example in found] == ["photograph"] * 2 + ["generated"] * 2
-    assert [example.title for example in found[:2]] == ["Grace Hopper", "Eileen Collins"]
-    assert found[0].path.samefile(grace_path)
-    assert not any(example.path.is_relative_to(FOLDER) for example in found[:2])
+def test_each_example_is_a_picture_that_teaches_something_and_has_a_small_copy():
+    found = {example.name: example for example in examples()}
+    expected = {"photograph.jpg", "retouched.jpg", "small.jpg", "old.jpg", "crowd.jpg", "cat.jpg"}
+    assert expected < set(found) and len({example.title for example in found.values()}) == len(found)
+    for example in found.values():
+        assert example.title and example.teaches
+        with Image.open(io.BytesIO(example.data())) as picture, Image.open(io.BytesIO(example.small())) as small:
+            assert picture.format in ("JPEG", "PNG") and small.size == (96, 96)
+        assert len(example.small()) < 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "faces", "verdicts"),
+    [("cat.jpg", 0, {"no_face"}), ("small.jpg", 1, {"uncertain"}), ("crowd.jpg", 12, {"real", "uncertain"})],
+)
+def test_the_examples_teach_what_they_say(default_checker, name, faces, verdicts):
+    (example,) = (one for one in examples() if one.name == name)
+    answer = default_checker.predict(example.data())
+    assert len(answer.faces) == faces and str(answer.verdict) in verdicts
 
 
 def test_generated_faces_say_that_they_are():
-    for example in examples()[2:]:
-        with Image.open(example.path) as picture:
-            assert picture.size == (64, 64)
-        assert "generated" in provenance(example.path).claims
+    generated = [example for example in examples() if example.is_generated]
+    assert generated
+    for example in generated:
+        assert "generated" in provenance(FOLDER / example.name).claims

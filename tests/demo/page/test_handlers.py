@@ -61,7 +61,7 @@ def test_while_the_model_loads_the_visitor_reads_so_and_then_the_verdict(checker
     handlers = CheckHandlers(Service(lambda: (loaded.wait(5), checker)[1], 1, 1), uploads, Settings())
     ticket = uploads.put(portrait)
     threading.Timer(0.3, loaded.set).start()
-    (first, _), (last, judged) = read(handlers, ticket)
+    (first, _), *_, (last, judged) = read(handlers, ticket)
     assert texts.LOADING[0] in first and "data-verdict" in last and judged
     assert uploads.get(ticket).prediction.verdict in set(Verdict)
 
@@ -84,7 +84,7 @@ def test_a_picture_with_all_its_evidence_is_decoded_once_and_detected_once(handl
 
 
 def test_busy_and_broken_are_said_politely(handlers, uploads, portrait, monkeypatch, caplog):
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret path /srv/app")
 
     ticket = uploads.put(portrait)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from demo import texts
-from demo.page import results
+from demo.page import panels, results
 from demo.server.service import Judged
 from facecheck.error_rates import ChanceOfError
 from facecheck.errors import ImageError
@@ -94,7 +94,7 @@ def test_a_turned_picture_says_so():
 
 def test_what_comes_from_outside_is_escaped():
     hostile = replace(prediction(UNSURE), source="<img src=x>", model=ModelInfo("<script>", "<b> 1", ""))
-    html = results.answer(Judged(PICTURE, hostile), Decision()) + results.message("<script>", "<script>")
+    html = results.answer(Judged(PICTURE, hostile), Decision()) + panels.message("<script>", "<script>")
     assert "<script" not in html and "<img src=x" not in html and "<b> 1" not in html
 
 

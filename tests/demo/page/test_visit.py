@@ -165,9 +165,9 @@ class HeldService(Service):
 
     go_on = threading.Event()
 
-    def judge(self, data, name="picture"):
+    def judge(self, data, name="picture", **options):
         assert self.go_on.wait(PATIENCE / 1000)
-        return super().judge(data, name)
+        return super().judge(data, name, **options)
 
 
 @pytest.mark.slow
