@@ -8,6 +8,7 @@ FacecheckError
 ├── LedgerError      a file of JSON lines cannot be opened, read or written
 │   └── LedgerBusyError     another process writes to it
 └── ScanError        a scan cannot start or go on: its output is foreign, in use, full, or of other settings
+    └── ReviewConflictError   somebody else decided about the same file meanwhile
 
 Every message quotes what was received, in at most 200 characters, and says what to do about it.
 """
@@ -43,3 +44,7 @@ class LedgerBusyError(LedgerError):
 
 class ScanError(FacecheckError):
     """The output of a scan is not one, is being written by another, or was made with other settings."""
+
+
+class ReviewConflictError(ScanError):
+    """Somebody else decided about the same file since whoever decides now looked."""

@@ -47,3 +47,8 @@ def printable(text: str) -> str:
     """Names of files are hostile input: what cannot be printed, or is no text, is shown as an escape."""
     shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
     return shown.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def spreadsheet_cell(text: str) -> str:
+    """The text as a table may hold it: one that starts like a formula would run in a spreadsheet."""
+    return printable(f"'{text}" if text.startswith(("=", "+", "-", "@")) else text)

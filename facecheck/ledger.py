@@ -181,10 +181,14 @@ def encoded(row: Mapping[str, Any]) -> bytes:
     return json.dumps(row).encode("ascii") + b"\n"
 
 
-def whole_lines(path: Path) -> Iterator[Line]:
-    """The lines of a file, without a half-written last one; it may be written meanwhile."""
-    offset = 0
+def whole_lines(path: Path, offset: int = 0) -> Iterator[Line]:
+    """The lines of a file, without a half-written last one; it may be written meanwhile.
+
+    Args:
+        offset: where to begin, bytes: the end of a line, whose next one gets the number 1.
+    """
     with path.open("rb") as stream:
+        stream.seek(offset)
         for number, text in enumerate(stream, 1):
             if text.endswith(b"\n"):
                 yield Line(number, offset, text)

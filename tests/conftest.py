@@ -1,5 +1,7 @@
-"""Pictures and models that the tests share."""
+"""Pictures, models and a browser that the tests share."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,14 @@ from facecheck.model.checkpoint import Model
 from facecheck.model.config import Decision, ModelConfig
 from tests.clips import Redness, head
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -147,3 +156,23 @@ def red_model() -> Model:
 @pytest.fixture(scope="session")
 def red_checker(red_model: Model, detector) -> FaceChecker:
     return FaceChecker(red_model, device="cpu", detector=detector, engine="torch", precision="f32")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (the dev extra)")
+    if not CHROMIUM:
+        pytest.skip("needs Debian's Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """axe-core's source; `npm install --no-save axe-core` puts it there."""
+    script = Path(os.environ.get("AXE_CORE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
+    if not script.is_file():
+        pytest.skip("needs axe-core: npm install --no-save axe-core")
+    return script.read_text(encoding="utf-8")

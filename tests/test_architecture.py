@@ -34,6 +34,7 @@ ROOMS = (
     {"settings", "video"},
     {"explain"},
     {"scan"},
+    {"review"},
     {"cli"},
     {"__main__"},
 )

@@ -3,7 +3,7 @@
 import click
 
 from facecheck import __version__
-from facecheck.cli import explain, model, predict, scan
+from facecheck.cli import explain, model, predict, review, scan
 
 
 @click.group()
@@ -12,5 +12,5 @@ def main() -> None:
     """Tell photographs of faces from AI-generated ones. Nothing leaves this machine."""
 
 
-for command in (predict.predict, explain.explain, scan.scan, model.model):
+for command in (predict.predict, explain.explain, scan.scan, review.review, model.model):
     main.add_command(command)

@@ -15,7 +15,7 @@ from facecheck.cli import options
 from facecheck.cli.options import FOUND, UNREADABLE
 from facecheck.errors import FacecheckError
 from facecheck.explain import wording
-from facecheck.files import printable
+from facecheck.files import printable, spreadsheet_cell
 from facecheck.result import Prediction, Verdict
 from facecheck.settings import CheckerSettings
 
@@ -125,19 +125,14 @@ def _written(results: Iterable[Prediction], style: str) -> Iterator[Prediction]:
 def _csv_row(prediction: Prediction) -> list[object]:
     score = "" if prediction.p_fake is None else f"{prediction.p_fake:.4f}"
     return [
-        _cell(prediction.source),
+        spreadsheet_cell(prediction.source),
         prediction.verdict or "",
         score,
         len(prediction.faces),
         " ".join(prediction.reasons),
-        _cell(prediction.error or ""),
+        spreadsheet_cell(prediction.error or ""),
         "; ".join(wording.file_says(prediction)),
     ]
-
-
-def _cell(text: str) -> str:
-    """A cell that starts like a formula would run in a spreadsheet."""
-    return printable(f"'{text}" if text.startswith(("=", "+", "-", "@")) else text)
 
 
 def _print_table(predictions: Sequence[Prediction]) -> None:

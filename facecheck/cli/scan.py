@@ -178,9 +178,11 @@ def _outputs(out: Path | None, style: str | None) -> tuple[Path, Path]:
 
 
 def _own_files(target: Path, rows: Path, summary: Path | None) -> frozenset[str]:
-    own = [target, rows]
+    from facecheck.review.decisions import decisions_path
+
+    own = [target, rows, decisions_path(target)]
     if summary is not None:
-        from facecheck.scan.review import REVIEW_FILES
+        from facecheck.review.summary import REVIEW_FILES
 
         own += [summary / name for name in REVIEW_FILES]
     return frozenset(map(os.path.abspath, own))
@@ -192,10 +194,12 @@ def _finish(ledger: Any, target: Path, summary: Path | None) -> None:
 
         write_parquet(ledger, target)
     if summary is not None:
-        from facecheck.scan.review import write_review
-        from facecheck.scan.summary import summarise
+        from facecheck.review.decisions import Decisions, decisions_path
+        from facecheck.review.summary import summarise, write_review
 
-        write_review(summarise(ledger.rows()), summary)
+        decisions = Decisions(decisions_path(target))
+        decisions.refresh()
+        write_review(summarise(ledger.rows(), decisions.latest), summary)
 
 
 def _shown(outcomes: Iterator["Outcome"], inputs: Inputs) -> Iterable["Outcome"]:

@@ -13,6 +13,10 @@ from facecheck.scan.rows import Candidate, Row, Settings, failed_row, hash_of, r
 
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker
+    from facecheck.image import Pixels
+
+FLAT = 2.0
+"""Grey levels; below this deviation a picture has no fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,12 @@ class Judge:
             # One picture that trips a network must not take fifteen others with it.
             return [self._failed(reads[0], error)] if len(reads) == 1 else [self._picture_rows([r])[0] for r in reads]
         return [
-            row_of(read.candidate, replace(prediction, model=self.settings.model), read.sha256)
+            row_of(
+                read.candidate,
+                replace(prediction, model=self.settings.model),
+                read.sha256,
+                fingerprint=None if read.decoded is None else fingerprint(read.decoded.pixels),
+            )
             for read, prediction in zip(reads, predictions, strict=True)
         ]
 
@@ -106,3 +115,27 @@ class Judge:
 def batches(reads: Iterable[Read]) -> Iterator[list[Read]]:
     """Runs of files that are judged together, see `facecheck.batching.batches`; a clip ends one."""
     return batching.batches(reads, lambda read: batching.BATCH_PIXELS if read.decoded is None else read.decoded.area)
+
+
+def fingerprint(pixels: "Pixels | None") -> str | None:
+    """What copies of a picture share though they were saved or resized again: a 64-bit pHash, 16 hexadecimal digits.
+
+    The 8 x 8 lowest frequencies of the cosine transform of 32 x 32 grey pixels, above or below their median (Zauner
+    2010, "Implementation and benchmarking of perceptual image hash functions").
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+
+    Returns:
+        None without a picture, and for one that is nearly of one colour: those are no copies of each other.
+    """
+    import cv2
+    import numpy as np
+
+    if pixels is None:
+        return None
+    small = cv2.cvtColor(cv2.resize(pixels, (32, 32), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    if small.std() < FLAT:
+        return None
+    low = cv2.dct(small.astype(np.float32))[:8, :8].ravel()
+    return np.packbits(low > np.median(low)).tobytes().hex()

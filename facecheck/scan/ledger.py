@@ -14,6 +14,8 @@ from facecheck.ledger import Ledger, Line, whole_lines
 from facecheck.scan.rows import Candidate, Row, Settings
 
 BEGINNING = b'{"path": '
+TABLES = (".parquet", ".csv", ".sqlite")
+"""Outputs that are made of the rows at the end; the rows stay in NAME.jsonl beside them."""
 _TABLE = """CREATE TABLE files (
     path BLOB PRIMARY KEY, byte_offset INTEGER, size INTEGER, mtime_ns INTEGER, fits INTEGER, verdict TEXT,
     claimed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID"""
@@ -187,3 +189,15 @@ class ScanLedger:
                 f"line {line.number} of {self.path} is not a row of a scan ({error!r}); "
                 "repair it or choose another --out"
             ) from error
+
+
+def ledger_path(output: Path) -> Path:
+    """The rows of a scan as JSON lines: its output itself, or what stands beside another one.
+
+    Raises:
+        ScanError: there are none.
+    """
+    path = output if output.suffix.lower() not in TABLES else output.with_name(f"{output.name}.jsonl")
+    if not path.is_file():
+        raise ScanError(f"{path} is not there: it is what `facecheck scan --out {output}` writes; check the path")
+    return path

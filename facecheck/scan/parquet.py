@@ -124,7 +124,7 @@ def _stable_columns(pa: Any) -> Any:
     track |= {"p_fake_low": real, "p_fake_high": real}
     clip = {"every_s": real, "duration_s": real, "fps": real, "frames": whole, "complete": pa.bool_()}
     clip |= {"unseen_s": real, "stopped": text, "samples": whole, "people": whole, "tracks": pa.list_(pa.struct(track))}
-    columns = {"path": text, "kind": text, "size": whole, "mtime_ns": whole, "sha256": text}
+    columns = {"path": text, "kind": text, "size": whole, "mtime_ns": whole, "sha256": text, "fingerprint": text}
     columns |= {"verdict": text, "p_fake": real, "reasons": pa.list_(text), "faces": pa.list_(pa.struct(face))}
     columns |= {"model": pa.struct({"name": text, "version": text, "sha256": text}), "error": text}
     columns |= {"timing_ms": pa.struct({"decode": real, "detect": real, "classify": real})}

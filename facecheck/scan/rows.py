@@ -95,17 +95,24 @@ def model_info(name_or_path: str | None) -> ModelInfo:
         raise ModelError(f"{config} is not a model config of facecheck ({error!r})") from error
 
 
-def row_of(candidate: Candidate, prediction: Prediction, sha256: str | None, clip: Row | None = None) -> Row:
+def row_of(
+    candidate: Candidate,
+    prediction: Prediction,
+    sha256: str | None,
+    clip: Row | None = None,
+    fingerprint: str | None = None,
+) -> Row:
     """The row of a file: `Prediction.to_dict` with the facts about the file in place of `source`.
 
     Args:
         clip: for a video, what `facecheck.video` says of it.
+        fingerprint: see `facecheck.scan.judging.fingerprint`.
     """
     values = prediction.to_dict()
     del values["source"]
     width, height = values.pop("size") or (None, None)
     file: Row = {"path": candidate.path, "kind": CLIP if clip else PICTURE}
-    file |= {"size": candidate.size, "mtime_ns": candidate.mtime_ns, "sha256": sha256}
+    file |= {"size": candidate.size, "mtime_ns": candidate.mtime_ns, "sha256": sha256, "fingerprint": fingerprint}
     return file | values | {"width": width, "height": height, "clip": clip}
 
 

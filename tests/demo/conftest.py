@@ -2,8 +2,6 @@
 
 import asyncio
 import io
-import os
-import shutil
 import socket
 import threading
 import time
@@ -29,12 +27,6 @@ from tests.demo.page.visiting import opened
 Result = TypeVar("Result")
 ROOT = Path(__file__).parents[2]
 SHARED_PHOTOS = ROOT.parent / "shared" / "data" / "photos"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -120,26 +112,6 @@ def server(default_checker: FaceChecker, tmp_path_factory) -> Iterator[str]:
     """A server with the model that ships with the package, and the limits of a user's."""
     with serving(Settings(feedback=tmp_path_factory.mktemp("page") / "feedback"), default_checker) as address:
         yield address
-
-
-@pytest.fixture(scope="session")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (the dev extra)")
-    if not CHROMIUM:
-        pytest.skip("needs Debian's Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """axe-core's source; `npm install --no-save axe-core` puts it there."""
-    script = Path(os.environ.get("AXE_CORE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
-    if not script.is_file():
-        pytest.skip("needs axe-core: npm install --no-save axe-core")
-    return script.read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -68,3 +68,22 @@ def scan(monkeypatch, weights: Path, detector: FaceDetector) -> Callable[..., Re
 
 def read_rows(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def row(path: str, p_fake: float | None = None, error: str | None = None, **more) -> dict:
+    verdict = None if error else "no_face" if p_fake is None else "fake" if p_fake > 0.5 else "real"
+    face = {"box": [0.0, 0.0, 9.0, 9.0], "landmarks": [[1.0, 1.0]] * 5, "confidence": 1.0, "p_fake": p_fake}
+    faces = [] if p_fake is None else [face | {"verdict": verdict, "reasons": []}]
+    base = {
+        "path": path,
+        "kind": "picture",
+        "size": 1,
+        "mtime_ns": 10**18 + 1,
+        "sha256": None,
+        "fingerprint": None,
+        "verdict": verdict,
+    }
+    model = {"name": "tiny", "version": "0", "sha256": "x"}
+    base |= {"p_fake": p_fake, "reasons": [], "faces": faces, "model": model, "error": error, "budget": None}
+    base |= {"timing_ms": {"decode": 1.0, "detect": 1.0, "classify": 0.0}, "width": 9, "height": 9, "clip": None}
+    return base | more

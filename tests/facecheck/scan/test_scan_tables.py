@@ -11,10 +11,9 @@ import pytest
 from PIL import Image
 
 from facecheck.errors import ScanError
+from facecheck.review.summary import BINS, SHOWN_ERRORS, SUSPECTS, summarise, write_review
 from facecheck.scan.parquet import write_parquet
-from facecheck.scan.review import write_review
-from facecheck.scan.summary import BINS, SHOWN_ERRORS, SUSPECTS, summarise
-from tests.facecheck.scan.conftest import read_rows
+from tests.facecheck.scan.conftest import read_rows, row
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
 
@@ -27,17 +26,6 @@ class Rows:
 
     def rows(self):
         return iter(self._rows)
-
-
-def row(path: str, p_fake: float | None = None, error: str | None = None, **more) -> dict:
-    verdict = None if error else "no_face" if p_fake is None else "fake" if p_fake > 0.5 else "real"
-    face = {"box": [0.0, 0.0, 9.0, 9.0], "landmarks": [[1.0, 1.0]] * 5, "confidence": 1.0, "p_fake": p_fake}
-    faces = [] if p_fake is None else [face | {"verdict": verdict, "reasons": []}]
-    base = {"path": path, "kind": "picture", "size": 1, "mtime_ns": 10**18 + 1, "sha256": None, "verdict": verdict}
-    model = {"name": "tiny", "version": "0", "sha256": "x"}
-    base |= {"p_fake": p_fake, "reasons": [], "faces": faces, "model": model, "error": error, "budget": None}
-    base |= {"timing_ms": {"decode": 1.0, "detect": 1.0, "classify": 0.0}, "width": 9, "height": 9, "clip": None}
-    return base | more
 
 
 def test_parquet_equals_jsonl(scan, folder, tmp_path):

@@ -1,0 +1,201 @@
+"""The desk as a local web page: on 127.0.0.1 alone, behind a token in its address, from the standard library.
+
+Whoever has the address may see every picture of the scan and decide. Other pages of the same browser cannot: the token
+is not theirs, names of other hosts are refused (DNS rebinding), and the page may load nothing from elsewhere.
+"""
+
+import hmac
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from facecheck.errors import FacecheckError, ReviewConflictError
+from facecheck.files import printable
+from facecheck.review.desk import Desk
+from facecheck.review.pictures import original
+from facecheck.review.table import SORTS, Filters
+from facecheck.scan.rows import Row
+
+HOST = "127.0.0.1"
+STATIC = Path(__file__).parent / "static"
+KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "csv": "text/csv"}
+MOST_ROWS, MOST_BODY_BYTES = 200, 1 << 14
+TIMEOUT_S = 30.0
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+Answer = tuple[bytes, str, dict[str, str]]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, desk: Desk, token: str, port: int) -> None:
+        self.desk, self.token = desk, token
+        super().__init__((HOST, port), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: a browser that leaves in the middle of an answer is no error."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection. Nothing that it is sent is ever a path of a file: files go by their number in the table."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "facecheck"
+    sys_version = ""
+    timeout = TIMEOUT_S
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._answer(self._get)
+
+    def do_POST(self) -> None:
+        self._answer(self._post)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the address holds the token."""
+
+    def _get(self, what: str, asked: Mapping[str, list[str]]) -> Answer:
+        kind, _, rest = what.partition("/")
+        match kind:
+            case "" | "review.css" | "review.js":
+                name = kind or "review.html"
+                return (STATIC / name).read_bytes(), _kind(name), {}
+            case "api":
+                return self._api(rest, asked)
+            case "export":
+                attached = {"Content-Disposition": f'attachment; filename="{rest}"'}
+                return self.server.desk.exported(rest), _kind(rest), attached
+        return self._picture(kind, self.server.desk.table.row(int(rest)), asked)
+
+    def _picture(self, kind: str, row: Row, asked: Mapping[str, list[str]]) -> Answer:
+        pictures = self.server.desk.pictures
+        match kind:
+            case "thumbnail":
+                shown = pictures.thumbnail(row, whole="whole" in asked)
+            case "picture":
+                shown = pictures.picture(row)
+            case "heat":
+                shown = pictures.heat_map(row)
+            case "original":
+                # To be saved, never to be shown: a browser would open what facecheck refuses, such as SVG.
+                name = quote(printable(Path(row["path"]).name))
+                attached = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+                return original(row), "application/octet-stream", attached
+            case _:
+                raise KeyError(kind)
+        return shown, "image/jpeg", {"Cache-Control": "private, max-age=3600"}
+
+    def _api(self, name: str, asked: Mapping[str, list[str]]) -> Answer:
+        desk = self.server.desk
+        match name:
+            case "setting":
+                return _json(desk.setting())
+            case "news":
+                return _json(desk.news(int(asked["seen"][0])))
+            case "about":
+                return _json(desk.about(int(asked["id"][0])))
+            case "counts":
+                return _json(desk.table.counts(self._filters(asked)))
+            case "rows":
+                sort = asked.get("sort", ["chance"])[0]
+                if sort not in SORTS:
+                    raise ValueError(f"sort is {sort!r}; it must be one of {', '.join(SORTS)}")
+                offset, limit = int(asked.get("offset", ["0"])[0]), int(asked.get("limit", ["60"])[0])
+                total, rows = desk.table.page(self._filters(asked), sort, max(offset, 0), min(limit, MOST_ROWS))
+                return _json({"total": total, "rows": rows})
+        raise KeyError(name)
+
+    def _filters(self, asked: Mapping[str, list[str]]) -> Filters:
+        values: dict[str, Any] = {}
+        for field in fields(Filters):
+            given = asked.get(field.name)
+            if given is None:
+                continue
+            if isinstance(field.default, tuple):
+                values[field.name] = tuple(given)
+            elif isinstance(field.default, bool):
+                values[field.name] = given[0] == "1"
+            elif isinstance(field.default, str):
+                values[field.name] = given[0]
+            else:
+                values[field.name] = (int if field.name in ("rule", "family") else float)(given[0])
+        if not 0 <= values.get("rule", 0) < len(self.server.desk.table.rules):
+            raise ValueError("no such rule")
+        return Filters(**values)
+
+    def _post(self, what: str, _: Mapping[str, list[str]]) -> Answer:
+        if what != "api/decide":
+            raise KeyError(what)
+        if self.headers.get_content_type() != "application/json":
+            raise ValueError("a decision is JSON")
+        length = int(self.headers.get("Content-Length") or 0)
+        if not 0 < length <= MOST_BODY_BYTES:
+            raise ValueError("a decision is short")
+        return _json(self.server.desk.decide(json.loads(self.rfile.read(length))))
+
+    def _answer(self, work: Callable[[str, Mapping[str, list[str]]], Answer]) -> None:
+        status = HTTPStatus.OK
+        extra: dict[str, str] = {}
+        try:
+            url = urlsplit(self.path)
+            token, _, what = url.path.removeprefix("/").partition("/")
+            if not self._is_local() or not hmac.compare_digest(token.encode(), self.server.token.encode()):
+                status, (data, media, _) = HTTPStatus.NOT_FOUND, _json({"error": "not found"})
+            else:
+                data, media, extra = work(what, parse_qs(url.query, max_num_fields=50))
+        except ReviewConflictError as error:
+            status, (data, media, _) = HTTPStatus.CONFLICT, _json({"error": str(error)})
+        except FacecheckError as error:
+            status, (data, media, _) = HTTPStatus.UNPROCESSABLE_ENTITY, _json({"error": printable(str(error))})
+        except (KeyError, ValueError, TypeError, IndexError, OSError):
+            status, (data, media, _) = HTTPStatus.BAD_REQUEST, _json({"error": "not understood"})
+        # What was sent with a refused decision may not have been read.
+        self.close_connection |= status != HTTPStatus.OK
+        self.send_response(status)
+        for name, value in (HEADERS | {"Cache-Control": "no-store"} | extra).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", media)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _is_local(self) -> bool:
+        """Whether the browser was told to come here by this address, and by this page."""
+        port = self.server.server_address[1]
+        hosts = {f"{HOST}:{port}", f"localhost:{port}"}
+        origin = self.headers.get("Origin")
+        return self.headers.get("Host") in hosts and (origin is None or origin.removeprefix("http://") in hosts)
+
+
+def _kind(name: str) -> str:
+    return f"{KINDS[name.rpartition('.')[2]]}; charset=utf-8"
+
+
+def _json(value: Any) -> Answer:
+    return json.dumps(value).encode("ascii"), "application/json", {}
+
+
+def make_server(desk: Desk, port: int = 0) -> tuple[ThreadingHTTPServer, str]:
+    """A server that listens already, and the address with its token; call `serve_forever`, then `server_close`.
+
+    Args:
+        port: 0: any that is free.
+
+    Raises:
+        OSError: it is taken.
+    """
+    server = _Server(desk, secrets.token_urlsafe(24), port)
+    return server, f"http://{HOST}:{server.server_address[1]}/{server.token}/"

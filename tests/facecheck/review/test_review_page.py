@@ -1,0 +1,89 @@
+"""The desk in a browser: a moderator's keyboard, a server that is killed, somebody else's decisions."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow  # Each starts a browser's page and waits for what it shows.
+PATIENCE_MS = 60_000
+
+
+@contextmanager
+def running(output: Path) -> Iterator[tuple[subprocess.Popen, str]]:
+    called = [sys.executable, "-m", "facecheck", "review", str(output), "--no-browser", "--reviewer", "Ana"]
+    process = subprocess.Popen(called, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process, re.search(r"http://\S+", process.stderr.readline())[0]
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+@contextmanager
+def opened(browser, address: str, **options):
+    context = browser.new_context(**options)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "request", lambda request: None if request.url.startswith((address, "data:")) else problems.append(request.url)
+    )
+    page.goto(address)
+    page.wait_for_selector(".card")
+    yield page
+    context.close()
+    assert problems == []
+
+
+def test_twenty_decisions_by_keyboard_survive_a_killed_server(browser, output):
+    with running(output) as (process, address), opened(browser, address) as page:
+        for number in range(20):
+            page.wait_for_selector(f".card:nth-child({number + 1})[aria-selected=true]")
+            page.keyboard.press("123"[number % 3])
+        page.wait_for_function("document.querySelectorAll('.mark').length === 20")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with running(output) as (_, address), opened(browser, address) as page:
+        page.wait_for_function("document.querySelectorAll('.mark').length === 20")
+        assert page.inner_text("#progress") == "20 of 26 files decided"
+        words = page.locator(".mark").all_inner_texts()
+        assert words == (["generated", "genuine", "unsure"] * 7)[:20]
+
+
+def test_undo_filters_and_what_others_decide(browser, desk, serve):
+    address = serve(desk)
+    with opened(browser, address) as page:
+        page.keyboard.press("g")
+        page.wait_for_selector(".card:nth-child(1) .mark.generated")
+        page.keyboard.press("z")
+        page.wait_for_selector(".card:nth-child(1) .mark", state="detached")
+        other = page.locator(".card").nth(1).get_attribute("id").removeprefix("file-")
+        desk.decide({"id": int(other), "judgement": "genuine", "seen": 2, "by": "Ben"})
+        page.wait_for_selector(".card:nth-child(2) .mark.genuine")
+        page.click("#verdicts label:has-text('unreadable')")
+        page.wait_for_function("document.querySelectorAll('.card').length === 1")
+        assert "<b>not a picture</b>" in page.inner_text("#about")
+        page.click("#reset")
+        page.wait_for_function("document.querySelectorAll('.card').length === 26")
+        page.keyboard.press("h")
+        page.wait_for_function("document.querySelector('#heat img')?.naturalWidth > 0")
+
+
+@pytest.mark.parametrize(
+    "options", [{"viewport": {"width": 1280, "height": 800}}, {"viewport": {"width": 390, "height": 844}}]
+)
+def test_axe_finds_nothing_and_nothing_is_cut_off(browser, axe, desk, serve, options):
+    with opened(browser, serve(desk), **options, bypass_csp=True) as page:
+        page.wait_for_selector("#about h3", state="attached")
+        assert page.evaluate("document.documentElement.scrollWidth") == options["viewport"]["width"]
+        page.add_script_tag(content=axe)
+        found = page.evaluate("axe.run()")["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found] == []
