@@ -14,7 +14,8 @@ from pathlib import Path
 import click
 
 from facecheck.error_rates import ChanceOfError
-from facecheck.result import Face, ModelInfo, Prediction, Quality, Verdict
+from facecheck.measurements import Quality
+from facecheck.result import Face, ModelInfo, Prediction, Verdict
 from facecheck.scan.ledger import ScanLedger
 from facecheck.scan.rows import Candidate, Settings, row_of
 

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker, predict
     from facecheck.detection.detector import Detections, FaceDetector
-    from facecheck.error_rates import ChanceOfError, ErrorCell
+    from facecheck.error_rates import Budget, ChanceOfError, ErrorCell
     from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError, NoFeatureMapError, ScanError
     from facecheck.explain.explanation import explain
     from facecheck.explain.heatmaps import HeatMap
     from facecheck.explain.report import Explanation, FaceEvidence
+    from facecheck.measurements import Quality, Stability
     from facecheck.model.checkpoint import Model, load_model
     from facecheck.model.config import ModelConfig
     from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
     from facecheck.provenance.reader import provenance
-    from facecheck.result import Budget, Face, ModelInfo, Prediction, Quality, Reason, Stability, Timing, Verdict
+    from facecheck.result import Face, ModelInfo, Prediction, Reason, Timing, Verdict
 
 __version__ = "0.2.0"
 __all__ = [
@@ -68,7 +69,7 @@ _HOMES = {
         "Detections",
         "FaceDetector",
     ),
-    "error_rates": ("ChanceOfError", "ErrorCell"),
+    "error_rates": ("Budget", "ChanceOfError", "ErrorCell"),
     "errors": (
         "DeviceError",
         "FacecheckError",
@@ -80,6 +81,7 @@ _HOMES = {
     "explain.explanation": ("explain",),
     "explain.heatmaps": ("HeatMap",),
     "explain.report": ("Explanation", "FaceEvidence"),
+    "measurements": ("Quality", "Stability"),
     "model.checkpoint": (
         "Model",
         "load_model",
@@ -93,13 +95,10 @@ _HOMES = {
     ),
     "provenance.reader": ("provenance",),
     "result": (
-        "Budget",
         "Face",
         "ModelInfo",
         "Prediction",
-        "Quality",
         "Reason",
-        "Stability",
         "Timing",
         "Verdict",
     ),

@@ -39,6 +39,7 @@ class Decoded:
         name: what results and messages call it.
         pixels: (H, W, 3) uint8 RGB, upright; None if it cannot be read, and then `error` says why.
         provenance: what its file says of itself; None for pixels.
+        path: of its file; None for other inputs.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Decoded:
     decode_ms: float
     error: ImageError | None = None
     provenance: Provenance | None = None
+    path: str | None = None
 
     @property
     def area(self) -> int:
@@ -53,11 +55,12 @@ class Decoded:
         return 0 if self.pixels is None else area(self.pixels)
 
 
-def decode(source: "Source", *, name: str | None = None) -> Decoded:
+def decode(source: "Source", *, name: str | None = None, bgr: bool = False) -> Decoded:
     """Read a picture and what its file says of itself; never raises on a bad one. Safe from several threads.
 
     Args:
-        name: of the file, where the source is its bytes; None: `facecheck.image.describe`.
+        name: what results and messages call it; None: `facecheck.image.describe`.
+        bgr: whether arrays have their channels in the order of OpenCV; all else says itself what it is.
     """
     from facecheck import image  # Here: a scan that finds nothing new needs no numpy.
     from facecheck.provenance.reader import read as read_provenance
@@ -65,14 +68,17 @@ def decode(source: "Source", *, name: str | None = None) -> Decoded:
     name, started = name or image.describe(source), time.perf_counter()
     pixels, provenance, error = None, None, None
     try:
-        data = image.encoded(source)
+        source = image.as_rgb(source) if bgr else source
+        data = image.encoded(source, name=name)
         # First, and apart: nothing that is found here reaches the pixels.
         provenance = None if data is None else read_provenance(data, name)
         started = time.perf_counter()
         pixels = image.load(source if data is None else data, name=name)
     except ImageError as problem:
         error = problem
-    return Decoded(name, pixels, (time.perf_counter() - started) * 1000, error, provenance)
+    is_path = isinstance(source, os.PathLike) or (isinstance(source, str) and not source.startswith("data:"))
+    path = os.fsdecode(source) if is_path else None
+    return Decoded(name, pixels, (time.perf_counter() - started) * 1000, error, provenance, path)
 
 
 def batches(items: Iterable[Item], pixels: Callable[[Item], int], *, limit: int | None = None) -> Iterator[list[Item]]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Self, cast, overload
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +19,33 @@ from facecheck.decoding import Pixels
 from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.engines import AUTO
 from facecheck.engines.classifier import Classifier, open_classifier
-from facecheck.error_rates import DEFAULT_PREVALENCE, require_prevalence
+from facecheck.error_rates import DEFAULT_PREVALENCE, Budget, require_prevalence
 from facecheck.errors import FacecheckError
 from facecheck.image import Source
+from facecheck.measurements import Stability
 from facecheck.model.config import Decision
 from facecheck.model.files import DEFAULT_MODEL, read_model
-from facecheck.result import Budget, Face, ModelInfo, Prediction, Stability, Timing, Verdict
+from facecheck.result import Face, ModelInfo, Prediction, Timing, Verdict
 from facecheck.stability import stabilities
 
 if TYPE_CHECKING:
     from facecheck.model.checkpoint import Model
+
+
+class Options(TypedDict, total=False):
+    """What a call of `predict` may say by keyword.
+
+    Attributes:
+        name: what results and messages call the one picture; by default its path, or the name that an upload has.
+        bgr: whether arrays have their channels in the order of OpenCV, (H, W, 3) BGR or (H, W, 4) BGRA.
+        max_fpr: a false-accusation budget for this call, in place of the checker's own.
+        stability: whether to check this call's faces for stability, in place of the checker's own setting.
+    """
+
+    name: str | None
+    bgr: bool
+    max_fpr: float | None
+    stability: bool | None
 
 
 class FaceChecker:
@@ -101,22 +118,16 @@ class FaceChecker:
         self.__dict__ = {name: value for name, value in vars(self).items() if name not in ("classifier", "detector")}
 
     @overload
-    def predict(  # type: ignore[overload-overlap]
-        self, source: Source, *, max_fpr: float | None = None, stability: bool | None = None
-    ) -> Prediction: ...
+    def predict(self, source: Source, **options: Unpack[Options]) -> Prediction: ...  # type: ignore[overload-overlap]
     @overload
-    def predict(
-        self, source: Iterable[Source], *, max_fpr: float | None = None, stability: bool | None = None
-    ) -> list[Prediction]: ...
-    def predict(
-        self, source: "Source | Iterable[Source]", *, max_fpr: float | None = None, stability: bool | None = None
-    ) -> Prediction | list[Prediction]:
+    def predict(self, source: Iterable[Source], **options: Unpack[Options]) -> list[Prediction]: ...
+    def predict(self, source: "Source | Iterable[Source]", **options: Unpack[Options]) -> Prediction | list[Prediction]:
         """Judge one picture or many.
 
         Args:
-            source: a picture in any form that `facecheck.image.load` reads, or a list or generator of them.
-            max_fpr: a false-accusation budget for this call, in place of the checker's own.
-            stability: whether to check this call's faces for stability, in place of the checker's own setting.
+            source: a picture in any form that `facecheck.image.load` reads, or a list or generator of them. Arrays are
+                RGB; `bgr=True` for those of OpenCV.
+            **options: see `Options`.
 
         Returns:
             One `Prediction` for a picture; a list in input order for several, where an unreadable input has its
@@ -126,17 +137,24 @@ class FaceChecker:
             ImageError: the one picture cannot be read.
             ModelError: `max_fpr` is not stored with the model.
             FacecheckError: the checker is closed.
+            ValueError: several pictures have one `name`. TypeError: no such option.
         """
-        if max_fpr is not None or stability is not None:
-            return self.with_settings(max_fpr=max_fpr, stability=stability).predict(source)
+        if unknown := options.keys() - Options.__annotations__.keys():
+            raise TypeError(
+                f"predict() has no option {sorted(unknown)[0]!r}; it has {', '.join(Options.__annotations__)}"
+            )
+        name, bgr = options.get("name"), options.get("bgr", False)
+        checker = self.with_settings(max_fpr=options.get("max_fpr"), stability=options.get("stability"))
         if not image.is_one(source) and isinstance(source, Iterable):
-            return list(self.stream(cast(Iterable[Source], source)))
-        item = decode(cast(Source, source))
+            if name is not None:
+                raise ValueError(f"name={name!r} is for one picture; of several, give each to predict by itself")
+            return list(checker.stream(cast(Iterable[Source], source), bgr=bgr))
+        item = decode(cast(Source, source), name=name, bgr=bgr)
         if item.error is not None:
             raise item.error
-        return self.judge_batch([item])[0]
+        return checker.judge_batch([item])[0]
 
-    def stream(self, sources: Iterable[Source]) -> Iterator[Prediction]:
+    def stream(self, sources: Iterable[Source], *, bgr: bool = False) -> Iterator[Prediction]:
         """As `predict` for many, but lazily: results come in input order, some inputs behind.
 
         Several threads decode, detect and classify, each a few pictures at a time; the inputs are taken one by one by
@@ -145,11 +163,12 @@ class FaceChecker:
         rest = iter(sources)
         begin = list(islice(rest, WORKER_PICTURES + 1))
         if len(begin) <= WORKER_PICTURES:  # To make networks for workers takes longer.
-            yield from self._judged(begin)
+            yield from self._judged(begin, bgr)
             return
         several = self.for_workers()
         workers = several.classifier.workers
-        yield from in_order(several._judged, groups(chain(begin, rest), workers), workers)
+        judged = functools.partial(several._judged, bgr=bgr)
+        yield from in_order(judged, groups(chain(begin, rest), workers), workers)
 
     def for_workers(self) -> Self:
         """The same checker for `classifier.workers` threads at once, which together get the most pictures a second.
@@ -239,7 +258,9 @@ class FaceChecker:
         detect_ms, classify_ms = (detected - started) * share, (classified - detected) * share
         results = []
         for item in batch:
-            answer = Prediction(item.name, model=self._info, budget=self._budget, provenance=item.provenance)
+            answer = Prediction(
+                item.name, model=self._info, budget=self._budget, provenance=item.provenance, path=item.path
+            )
             if item.pixels is None:
                 results.append(replace(answer, timing_ms=Timing(item.decode_ms), error=str(item.error)))
             else:
@@ -248,9 +269,9 @@ class FaceChecker:
                 results.append(replace(answer, size=(width, height), faces=next(faces), timing_ms=timing))
         return results
 
-    def _judged(self, sources: Sequence[Source]) -> list[Prediction]:
+    def _judged(self, sources: Sequence[Source], bgr: bool) -> list[Prediction]:
         """Results for a few inputs, as many of them in memory at once as are not too large."""
-        decoded = batches(map(decode, sources), lambda item: item.area)
+        decoded = batches((decode(source, bgr=bgr) for source in sources), lambda item: item.area)
         return [prediction for batch in decoded for prediction in self.judge_batch(batch)]
 
     def _face(
@@ -295,15 +316,9 @@ def shared_checker() -> FaceChecker:
 
 
 @overload
-def predict(  # type: ignore[overload-overlap]
-    source: Source, *, max_fpr: float | None = None, stability: bool | None = None
-) -> Prediction: ...
+def predict(source: Source, **options: Unpack[Options]) -> Prediction: ...  # type: ignore[overload-overlap]
 @overload
-def predict(
-    source: Iterable[Source], *, max_fpr: float | None = None, stability: bool | None = None
-) -> list[Prediction]: ...
-def predict(
-    source: "Source | Iterable[Source]", *, max_fpr: float | None = None, stability: bool | None = None
-) -> Prediction | list[Prediction]:
+def predict(source: Iterable[Source], **options: Unpack[Options]) -> list[Prediction]: ...
+def predict(source: "Source | Iterable[Source]", **options: Unpack[Options]) -> Prediction | list[Prediction]:
     """Judge one picture or many with the default model; see `FaceChecker.predict`."""
-    return shared_checker().predict(source, max_fpr=max_fpr, stability=stability)
+    return shared_checker().predict(source, **options)

@@ -56,6 +56,38 @@ class ChanceOfError:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """A false-accusation budget: the threshold that was chosen to keep it, and what was measured with it.
+
+    Attributes:
+        max_fpr: the share of photographed faces that may be called fake.
+        threshold: a face is fake from this p_fake on.
+        recall: share of the generated faces that are then called fake; recall_low to recall_high: 95 % interval.
+        fpr: share of the photographed faces that are then called fake, on sources that neither the network nor the
+            threshold has seen; fpr_low to fpr_high: 95 % interval. None where that was not measured.
+    """
+
+    max_fpr: float
+    threshold: float
+    recall: float
+    recall_low: float
+    recall_high: float
+    fpr: float | None = None
+    fpr_low: float | None = None
+    fpr_high: float | None = None
+
+    @property
+    def meaning(self) -> str:
+        """The sentence that people read with a verdict under this budget."""
+        recall = f"{self.recall:.1%} of generated ones [95 %: {self.recall_low:.1%} to {self.recall_high:.1%}]"
+        if self.fpr is None:
+            asked = f"at most {self.max_fpr:.1%} of photographed faces are called fake, {recall}"
+            return f"{asked}, on sources it learned from; on unseen sources that was not measured"
+        fpr = f"{self.fpr:.1%} of photographed faces are called fake [95 %: {self.fpr_low:.1%} to {self.fpr_high:.1%}]"
+        return f"asked for at most {self.max_fpr:.1%}; on sources it has never seen {fpr}, and {recall}"
+
+
+@dataclass(frozen=True)
 class AnswerBand:
     """Faces whose p_fake lies in [low, high), the last band up to 1.
 

@@ -38,8 +38,8 @@ def load(source: Source, *, name: str | None = None) -> Pixels:
     Args:
         source: path, bytes, binary file object, `data:` URL, PIL image; numpy array (H, W), (H, W, 1), (H, W, 3) RGB
             or (H, W, 4) RGBA, uint8, uint16, bool, or float in [0, 1]; torch tensor of the same dtypes, (H, W) or
-            (C, H, W). Of an animation the first frame that shows something; alpha is laid over white; EXIF orientation
-            and colour profile are obeyed.
+            (C, H, W). Arrays of OpenCV are BGR: give `as_rgb(array)`, or `bgr=True` to `predict`. Of an animation the
+            first frame that shows something; alpha is laid over white; EXIF orientation and colour profile are obeyed.
         name: what messages call it, in place of `describe(source)`.
 
     Returns:
@@ -67,33 +67,43 @@ def read(source: Source, *, name: str | None = None) -> Picture:
     return decode(_checked(_bytes_of(source, name), name), name)
 
 
-def encoded(source: Source) -> bytes | None:
+def encoded(source: Source, *, name: str | None = None) -> bytes | None:
     """The bytes of a picture's file; None where the source is pixels already.
+
+    Args:
+        name: as for `load`.
 
     Raises:
         ImageError: there is no such file, it is too large, or the source is of no kind that `load` takes.
     """
     if isinstance(source, (Image.Image, np.ndarray)) or is_tensor(source):
         return None
-    return _bytes_of(source, describe(source))
+    return _bytes_of(source, name or describe(source))
+
+
+def as_rgb(source: Source) -> Source:
+    """An array with its channels in the order of OpenCV, (H, W, 3) BGR or (H, W, 4) BGRA, in ours; else the same."""
+    if isinstance(source, np.ndarray) and source.ndim == 3 and source.shape[2] in (3, 4):
+        return source[:, :, [2, 1, 0, 3][: source.shape[2]]]
+    return source
 
 
 def describe(source: Source) -> str:
     """A short name of an input for results and error messages."""
-    if isinstance(source, str):
-        return f"{source[:40]}... ({len(source)} characters)" if source.startswith("data:") else shortened(source)
-    if isinstance(source, os.PathLike):
-        return shortened(os.fsdecode(source))
+    if isinstance(source, (str, os.PathLike)):
+        text = os.fsdecode(source)
+        return f"{text[:40]}... ({len(text)} characters)" if text.startswith("data:") else shortened(text)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return f"<{len(source)} bytes>"
-    if isinstance(source, Image.Image):
-        return (
-            shortened(str(getattr(source, "filename", "")))
-            or f"<PIL image {source.mode} {source.width}x{source.height}>"
-        )
     if isinstance(source, np.ndarray) or is_tensor(source):
         return f"<{type(source).__name__} {source.dtype} {tuple(source.shape)}>"
-    return shortened(str(getattr(source, "name", f"<{type(source).__name__}>")))
+    # Uploads of FastAPI and Flask have a filename beside a name that says something else, or is a number.
+    for named in (getattr(source, "filename", None), getattr(source, "name", None)):
+        if isinstance(named, (str, bytes, os.PathLike)) and named:
+            return shortened(os.fsdecode(named))
+    if isinstance(source, Image.Image):
+        return f"<PIL image {source.mode} {source.width}x{source.height}>"
+    return f"<{type(source).__name__}>"
 
 
 def is_one(value: object) -> bool:

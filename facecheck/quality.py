@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facecheck.measurements import Quality, Stability
 from facecheck.model.config import Limits
-from facecheck.result import Quality, Reason, Stability, Verdict
+from facecheck.result import Reason, Verdict
 
 JPEG_BLOCK = 8
 LARGEST_WINDOW = 512

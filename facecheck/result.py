@@ -3,10 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-from facecheck.error_rates import ChanceOfError
+from facecheck.error_rates import Budget, ChanceOfError
+from facecheck.errors import ImageError
+from facecheck.files import printable
+from facecheck.measurements import Quality, Stability
 from facecheck.provenance.findings import Provenance
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from facecheck.image import Source
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
@@ -50,60 +59,7 @@ _MEANINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Stability:
-    """How the score of a face moves when the picture is saved and resized again, as websites and messengers do.
-
-    Attributes:
-        p_fake: of each delivered copy, in [0, 1].
-        deliveries: what was done to each copy, in words.
-        low, high: range of p_fake over the copies and the face as given.
-        flips: whether a copy falls on the other side of the threshold.
-    """
-
-    p_fake: tuple[float, ...]
-    deliveries: tuple[str, ...]
-    low: float
-    high: float
-    flips: bool
-
-    @property
-    def meaning(self) -> str:
-        """The sentence that people read."""
-        moved = f"the score lies between {self.low:.2f} and {self.high:.2f} when the picture is saved or resized again"
-        return f"{moved}: {'the answer changes with it' if self.flips else 'the answer stays the same'}"
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The stability that `Prediction.to_dict` wrote."""
-        lists = {name: tuple(values[name]) for name in ("p_fake", "deliveries")}
-        return cls(**{**values, **lists})
-
-
-@dataclass(frozen=True)
-class Quality:
-    """What was measured of one face, by `facecheck.quality.measure`.
-
-    Attributes:
-        face_px: longer side of the box, pixels of the picture as given.
-        sharpness: standard deviation of the Laplacian of the classifier's input, grey levels; falls with blur and with
-            enlargement (the variance of the Laplacian: Pech-Pacheco et al. 2000).
-        blockiness: mean step across the borders of the 8x8 JPEG grid over the mean step elsewhere, in the face's
-            original pixels; 1 = no trace of blocks, grows as the quality falls (after Wang, Sheikh, Bovik 2002). A
-            picture that was resized or shifted after compression shows none.
-        outside: share of the box that lies outside the picture, in [0, 1].
-        turned: how far the nose lies beside the middle of the eyes and the mouth, over the distance of the eyes: 0 =
-            frontal, 0.5 = about 40 degrees to a side. 0 also where there are no landmarks.
-    """
-
-    face_px: float
-    sharpness: float
-    blockiness: float
-    outside: float
-    turned: float = 0.0
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Face:
     """One face.
 
@@ -130,6 +86,15 @@ class Face:
     quality: Quality | None = None
     expected_error: ChanceOfError | None = None
 
+    def __repr__(self) -> str:
+        box = ", ".join(f"{edge:.0f}" for edge in self.box)
+        return f"Face({self.verdict}, p_fake={self.p_fake:.3f}, box=({box}))"
+
+    def __str__(self) -> str:
+        box = ", ".join(f"{edge:.0f}" for edge in self.box)
+        judged = f"{self.verdict:<9}  {self.p_fake:.2f}  {self.size_px:>4.0f} px  at ({box})"
+        return f"{judged}  {', '.join(self.reasons)}".rstrip()
+
     @property
     def size_px(self) -> float:
         """Longer side of the box, pixels."""
@@ -155,38 +120,6 @@ class Face:
 
 
 @dataclass(frozen=True)
-class Budget:
-    """A false-accusation budget: the threshold that was chosen to keep it, and what was measured with it.
-
-    Attributes:
-        max_fpr: the share of photographed faces that may be called fake.
-        threshold: a face is fake from this p_fake on.
-        recall: share of the generated faces that are then called fake; recall_low to recall_high: 95 % interval.
-        fpr: share of the photographed faces that are then called fake, on sources that neither the network nor the
-            threshold has seen; fpr_low to fpr_high: 95 % interval. None where that was not measured.
-    """
-
-    max_fpr: float
-    threshold: float
-    recall: float
-    recall_low: float
-    recall_high: float
-    fpr: float | None = None
-    fpr_low: float | None = None
-    fpr_high: float | None = None
-
-    @property
-    def meaning(self) -> str:
-        """The sentence that people read with a verdict under this budget."""
-        recall = f"{self.recall:.1%} of generated ones [95 %: {self.recall_low:.1%} to {self.recall_high:.1%}]"
-        if self.fpr is None:
-            asked = f"at most {self.max_fpr:.1%} of photographed faces are called fake, {recall}"
-            return f"{asked}, on sources it learned from; on unseen sources that was not measured"
-        fpr = f"{self.fpr:.1%} of photographed faces are called fake [95 %: {self.fpr_low:.1%} to {self.fpr_high:.1%}]"
-        return f"asked for at most {self.max_fpr:.1%}; on sources it has never seen {fpr}, and {recall}"
-
-
-@dataclass(frozen=True)
 class ModelInfo:
     """Which weights gave the answer."""
 
@@ -204,9 +137,9 @@ class Timing:
     classify: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
-    """The answer for one picture.
+    """The answer for one picture. `print` gives it in a few lines, a notebook shows it with the picture.
 
     Attributes:
         source: a short name of the input.
@@ -215,6 +148,7 @@ class Prediction:
         error: in batches only: what was wrong with this input. Then `verdict` is None.
         budget: the false-accusation budget that was asked for, with its expected recall; None without one.
         provenance: what the file says about its own origin; it has no part in the verdict. None for pixels.
+        path: of the file that was read, for `draw`; None for other inputs, and after a trip through `to_dict`.
     """
 
     source: str
@@ -225,6 +159,57 @@ class Prediction:
     error: str | None = None
     budget: Budget | None = None
     provenance: Provenance | None = None
+    path: str | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        told = [repr(self.source), str(self.verdict or "unreadable")]
+        told += [] if self.p_fake is None else [f"p_fake={self.p_fake:.3f}", _count(self.faces)]
+        return f"Prediction({', '.join(told)})"
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self._title()}", *(f"  {line}" for line in self._lines())])
+
+    def _repr_html_(self) -> str:
+        from facecheck.annotation import as_html
+
+        try:
+            picture = self.draw() if self.path is not None and self.error is None else None
+        except (ImageError, OSError):
+            picture = None
+        return as_html(self._title(), self._lines(), picture)
+
+    def draw(self, picture: "Source | None" = None) -> "Image":
+        """The picture with its faces framed and their verdicts written beside them, as a PIL image.
+
+        Args:
+            picture: the one that was judged, in any form that `facecheck.image.load` reads. None: its file is read
+                again.
+
+        Raises:
+            ImageError: it cannot be read, or it was no file and is not given.
+        """
+        from facecheck import annotation, image
+
+        if picture is None and self.path is None:
+            raise ImageError(f"{self.source}: was no file, so it cannot be read again; pass the picture: draw(picture)")
+        pixels = image.load(Path(str(self.path)) if picture is None else picture, name=self.source)
+        labels = [f"{number} {face.verdict} {face.p_fake:.2f}" for number, face in enumerate(self.faces, 1)]
+        verdicts = [str(face.verdict) for face in self.faces]
+        return annotation.framed(pixels, [face.box for face in self.faces], labels, verdicts)
+
+    def _title(self) -> str:
+        if self.verdict is None:
+            return printable(f"{self.source}: could not be read")
+        score = "" if self.p_fake is None else f", p_fake {self.p_fake:.2f}"
+        return printable(f"{self.source}: {self.verdict} ({self.verdict.meaning}){score}")
+
+    def _lines(self) -> list[str]:
+        if self.error is not None:
+            return [printable(self.error.removeprefix(f"{self.source}: "))]
+        faces = [f"face {number}  {face}" for number, face in enumerate(self.faces, 1)]
+        said = [printable(sentence) for sentence in self.provenance.sentences] if self.provenance else []
+        against = [self.contradiction] if self.contradiction else []
+        return [*faces, *said, *against]
 
     @property
     def verdict(self) -> Verdict | None:
@@ -258,6 +243,7 @@ class Prediction:
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`."""
         values = asdict(self)
+        del values["path"]
         values["provenance"] = self.provenance.to_dict() if self.provenance else None
         values["faces"] = [
             face | {"verdict": str(face["verdict"]), "reasons": tuple(map(str, face["reasons"]))}
@@ -302,3 +288,7 @@ def _deciding(faces: Sequence[Face]) -> list[Face]:
     is_unclear = [face.verdict == Verdict.UNCERTAIN for face in faces if face.size_px >= least_px]
     matter = largest.verdict == Verdict.UNCERTAIN or 2 * sum(is_unclear) >= len(is_unclear)
     return [face for face in faces if face.verdict != Verdict.UNCERTAIN or (matter and face.size_px >= least_px)]
+
+
+def _count(faces: Sequence[Face]) -> str:
+    return f"{len(faces)} face{'' if len(faces) == 1 else 's'}"

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck import crop
+from facecheck.measurements import Stability
 from facecheck.model.config import ModelConfig
-from facecheck.result import Stability
 
 Pixels = npt.NDArray[np.uint8]
 LARGEST_SIDE = 448

@@ -16,8 +16,9 @@ from demo import texts
 from demo.server.access import refused
 from demo.server.metrics import Metrics
 from demo.server.service import BusyError, NotReadyError, Service
+from facecheck.error_rates import Budget
 from facecheck.errors import ModelError
-from facecheck.result import Budget, Face, ModelInfo, Prediction, Timing
+from facecheck.result import Face, ModelInfo, Prediction, Timing
 
 MAX_PICTURES, MAX_NAME = 16, 200
 Named = tuple[str, bytes]

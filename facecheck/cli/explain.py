@@ -16,7 +16,14 @@ from facecheck.files import printable
 from facecheck.settings import CheckerSettings
 
 
-@click.command()
+@click.command(
+    cls=options.Command,
+    groups={"What is written": ("output", "occlusion"), "How it is judged": options.MODEL_GROUP},
+    examples={
+        "facecheck explain photo.jpg -o report.html": "one page that needs nothing else",
+        "facecheck explain photo.jpg -o report.html -o report.json": "and the same for programs",
+    },
+)
 @click.argument("photo")
 @click.option("-o", "--output", multiple=True, help="Where the report goes, as .html or .json; may be given twice.")
 @click.option("--occlusion", is_flag=True, help="A second heat map for each face; takes 65 more looks at it.")

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
+from facecheck.cli.options import Command
+from facecheck.error_rates import Budget
 from facecheck.errors import FacecheckError
 from facecheck.model.files import DEFAULT_MODEL, available
-from facecheck.result import Budget
 
 
 @click.group()
@@ -14,7 +15,10 @@ def model() -> None:
     """The models that ship with the package."""
 
 
-@model.command()
+@model.command(
+    cls=Command,
+    examples={"facecheck model info": "the default model", "facecheck model info --json": "its whole config"},
+)
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="The whole config as JSON.")
 def info(name: str | None, as_json: bool) -> None:
@@ -59,14 +63,24 @@ def _budget(budget: Budget) -> str:
     return f"{budget.max_fpr:g} ({accuses}finds {budget.recall:.1%})"
 
 
-@model.command("list")
+@model.command(
+    "list",
+    cls=Command,
+    examples={"facecheck model list": "one name a line", "facecheck model info facecheck-resnet50": "more about one"},
+)
 def list_models() -> None:
     """Print the names that --model knows."""
     for name in available():
         click.echo(name)
 
 
-@model.command()
+@model.command(
+    cls=Command,
+    examples={
+        "facecheck model export -o facecheck.onnx": "the default model",
+        "facecheck model export runs/facecheck-resnet50.safetensors -o mine.onnx": "one that you trained",
+    },
+)
 @click.argument("name", required=False)
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="FILE.onnx")
 def export(name: str | None, output: Path) -> None:

@@ -1,15 +1,18 @@
-"""What several commands ask and say: which model, what it runs on, its budget, and the exit codes."""
+"""What several commands ask and say: which model, what it runs on, its budget, the exit codes, and how help looks."""
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from facecheck.engines import AUTO, ENGINES, PRECISIONS
 from facecheck.error_rates import DEFAULT_PREVALENCE
+from facecheck.files import printable
 from facecheck.model.files import DEFAULT_MODEL
 from facecheck.result import Verdict
+from facecheck.scan.inputs import Inputs
 from facecheck.settings import CheckerSettings
 
 UNREADABLE, FOUND, INTERRUPTED = 1, 3, 130
@@ -23,6 +26,7 @@ fail_on = click.option(
     type=click.Choice([verdict.value for verdict in Verdict]),
     help="Exit with 3 if any picture has this verdict.",
 )
+MOST_WARNINGS, WIDTH = 5, 110
 OPTIONS = (
     click.option("--model", help="Name or path of a model; the default ships with the package."),
     click.option("--device", default=AUTO, show_default=True, help="auto, cpu, cuda, ..."),
@@ -40,6 +44,44 @@ OPTIONS = (
 )
 
 
+MODEL_GROUP = ("model", "device", "engine", "precision", "prevalence", "max_fpr")
+"""The names of `OPTIONS` and `max_fpr`, for a group of their own."""
+
+
+class Command(click.Command):
+    """Its help has options in groups and ends with examples.
+
+    Args:
+        groups: headings, and the names of the options under each; those of no group come last.
+        examples: command lines, and what they do.
+    """
+
+    def __init__(
+        self, *args: Any, groups: Mapping[str, Sequence[str]] | None = None, examples: Mapping[str, str], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, context_settings={"max_content_width": WIDTH}, **kwargs)
+        self.groups, self.examples = groups or {}, examples
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options, group by group."""
+        left = {
+            str(one.name): record
+            for one in self.get_params(ctx)
+            if isinstance(one, click.Option) and (record := one.get_help_record(ctx))
+        }
+        for heading, names in self.groups.items():
+            with formatter.section(heading):
+                formatter.write_dl([left.pop(name) for name in names])
+        with formatter.section("Options"):
+            formatter.write_dl(list(left.values()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The notes, and then the examples."""
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Examples"):
+            formatter.write_dl(list(self.examples.items()), col_max=60)
+
+
 def runs_a_model(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options `OPTIONS`; it is called with one argument `chosen` in their place."""
 
@@ -48,3 +90,19 @@ def runs_a_model(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(chosen=CheckerSettings(model or DEFAULT_MODEL, device, engine, precision, prevalence), **others)
 
     return functools.reduce(lambda made, option: option(made), reversed(OPTIONS), called)
+
+
+def warn_misspelt(inputs: Inputs) -> None:
+    """Say which of the named paths are not there, and which may have been meant."""
+    for name, meant in itertools.islice(inputs.misspelt(), MOST_WARNINGS):
+        click.echo(f"{printable(name)}: no such file; did you mean {printable(meant)}?", err=True)
+
+
+def report_skipped(inputs: Inputs, found: int) -> None:
+    """Say what was left out, and where nothing was found."""
+    others = f"{inputs.skipped} file{'s' if inputs.skipped > 1 else ''} that are no pictures"
+    if not found:
+        also = f", only {others}" if inputs.skipped else ""
+        click.echo(f"no picture in {', '.join(map(printable, inputs.named))}{also}", err=True)
+    elif inputs.skipped:
+        click.echo(f"left out {others}", err=True)

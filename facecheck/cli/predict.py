@@ -1,11 +1,11 @@
 """The command `facecheck predict`."""
 
 import csv
+import itertools
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from facecheck.cli import options
 from facecheck.cli.options import FOUND, UNREADABLE
 from facecheck.errors import FacecheckError
 from facecheck.explain import wording
-from facecheck.files import printable, spreadsheet_cell
+from facecheck.files import printable
 from facecheck.result import Prediction, Verdict
+from facecheck.scan.inputs import Inputs, is_address
+from facecheck.scan.tables import COLUMNS, FACE, PER, PICTURE, csv_cells, lines
 from facecheck.settings import CheckerSettings
 
 LONG_LIST = 20
@@ -27,13 +29,32 @@ COLOURS = {
     Verdict.NO_FACE: "blue",
     None: "magenta",
 }
-CSV_COLUMNS = ("source", "verdict", "p_fake", "faces", "reasons", "error", "file_says")
 
 
-@click.command()
+@click.command(
+    cls=options.Command,
+    groups={
+        "What is printed": ("style", "per", "save_annotated"),
+        "How it is judged": ("stability", *options.MODEL_GROUP),
+    },
+    examples={
+        "facecheck predict photo.jpg": "one picture, in words",
+        "facecheck predict --csv --per face holiday/ > faces.csv": "a table of all faces in a folder",
+        "facecheck predict --fail-on fake upload.jpg": "exit with 3 if it looks generated",
+    },
+)
 @click.argument("photos", nargs=-1, required=True)
 @click.option("--json", "style", flag_value="json", help="One JSON object a line for each picture.")
 @click.option("--csv", "style", flag_value="csv", help="A CSV table with a header.")
+@click.option(
+    "--per", type=click.Choice(PER), default=PICTURE, show_default=True, help="What a line of --csv stands for."
+)
+@click.option(
+    "--save-annotated",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write each picture with its faces framed, as PNG.",
+)
 @options.fail_on
 @options.runs_a_model
 @options.max_fpr
@@ -41,52 +62,63 @@ CSV_COLUMNS = ("source", "verdict", "p_fake", "faces", "reasons", "error", "file
 def predict(
     photos: Sequence[str],
     style: str | None,
+    per: str,
+    save_annotated: Path | None,
     fail_on: Sequence[str],
     chosen: CheckerSettings,
     max_fpr: float | None,
     stability: bool,
 ) -> None:
-    """Judge PHOTOS: files, folders (every file in them), or - for a picture on standard input.
+    """Judge PHOTOS: files, folders (every picture in them), patterns, or - for a picture on standard input.
 
-    Exit code: 0 whatever the verdicts, 1 if an input could not be read, 2 for wrong usage, 3 if --fail-on matched.
+    Files in folders that are no pictures are counted and left out. Exit code: 0 whatever the verdicts, 1 if an input
+    could not be read, 2 for wrong usage, 3 if --fail-on matched.
     """
-    inputs = list(_inputs(photos))
+    if per == FACE and style != "csv":
+        raise click.UsageError("--per face is for --csv")
+    inputs = Inputs(photos, pictures_only=True, absolute=False)
+    options.warn_misspelt(inputs)
+    names = list(inputs)
     try:
-        results = chosen.checker(max_fpr=max_fpr, stability=stability).stream(opened(inputs))
+        results = chosen.checker(max_fpr=max_fpr, stability=stability).stream(opened(names))
     except FacecheckError as error:
         raise click.ClickException(str(error)) from error
     verdicts, unreadable, budget = set(), False, None
-    with _progress(results, len(inputs)) as shown:
-        for prediction in _written(shown, style or ("table" if sys.stdout.isatty() else "lines")):
+    with _progress(results, len(names)) as shown:
+        for prediction in _written(shown, style or ("table" if sys.stdout.isatty() else "lines"), per):
             verdicts.add(prediction.verdict)
             unreadable |= prediction.error is not None
             budget = prediction.budget
+            if save_annotated is not None and prediction.error is None:
+                _save(prediction, save_annotated)
     if budget is not None:
         # Not among the results: standard output may be a table that a program reads.
         click.echo(budget.meaning, err=True)
+    options.report_skipped(inputs, len(names))
     if verdicts & set(fail_on):
         sys.exit(FOUND)
     sys.exit(UNREADABLE if unreadable else 0)
 
 
-def _inputs(photos: Iterable[str]) -> Iterator[str]:
-    """Folders become all their files (a wrong extension is no reason to look away) but the hidden ones.
-
-    A folder that cannot be listed stays itself, and becomes an error.
-    """
-    for photo in photos:
-        if not os.path.isdir(photo):
-            yield photo
-            continue
-        closed: list[OSError] = []
-        for folder, subfolders, names in os.walk(photo, onerror=closed.append):
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            yield from (os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))
-        yield from (str(error.filename) for error in closed)
-
-
 def opened(inputs: Iterable[str]) -> Iterator[Any]:
-    return (sys.stdin.buffer if name == "-" else Path(name) for name in inputs)
+    """Names as what the library reads; an address stays one, so that the library can say what it thinks of it."""
+    return (sys.stdin.buffer if name == "-" else name if is_address(name) else Path(name) for name in inputs)
+
+
+def _save(prediction: Prediction, folder: Path) -> None:
+    """Under the name of the picture; a second one of that name gets a number."""
+    if prediction.path is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = prediction.draw()
+        for number in itertools.count(1):
+            target = folder / f"{Path(prediction.path).stem}{'' if number == 1 else f'-{number}'}.png"
+            with suppress(FileExistsError), target.open("xb") as stream:
+                picture.save(stream, "PNG")
+                return
+    except (OSError, FacecheckError) as error:
+        raise click.ClickException(f"{folder}: {error}") from error
 
 
 def _progress(results: Iterator[Prediction], length: int) -> Any:
@@ -95,7 +127,7 @@ def _progress(results: Iterator[Prediction], length: int) -> Any:
     return click.progressbar(results, length=length, label="facecheck", file=sys.stderr)
 
 
-def _written(results: Iterable[Prediction], style: str) -> Iterator[Prediction]:
+def _written(results: Iterable[Prediction], style: str, per: str) -> Iterator[Prediction]:
     """Pass the results on, printing each (the table comes at the end, when its widths are known)."""
     if style == "table":
         seen: list[Prediction] = []
@@ -108,10 +140,10 @@ def _written(results: Iterable[Prediction], style: str) -> Iterator[Prediction]:
         return
     table = csv.writer(sys.stdout)
     if style == "csv":
-        table.writerow(CSV_COLUMNS)
+        table.writerow(COLUMNS[per])
     for prediction in results:
         if style == "csv":
-            table.writerow(_csv_row(prediction))
+            table.writerows(map(csv_cells, lines(prediction, per)))
         else:
             click.echo(
                 json.dumps(prediction.to_dict())
@@ -120,19 +152,6 @@ def _written(results: Iterable[Prediction], style: str) -> Iterator[Prediction]:
             )
         sys.stdout.flush()
         yield prediction
-
-
-def _csv_row(prediction: Prediction) -> list[object]:
-    score = "" if prediction.p_fake is None else f"{prediction.p_fake:.4f}"
-    return [
-        spreadsheet_cell(prediction.source),
-        prediction.verdict or "",
-        score,
-        len(prediction.faces),
-        " ".join(prediction.reasons),
-        spreadsheet_cell(prediction.error or ""),
-        "; ".join(wording.file_says(prediction)),
-    ]
 
 
 def _print_table(predictions: Sequence[Prediction]) -> None:

@@ -16,14 +16,19 @@ if TYPE_CHECKING:
     from facecheck.review.decisions import Decisions
     from facecheck.review.table import ReviewTable
 
-EXAMPLES = """\b
-Examples:
-  facecheck review scan.jsonl
-  facecheck review photos.parquet --csv decisions.csv --labels photos/manifest.csv
-"""
 
-
-@click.command(epilog=EXAMPLES)
+@click.command(
+    cls=options.Command,
+    groups={
+        "The page": ("port", "reviewer", "browser"),
+        "Files, without the page": ("csv_file", "labels", "export"),
+        "For heat maps": options.MODEL_GROUP[:-1],
+    },
+    examples={
+        "facecheck review scan.jsonl": "open the page",
+        "facecheck review photos.parquet --csv decisions.csv --labels photos/manifest.csv": "what was decided",
+    },
+)
 @click.argument("output", metavar="OUT", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the page.  [default: any that is free]")
 @click.option("--reviewer", metavar="NAME", help="Who decides, unless the page says otherwise.  [default: the user]")

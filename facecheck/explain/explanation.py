@@ -23,6 +23,8 @@ MOST_FACES = 24
 def explain(
     source: Source,
     *,
+    name: str | None = None,
+    bgr: bool = False,
     methods: Sequence[str] = (GRAD_CAM,),
     checker: FaceChecker | None = None,
     watch: Callable[[str], None] | None = None,
@@ -31,6 +33,7 @@ def explain(
 
     Args:
         source: a picture in any form that `facecheck.image.load` reads.
+        name, bgr: as for `FaceChecker.predict`.
         methods: of the heat maps: "grad-cam" takes about one more look at each face, "occlusion" 65. Models that allow
             no Grad-CAM, such as vision transformers, are looked at by occlusion in its place.
         checker: another one than that of `facecheck.predict`.
@@ -42,10 +45,11 @@ def explain(
     """
     if unknown := set(methods) - set(METHODS):
         raise ValueError(f"no heat maps by {sorted(unknown)}; there are {sorted(METHODS)}")
-    checker, data = checker or shared_checker(), image.encoded(source)
+    checker, name = checker or shared_checker(), name or image.describe(source)
+    data = image.encoded(source, name=name)
     if watch is not None:
         watch("decode")
-    decoded = decode(source if data is None else data, name=image.describe(source))
+    decoded = decode(source if data is None else data, name=name, bgr=bgr)
     (prediction,) = checker.with_settings(stability=True).judge_batch([decoded], watch=watch)
     found = Explanation(prediction, decoded.pixels, model=checker.config, threshold=checker.decision.threshold)
     if data is not None:

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from facecheck.error_rates import ChanceOfError
+from facecheck.measurements import Stability
 from facecheck.model.config import Limits
 from facecheck.provenance.findings import Strength
-from facecheck.result import Face, Prediction, Reason, Stability, Verdict
+from facecheck.result import Face, Prediction, Reason, Verdict
 
 _TABLE: ContextVar[Mapping[str, str] | None] = ContextVar("table", default=None)
 

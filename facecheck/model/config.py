@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from facecheck.error_rates import Budget
 from facecheck.errors import ModelError
 from facecheck.model.architectures import IMAGENET_MEAN, IMAGENET_STD, Channels
-from facecheck.result import Budget
 
 LARGEST_CONFIG_BYTES = 1 << 20
 

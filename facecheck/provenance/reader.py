@@ -38,11 +38,12 @@ _READERS: dict[str, Callable[[Contents], None]] = {
 }  # fmt: skip
 
 
-def provenance(source: Source, *, trust_anchors: str | None = None) -> Provenance:
+def provenance(source: Source, *, name: str | None = None, trust_anchors: str | None = None) -> Provenance:
     """Read what a file says about its own origin: Content Credentials, IPTC, XMP, EXIF, generators' text, comments.
 
     Args:
         source: a path, bytes, a binary file object or a `data:` URL. Pixels (arrays, tensors, PIL images) say nothing.
+        name: of the file, whose ending may contradict its content; by default its path.
         trust_anchors: certificates (PEM) of the authorities whose C2PA signers are to be trusted, such as the C2PA
             trust list. Without it the answer says of every signer that nobody vouches for them.
 
@@ -52,10 +53,11 @@ def provenance(source: Source, *, trust_anchors: str | None = None) -> Provenanc
     Raises:
         ImageError: the file does not exist, is too large or cannot be read.
     """
-    data = image.encoded(source)
+    data = image.encoded(source, name=name)
     if data is None:
         return Provenance(problems=(OUTSIDE,))
-    return read(data, os.fspath(source) if isinstance(source, (str, os.PathLike)) else "", trust_anchors)
+    path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
+    return read(data, name or path, trust_anchors)
 
 
 def read(data: bytes, name: str = "", trust_anchors: str | None = None) -> Provenance:

@@ -6,11 +6,11 @@ from typing import Any
 
 from facecheck.explain import wording
 from facecheck.files import printable
-from facecheck.result import Prediction
 from facecheck.review.decisions import Decision, Decisions, Judgement, csv_of, labels_of
 from facecheck.review.pictures import Pictures
 from facecheck.review.summary import as_page
 from facecheck.review.table import ReviewTable
+from facecheck.scan.rows import prediction_of
 
 MOST_NAME = 60
 EXPORTS = ("decisions.csv", "manifest.csv", "summary.html")
@@ -54,18 +54,18 @@ class Desk:
     def about(self, number: int) -> dict[str, Any]:
         """Everything about one file, in words."""
         row = self.table.row(number)
-        size = None if row["width"] is None else (row["width"], row["height"])
-        prediction = Prediction.from_dict({**row, "source": row["path"], "size": size})
+        prediction = prediction_of(row)
         faces = [
             {"box": face.box, "p_fake": face.p_fake, "verdict": face.verdict, "size_px": face.size_px,
              "reasons": wording.reasons(face),
-             "expected": face.expected_error.meaning if face.expected_error else None}
+             "expected": " ".join(wording.chance_of_error(face.expected_error)) if face.expected_error else None}
             for face in prediction.faces
         ]  # fmt: skip
         latest = self.decisions.latest.get(row["path"])
         decided = latest if latest is not None and latest.holds_for(row) else None
         return {
-            "id": number, "path": printable(row["path"]), "bytes": row["size"], "size": size, "kind": row["kind"],
+            "id": number, "path": printable(row["path"]), "bytes": row["size"], "size": prediction.size,
+            "kind": row["kind"],
             "headline": wording.headline(prediction), "explained": wording.explained(prediction), "faces": faces,
             "file_says": wording.file_says(prediction), "contradiction": prediction.contradiction,
             "error": printable(row["error"] or ""), "verdict": prediction.verdict, "p_fake": prediction.p_fake,

@@ -162,6 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
             status, (data, media, _) = HTTPStatus.UNPROCESSABLE_ENTITY, _json({"error": printable(str(error))})
         except (KeyError, ValueError, TypeError, IndexError, OSError):
             status, (data, media, _) = HTTPStatus.BAD_REQUEST, _json({"error": "not understood"})
+        except Exception as error:  # One picture that trips a network must not end the desk.
+            status, (data, media, _) = HTTPStatus.INTERNAL_SERVER_ERROR, _json({"error": f"failed: {error!r}"})
         # What was sent with a refused decision may not have been read.
         self.close_connection |= status != HTTPStatus.OK
         self.send_response(status)

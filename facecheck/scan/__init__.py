@@ -1,5 +1,5 @@
 """Folders, lists and videos -> one row for each file, in a ledger that survives any interruption.
 
 inputs -> scanner (what the ledger does not hold already; threads work ahead) -> judging -> rows -> ledger; afterwards
-ledger -> parquet, ledger -> summary -> review. cluster and dataset are the same work on Ray.
+ledger -> tables, and facecheck.review. cluster and dataset are the same work on Ray.
 """

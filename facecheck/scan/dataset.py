@@ -16,8 +16,8 @@ from facecheck.errors import ImageError
 from facecheck.files import sha256_of
 from facecheck.image import MAX_BYTES
 from facecheck.scan.judging import Judge, Read, batches
-from facecheck.scan.parquet import table
 from facecheck.scan.rows import Candidate, Row, Settings
+from facecheck.scan.tables import table
 from facecheck.settings import CheckerSettings
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class JudgeBatch:
                 of the whole file and `error`, if it has none. Other columns are left out.
 
         Returns:
-            A `pyarrow.Table`, see `facecheck.scan.parquet.schema`. A file that cannot be read is a row with its error.
+            A `pyarrow.Table`, see `facecheck.scan.tables.schema`. A file that cannot be read is a row with its error.
 
         Raises:
             ModelError: there is another model here.

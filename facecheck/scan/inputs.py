@@ -6,16 +6,29 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
 STANDARD_INPUT = "-"
 CHUNK_BYTES = 1 << 16
+PICTURE_ENDINGS = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff",
+    ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".heic", ".heif", ".mp4", ".m4v", ".mov",
+    ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".wmv",
+))  # fmt: skip
+MAGIC = (
+    b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF", b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51",
+)  # fmt: skip
+"""How pictures begin; a wrong ending is no reason to look away."""
+MOST_SIBLINGS = 5000
+"""Names of a folder that are looked through for the one that was meant."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Inputs:
     """The files of a scan, as absolute paths; iterate as often as you like, unless a list comes through a pipe.
 
@@ -30,6 +43,11 @@ class Inputs:
         list_file: file with one path a line (or NUL between them, as `find -print0` writes); "-" is standard input.
         recursive: whether the folders in folders are entered.
         leave_out: absolute paths of files that are not given: what the scan itself writes.
+        pictures_only: of folders, without `globs`, only files that seem to be pictures or clips, by their name or by
+            how they begin; the others (sidecars, thumbnails of systems) are counted in `skipped`.
+        since_ns: only files that were changed since then, nanoseconds after 1970.
+        absolute: False gives the paths as they were named.
+        skipped: files that the last iteration left out as no pictures.
     """
 
     named: Sequence[str] = ()
@@ -37,6 +55,10 @@ class Inputs:
     list_file: str | None = None
     recursive: bool = True
     leave_out: Collection[str] = ()
+    pictures_only: bool = False
+    since_ns: int | None = None
+    absolute: bool = True
+    skipped: int = field(default=0, init=False)
 
     @property
     def can_repeat(self) -> bool:
@@ -44,10 +66,24 @@ class Inputs:
         return self.list_file is None or (self.list_file != STANDARD_INPUT and Path(self.list_file).is_file())
 
     def __iter__(self) -> Iterator[str]:
+        self.skipped = 0
         for name in self._names():
-            for path in self._files_of(os.path.abspath(name)):
-                if path not in self.leave_out:
+            for path in self._files_of(os.path.abspath(name) if self.absolute and not is_address(name) else name):
+                if path not in self.leave_out and not self._is_old(path):
                     yield path
+
+    def misspelt(self) -> Iterator[tuple[str, str]]:
+        """What was named and is not there, with the path that may have been meant."""
+        for name in self.named:
+            if (
+                name != STANDARD_INPUT
+                and not is_address(name)
+                and not glob.has_magic(name)
+                and not os.path.lexists(name)
+            ):
+                meant = nearest_path(name)
+                if meant is not None:
+                    yield name, meant
 
     def _names(self) -> Iterator[str]:
         for name in self.named:
@@ -70,17 +106,71 @@ class Inputs:
         for folder, subfolders, names in os.walk(path, onerror=closed.append):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for name in sorted(names):
-                if not name.startswith(".") and self._matches(os.path.relpath(os.path.join(folder, name), path)):
-                    yield os.path.join(folder, name)
+                inside = os.path.join(folder, name)
+                if name.startswith(".") or not self._matches(os.path.relpath(inside, path)):
+                    continue
+                if self.pictures_only and not self.globs and not seems_picture(inside):
+                    self.skipped += 1
+                    continue
+                yield inside
             if not self.recursive:
                 break
         yield from (str(error.filename) for error in closed)
+
+    def _is_old(self, path: str) -> bool:
+        if self.since_ns is None:
+            return False
+        try:
+            return Path(path).stat().st_mtime_ns < self.since_ns
+        except (OSError, ValueError):
+            return False
 
     def _matches(self, inside: str) -> bool:
         path = inside.lower()
         return not self.globs or any(
             fnmatchcase(path if "/" in pattern else Path(path).name, pattern.lower()) for pattern in self.globs
         )
+
+
+def is_address(name: str) -> bool:
+    """Whether it is no path but https://... and the like, which a path would mangle."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name) is not None and not os.path.lexists(name)
+
+
+def seems_picture(path: str) -> bool:
+    """Whether a file claims to be a picture or a clip, by the end of its name or by its first bytes.
+
+    What cannot be opened does not say otherwise.
+    """
+    from facecheck.video.containers import HEAD_BYTES, is_clip
+
+    if Path(path).suffix.lower() in PICTURE_ENDINGS or not Path(path).is_file():
+        return True
+    try:
+        with Path(path).open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+    except OSError:
+        return True
+    return head.startswith(MAGIC) or head[4:8] == b"ftyp" or re.match(rb"P[1-7]\s", head) is not None or is_clip(head)
+
+
+def nearest_path(name: str) -> str | None:
+    """An existing path that is spelt nearly so; None if there is none."""
+    found = Path(os.path.abspath(name)).anchor
+    for part in Path(os.path.abspath(name)).parts[1:]:
+        if os.path.lexists(os.path.join(found, part)):
+            found = os.path.join(found, part)
+            continue
+        try:
+            with os.scandir(found) as entries:
+                names = [entry.name for entry in islice(entries, MOST_SIBLINGS)]
+        except OSError:
+            return None
+        meant = get_close_matches(part, names, 1, 0.7)
+        if not meant:
+            return None
+        found = os.path.join(found, meant[0])
+    return found if Path(name).is_absolute() else os.path.relpath(found)
 
 
 def matches(pattern: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from facecheck import batching
 from facecheck.errors import FacecheckError, ModelError
+from facecheck.scan.inputs import is_address
 from facecheck.scan.rows import Candidate, Row, Settings, failed_row, hash_of, row_of
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ class Judge:
         sha256 = hash_of(candidate.path) if self.settings.sha256 and candidate.size is not None else None
         if is_clip_file(candidate.path):
             return Read(candidate, None, sha256)
-        return Read(candidate, batching.decode(Path(candidate.path)), sha256)
+        return Read(
+            candidate, batching.decode(candidate.path if is_address(candidate.path) else Path(candidate.path)), sha256
+        )
 
     def rows(self, reads: Sequence[Read]) -> list[Row]:
         """One row for each, in order."""

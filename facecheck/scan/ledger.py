@@ -71,6 +71,11 @@ class Index:
             )
         return seen is None or not seen[0]
 
+    def release(self) -> None:
+        """From now on every path is met for the first time again."""
+        with self._lock:
+            self._database.execute("UPDATE files SET claimed = 0")
+
     def known(self, path: str) -> Known | None:
         """What is known of a path; None if it has no row."""
         with self._lock:
@@ -172,6 +177,20 @@ class ScanLedger:
                 stream.seek(offset)
                 yield json.loads(stream.readline())
 
+    def row(self, path: str) -> Row:
+        """The last row of a path.
+
+        Raises:
+            KeyError: it has none.
+        """
+        known = self.index.known(path)
+        if known is None:
+            raise KeyError(path)
+        with self.path.open("rb") as stream:
+            stream.seek(known.offset)
+            row: Row = json.loads(stream.readline())
+        return row
+
     def _note(self, offset: int, row: Row) -> None:
         candidate = Candidate(row["path"], row["size"], row["mtime_ns"])
         self.index.add(Known(candidate, offset, self.settings.fits(row), row["verdict"]))
@@ -197,7 +216,8 @@ def ledger_path(output: Path) -> Path:
     Raises:
         ScanError: there are none.
     """
-    path = output if output.suffix.lower() not in TABLES else output.with_name(f"{output.name}.jsonl")
+    beside = output.with_name(f"{output.name}.jsonl")
+    path = beside if beside.is_file() or output.suffix.lower() in TABLES else output
     if not path.is_file():
         raise ScanError(f"{path} is not there: it is what `facecheck scan --out {output}` writes; check the path")
     return path

@@ -116,6 +116,16 @@ def row_of(
     return file | values | {"width": width, "height": height, "clip": clip}
 
 
+def prediction_of(row: Mapping[str, Any]) -> Prediction:
+    """The answer that `row_of` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no such row.
+    """
+    size = None if row["width"] is None else (row["width"], row["height"])
+    return Prediction.from_dict({**row, "source": row["path"], "size": size})
+
+
 def failed_row(candidate: Candidate, settings: Settings, error: str, sha256: str | None = None) -> Row:
     """The row of a file that could not be judged."""
     return row_of(candidate, Prediction(candidate.path, model=settings.model, error=error), sha256)

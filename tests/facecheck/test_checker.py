@@ -17,9 +17,9 @@ from facecheck import checker as checker_module
 from facecheck.batching import WORKER_PICTURES
 from facecheck.checker import FaceChecker
 from facecheck.engines.torch import TorchEngine, pick_device
+from facecheck.error_rates import Budget
 from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError
 from facecheck.model.config import Decision, Knot, Limits
-from facecheck.result import Budget
 
 
 def test_a_portrait_gives_one_complete_prediction(checker, grace_path):

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from facecheck.result import Budget, Face, ModelInfo, Prediction, Timing, Verdict
+from facecheck.error_rates import Budget
+from facecheck.result import Face, ModelInfo, Prediction, Timing, Verdict
 
 
 def face(verdict: str, p_fake: float, size: float = 100.0, reasons: tuple[str, ...] = ()) -> Face:

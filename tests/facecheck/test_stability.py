@@ -10,8 +10,9 @@ from PIL import Image
 
 from facecheck import crop, quality
 from facecheck.checker import FaceChecker
+from facecheck.measurements import Stability
 from facecheck.model.config import Decision
-from facecheck.result import Prediction, Stability
+from facecheck.result import Prediction
 from facecheck.stability import DELIVERIES, delivered
 
 BOX = np.array([180.0, 60.0, 330.0, 250.0])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facecheck.result import Budget
+from facecheck.error_rates import Budget
 from training.calibration.calibration_set import CalibrationSet
 from training.evaluation.metrics import Bools, Floats, Words, clustered_interval, effective_count, wilson
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from facecheck import crop, quality
 from facecheck.checker import FaceChecker
+from facecheck.measurements import Quality
 from facecheck.model.checkpoint import Model
 from facecheck.model.config import Limits
-from facecheck.result import Quality
 from training.data import FaceFile, read_rgb
 from training.evaluation.corruptions import Corruption, blurred, compressed, cut_off, shrunk
 from training.evaluation.metrics import Floats, balanced

@@ -20,9 +20,10 @@ from facecheck.decoding import Pixels
 from facecheck.detection.detector import Detections
 from facecheck.files import cache_folder, sha256_of
 from facecheck.ledger import KeyedLedger
+from facecheck.measurements import Quality
 from facecheck.model.checkpoint import Model
 from facecheck.model.config import Decision, Limits
-from facecheck.result import Face, Quality
+from facecheck.result import Face
 from training.augment import TIERS, recompress, reduced
 from training.data import FaceFile, read_rgb
 from training.evaluation.corruptions import blurred

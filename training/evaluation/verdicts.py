@@ -8,10 +8,11 @@ from typing import Self
 import numpy as np
 
 from facecheck import calibration
+from facecheck.measurements import Quality
 from facecheck.model.checkpoint import Model
 from facecheck.model.config import Decision, Limits
 from facecheck.quality import reasons
-from facecheck.result import Face, Prediction, Quality, Verdict
+from facecheck.result import Face, Prediction, Verdict
 from training.calibration.calibration_set import FITTED_ON, CalibrationSet
 from training.calibration.crossfit import crossfit
 from training.data import FaceFile

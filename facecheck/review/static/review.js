@@ -121,8 +121,6 @@ function mark(made, row) {
   made.querySelector(".mark")?.remove();
   made.classList.toggle("decided", row.decision !== null);
   if (row.decision) made.append(element("span", { class: `mark ${row.decision}` }, row.decision));
-  const said = row.decision ? `, decided: ${row.decision}` : "";
-  made.setAttribute("aria-label", `${row.shown.split("/").pop()}, ${row.verdict || "unreadable"}${said}`);
 }
 
 function choices(place, words, counts, name) {

@@ -13,9 +13,10 @@ from demo.server.service import Judged
 from facecheck.error_rates import ChanceOfError
 from facecheck.errors import ImageError
 from facecheck.explain import wording
+from facecheck.measurements import Stability
 from facecheck.model.config import Decision
 from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
-from facecheck.result import Face, ModelInfo, Prediction, Reason, Stability, Timing, Verdict
+from facecheck.result import Face, ModelInfo, Prediction, Reason, Timing, Verdict
 
 PICTURE = np.full((300, 400, 3), 127, np.uint8)
 

@@ -21,10 +21,11 @@ from facecheck import __version__
 from facecheck.checker import FaceChecker
 from facecheck.cli import main
 from facecheck.cli.predict import LONG_LIST
+from facecheck.error_rates import Budget
 from facecheck.model.checkpoint import save_model
 from facecheck.model.config import Decision
 from facecheck.model.files import DEFAULT_MODEL
-from facecheck.result import Budget, Prediction
+from facecheck.result import Prediction
 from facecheck.settings import CheckerSettings
 from tests.facecheck.test_image import png_header
 
@@ -184,7 +185,7 @@ def test_a_closed_pipe_is_no_traceback(folder):
 
 def test_a_terminal_gets_a_table_and_a_progress_bar(folder):
     for index in range(LONG_LIST):
-        (folder / f"junk{index}.txt").write_bytes(b"junk")
+        (folder / f"junk{index}.jpg").write_bytes(b"junk")
     reader, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "facecheck", "predict", str(folder)], stdout=terminal, stderr=terminal
@@ -217,21 +218,22 @@ def broken_files(folder: Path, grace_path: Path) -> None:
         picture.save(stream, kind)
         whole[kind] = stream.getvalue()
     for kind, data in whole.items():
+        ending = "jp2" if kind == "JPEG2000" else kind.lower()
         for index in range(10):
-            (folder / f"cut{index}.{kind.lower()}").write_bytes(data[: int(len(data) * index / 10)])
+            (folder / f"cut{index}.{ending}").write_bytes(data[: int(len(data) * index / 10)])
         for index in range(12):
             flipped = bytearray(data)
             for place in rng.integers(0, len(data), 8):
                 flipped[place] ^= 1 << rng.integers(8)
-            (folder / f"flip{index}.{kind.lower()}").write_bytes(flipped)
+            (folder / f"flip{index}.{ending}").write_bytes(flipped)
         (folder / f"{kind}.txt").write_bytes(data)
     for index, size in enumerate(
         [(60_000, 60_000), (13_000, 13_000), (2**31 - 1, 1), (1, 2**31 - 1), (0, 5), (30_000, 3_900)]
     ):
         (folder / f"claims{index}.png").write_bytes(png_header(*size))
-    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(folder / "zeros.jpg", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(50_000_000))
-    (folder / "bomb.jpg").write_bytes((folder / "bomb.zip").read_bytes())
+    (folder / "bomb.jpg").write_bytes((folder / "zeros.jpg").read_bytes())
     Image.new("RGB", (10_000, 7_900)).save(folder / "black.png")
     for index in range(200 - len(list(folder.iterdir()))):
         (folder / f"noise{index}.jpg").write_bytes(rng.bytes(5000))

@@ -14,12 +14,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from facecheck.cli import main
-from facecheck.error_rates import ChanceOfError, ErrorCell
+from facecheck.error_rates import Budget, ChanceOfError, ErrorCell
 from facecheck.explain import report, wording
 from facecheck.explain.explanation import explain
 from facecheck.explain.report import Explanation
 from facecheck.model.config import ModelConfig
-from facecheck.result import Budget, Verdict
+from facecheck.result import Verdict
 from facecheck.settings import CheckerSettings
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=http://example.org/x>"

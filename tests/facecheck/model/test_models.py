@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from facecheck.error_rates import Budget
 from facecheck.errors import ModelError
 from facecheck.files import write_atomically
 from facecheck.model import files
 from facecheck.model.checkpoint import load_model, save_model
 from facecheck.model.config import LARGEST_CONFIG_BYTES, Decision, Knot, Limits, ModelConfig
-from facecheck.result import Budget
 
 BUDGETS = (Budget(0.01, 0.9, 0.8, 0.7, 0.85), Budget(0.05, 0.4, 0.9, 0.8, 0.95))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+expect = pytest.importorskip("playwright.sync_api", reason="needs Playwright (the dev extra)").expect
 pytestmark = pytest.mark.slow  # Each starts a browser's page and waits for what it shows.
 PATIENCE_MS = 60_000
 
@@ -48,11 +49,11 @@ def test_twenty_decisions_by_keyboard_survive_a_killed_server(browser, output):
         for number in range(20):
             page.wait_for_selector(f".card:nth-child({number + 1})[aria-selected=true]")
             page.keyboard.press("123"[number % 3])
-        page.wait_for_function("document.querySelectorAll('.mark').length === 20")
+        expect(page.locator(".mark")).to_have_count(20, timeout=PATIENCE_MS)
         process.send_signal(signal.SIGKILL)
         process.wait()
     with running(output) as (_, address), opened(browser, address) as page:
-        page.wait_for_function("document.querySelectorAll('.mark').length === 20")
+        expect(page.locator(".mark")).to_have_count(20, timeout=PATIENCE_MS)
         assert page.inner_text("#progress") == "20 of 26 files decided"
         words = page.locator(".mark").all_inner_texts()
         assert words == (["generated", "genuine", "unsure"] * 7)[:20]
@@ -69,12 +70,13 @@ def test_undo_filters_and_what_others_decide(browser, desk, serve):
         desk.decide({"id": int(other), "judgement": "genuine", "seen": 2, "by": "Ben"})
         page.wait_for_selector(".card:nth-child(2) .mark.genuine")
         page.click("#verdicts label:has-text('unreadable')")
-        page.wait_for_function("document.querySelectorAll('.card').length === 1")
+        expect(page.locator(".card")).to_have_count(1, timeout=PATIENCE_MS)
         assert "<b>not a picture</b>" in page.inner_text("#about")
         page.click("#reset")
-        page.wait_for_function("document.querySelectorAll('.card').length === 26")
+        expect(page.locator(".card")).to_have_count(26, timeout=PATIENCE_MS)
+        page.wait_for_selector("#heat-button")
         page.keyboard.press("h")
-        page.wait_for_function("document.querySelector('#heat img')?.naturalWidth > 0")
+        expect(page.locator("#heat p")).to_contain_text("they prove nothing", timeout=PATIENCE_MS)
 
 
 @pytest.mark.parametrize(

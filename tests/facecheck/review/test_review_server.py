@@ -64,7 +64,7 @@ def test_pictures_are_ours_and_originals_are_not_shown(address, desk):
     first = httpx.get(f"{address}api/rows?sort=path").json()["rows"][0]
     for kind, side in (("thumbnail", 240), ("picture", 96), ("heat", 64)):
         answer = httpx.get(f"{address}{kind}/{first['id']}", timeout=60)
-        assert answer.headers["content-type"] == "image/jpeg"
+        assert answer.headers["content-type"] == "image/jpeg", answer.text
         assert Image.open(io.BytesIO(answer.content)).size == (side, side)
     original = httpx.get(f"{address}original/{first['id']}")
     assert original.headers["content-disposition"].startswith("attachment")

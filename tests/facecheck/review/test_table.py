@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facecheck.error_rates import Budget
 from facecheck.errors import ScanError
 from facecheck.model.config import Decision
 from facecheck.model.files import DEFAULT_MODEL
-from facecheck.result import Budget, Face, Prediction, Reason
+from facecheck.result import Face, Prediction, Reason
 from facecheck.review.decisions import Decisions
 from facecheck.review.rules import AS_SCANNED, Rule, rules_of, verdict_under
 from facecheck.review.table import BINS, Filters, ReviewTable, joined

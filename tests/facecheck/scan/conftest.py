@@ -42,7 +42,7 @@ def folder(tmp_path: Path, portrait: Image.Image) -> Path:
     portrait.save(photos / "a.jpg", quality=95)
     portrait.rotate(4).save(photos / "more" / "b.png")
     Image.new("RGB", (80, 60), "grey").save(photos / "wall.png")
-    (photos / "notes.txt").write_text("no picture")
+    (photos / "notes.jpg").write_text("no picture")
     return photos
 
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from facecheck import batching
+from facecheck.cli import progress
 from facecheck.cli import scan as command
 from facecheck.error_rates import ChanceOfError
 from facecheck.result import Face
@@ -35,7 +36,7 @@ def test_one_row_for_each_file_as_predict_answers(scan, folder, out, checker):
     assert result.exit_code == 1
     assert result.stderr.startswith("4 files: ")
     rows = read_rows(out)
-    inside = ["a.jpg", "notes.txt", "wall.png", "more/b.png"]
+    inside = ["a.jpg", "notes.jpg", "wall.png", "more/b.png"]
     assert [row["path"] for row in rows] == [str(folder / name) for name in inside]
     for row in rows:
         path = Path(row["path"])
@@ -206,7 +207,7 @@ def test_a_terminal_sees_rate_and_time_left(folder, monkeypatch, capsys):
                 time.sleep(0.01)
             yield scanner.Outcome(str(number), "real")
 
-    shown = command._shown(outcomes(), inputs)
+    shown = progress.shown(outcomes(), inputs, progress.Tally())
     assert len(list(shown)) == count
     told = capsys.readouterr().err
     assert f"{count}/{count} [" in told
@@ -282,3 +283,94 @@ def test_help_is_quick_and_has_examples(scan):
     told = scan("--help").stdout
     assert "facecheck scan photos --out photos.parquet" in told
     assert "--every SECONDS" in told
+
+
+def test_what_nobody_asked_for_and_is_no_picture_is_left_out(scan, folder, out):
+    (folder / "notes.jpg").unlink()
+    for name in ("a.xmp", "Thumbs.db", "notes.txt", ".DS_Store"):
+        (folder / name).write_text("no picture")
+    (folder / "a.jpg").rename(folder / "odd name.bin")  # A wrong ending is no reason to look away.
+    result = scan(folder, "--out", out)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[-1] == "left out 3 files that are no pictures"
+    assert [Path(row["path"]).name for row in read_rows(out)] == ["odd name.bin", "wall.png", "b.png"]
+    assert scan(folder / "notes.txt", "--out", out).exit_code == 1
+    assert "notes.txt" in read_rows(out)[-1]["error"]
+    assert scan(folder, "--glob", "*.txt", "--out", out).exit_code == 1
+
+
+def test_an_empty_folder_a_typo_and_an_address_are_said(scan, folder, out, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    assert f"no picture in {tmp_path / 'empty'}" in scan(tmp_path / "empty", "--out", out).stderr
+    monkeypatch.chdir(tmp_path)
+    assert "phots/a.jpg: no such file; did you mean photos/a.jpg?" in scan("phots/a.jpg", "--out", out).stderr
+    scan("https://example.com/x.jpg", "--out", out)
+    row = read_rows(out)[-1]
+    assert row["path"] == "https://example.com/x.jpg"
+    assert "downloads nothing" in row["error"]
+
+
+def test_since(scan, folder, out):
+    os.utime(folder / "wall.png", (10**9, 10**9))
+    assert "(0 known, 3 new)" in scan(folder, "--since", "7d", "--out", out).stderr
+    assert "4 files" in scan(folder, "--since", "2001-01-01", "--out", out).stderr
+    assert "0 files" in scan(folder, "--since", "2100-01-01", "--out", out).stderr
+    assert scan(folder, "--since", "yesterday", "--out", out).exit_code == 2
+
+
+def test_a_watched_folder_and_a_hook(scan, folder, tmp_path, monkeypatch, portrait):
+    (folder / "notes.jpg").unlink()
+    looks = []
+
+    def slept(_: float) -> bool:
+        looks.append(len(read_rows(tmp_path / "rows.csv.jsonl")))
+        if len(looks) == 1:
+            portrait.rotate(8).save(folder / "new.png")
+        return len(looks) < 4
+
+    monkeypatch.setattr(command, "_slept", slept)
+    hook = tmp_path / "hook.py"
+    hook.write_text(
+        f"import sys; open({str(tmp_path / 'hooked')!r}, 'a').write(sys.argv[1] + sys.stdin.read() + '\\n')"
+    )
+    given = [folder, "--watch", "--on-fake", f"{sys.executable} {hook}", "--out", tmp_path / "rows.csv"]
+    result = scan(*given)
+    assert result.exit_code == 0
+    assert looks == [3, 4, 4, 4]
+    assert f"{folder / 'new.png'}: " in result.stderr
+    rows = read_rows(tmp_path / "rows.csv.jsonl")
+    fakes = [row for row in rows if row["verdict"] == "fake"]
+    hooked = (tmp_path / "hooked").read_text().splitlines() if fakes else []
+    assert [json.loads(line.removeprefix(row["path"])) for line, row in zip(hooked, fakes, strict=True)] == fakes
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 5
+    assert scan(folder, "--watch", "--files-from", "-").exit_code == 2
+
+
+def test_a_hook_that_fails_stops_nothing(tmp_path, capsys):
+    class Ledger:
+        def row(self, path):
+            return {"path": path}
+
+    command._Hook(f"{sys.executable} -c 'raise SystemExit(3)'")(scanner.Outcome("/a", "fake"), Ledger())
+    command._Hook("/no/such/command")(scanner.Outcome("/a", "fake"), Ledger())
+    command._Hook("/no/such/command")(scanner.Outcome("/a", "real"), None)
+    assert capsys.readouterr().err.count("--on-fake: ") == 2
+
+
+def test_progress_without_a_terminal(folder, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "REPORT_EVERY_S", 0.05)
+    inputs, tally = Inputs([str(folder)]), progress.Tally()
+
+    def outcomes():
+        for number in range(4):
+            time.sleep(0.1)
+            yield scanner.Outcome(str(number), "real" if number else None)
+
+    for outcome in progress.shown(outcomes(), inputs, tally):
+        tally.add(outcome)
+    assert " of 4 files, " in capsys.readouterr().err
+    for outcome in progress.shown(outcomes(), inputs, progress.Tally(), log_json=True):
+        assert outcome
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert lines[-1].keys() == {"done", "total", "known", "files_per_s", "seconds_left", "errors"}
+    assert lines[-1]["total"] == 4

@@ -3,7 +3,9 @@
 import html.parser
 import json
 import re
+import sqlite3
 from collections import Counter
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from PIL import Image
 
 from facecheck.errors import ScanError
 from facecheck.review.summary import BINS, SHOWN_ERRORS, SUSPECTS, summarise, write_review
-from facecheck.scan.parquet import write_parquet
+from facecheck.scan.tables import COLUMNS, write_parquet
 from tests.facecheck.scan.conftest import read_rows, row
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
@@ -42,7 +44,7 @@ def test_parquet_equals_jsonl(scan, folder, tmp_path):
 
 
 def test_columns_that_come_later_are_not_lost(tmp_path, monkeypatch):
-    monkeypatch.setattr("facecheck.scan.parquet.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("facecheck.scan.tables.ROWS_AT_ONCE", 2)
     rows = [row(f"/{number}", number / 9) for number in range(9)]
     rows[7] |= {"provenance": {"claim": "ai", "sources": ["c2pa"]}, "path": "/odd\udcff"}
     rows[8]["faces"][0]["quality"] = {"sharpness": 3}
@@ -104,13 +106,14 @@ def test_the_page_is_complete_and_nothing_in_it_runs(tmp_path, portrait):
     evil = tmp_path / "<img src=x onerror=alert(1)>&\n\x1b.png"
     portrait.save(tmp_path / "x.png")
     (tmp_path / "x.png").rename(evil)
-    rows = [row(str(evil), 0.9), row("/gone.png", 0.8), row("/bad", error="<script>alert(2)</script> \udcff")]
+    found = {"size": evil.stat().st_size, "mtime_ns": evil.stat().st_mtime_ns}
+    rows = [row(str(evil), 0.9, **found), row("/gone.png", 0.8), row("/bad", error="<script>alert(2)</script> \udcff")]
     write_review(summarise(rows), tmp_path / "report")
     text = (tmp_path / "report" / "summary.html").read_text()
     page = Page(text)
     assert page.tags["script"] == 0
     assert page.tags["img"] == 1
-    assert all(link.startswith("data:image/jpeg;base64,") for link in page.links)
+    assert all(link.startswith(("data:image/jpeg;base64,", "file:///")) for link in page.links)
     assert "<img src=x onerror=alert(1)>&\\n\\x1b.png" in page.text
     assert "<script>alert(2)</script> \\udcff" in page.text
     assert "no sign of generation was found" in page.text
@@ -140,3 +143,41 @@ def test_the_command_writes_it(scan, folder, tmp_path):
     assert numbers["files"] == len(rows) == 4
     assert numbers["verdicts"] == Counter(line["verdict"] or "unreadable" for line in rows)
     assert len(numbers["most_suspicious"]) == sum(line["p_fake"] is not None for line in rows) == 2
+
+
+@pytest.mark.parametrize("ending", ["csv", "sqlite"])
+def test_other_tables_say_the_same(scan, folder, tmp_path, ending):
+    out = tmp_path / f"rows.{ending}"
+    assert scan(folder, "--out", out).exit_code == 1
+    rows = read_rows(tmp_path / f"rows.{ending}.jsonl")
+    if ending == "csv":
+        table = pd.read_csv(out)
+    else:
+        with closing(sqlite3.connect(out)) as database:
+            table = pd.read_sql("SELECT * FROM pictures", database)
+            faces = pd.read_sql("SELECT * FROM faces", database)
+        assert faces["face"].dropna().tolist() == [1, 1]
+        assert faces["source"].tolist() == [row["path"] for row in rows]
+    assert table.columns.tolist() == list(COLUMNS["picture"])
+    assert table["source"].tolist() == [row["path"] for row in rows]
+    assert table["p_fake"].dropna().tolist() == pytest.approx([row["p_fake"] for row in rows if row["faces"]], abs=1e-4)
+    assert table["error"].notna().tolist() == [row["error"] is not None for row in rows]
+
+
+def test_a_line_for_each_face(scan, folder, tmp_path):
+    scan(folder, "--out", tmp_path / "rows.csv", "--per", "face")
+    table = pd.read_csv(tmp_path / "rows.csv")
+    assert table.columns.tolist() == list(COLUMNS["face"])
+    row = read_rows(tmp_path / "rows.csv.jsonl")[0]
+    face = table.iloc[0]
+    assert face[["x0", "y0", "x1", "y1"]].tolist() == pytest.approx(row["faces"][0]["box"], abs=1e-4)
+    assert (face["face"], face["picture_verdict"]) == (1, row["verdict"])
+    assert table["error"].notna().sum() == 1
+
+
+def test_an_ending_that_says_nothing_is_refused(scan, folder, tmp_path):
+    refused = scan(folder, "--out", tmp_path / "rows.xlsx")
+    assert refused.exit_code == 1
+    assert "end it in .jsonl, .csv, .parquet, .sqlite" in refused.stderr
+    assert not (tmp_path / "rows.xlsx").exists()
+    assert scan(folder / "wall.png", "--out", tmp_path / "rows.xlsx", "--format", "jsonl").exit_code == 0

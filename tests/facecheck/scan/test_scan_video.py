@@ -49,7 +49,7 @@ def test_the_command_judges_clips_between_pictures(scan, folder, clip, tmp_path)
     out = tmp_path / "rows.parquet"
     scan(folder, "--out", out, "--every", 2, "--summary", tmp_path / "report")
     rows = read_rows(tmp_path / "rows.parquet.jsonl")
-    assert [Path(row["path"]).name for row in rows] == ["a.jpg", "b.mp4", "notes.txt", "wall.png", "b.png"]
+    assert [Path(row["path"]).name for row in rows] == ["a.jpg", "b.mp4", "notes.jpg", "wall.png", "b.png"]
     assert (rows[1]["kind"], rows[1]["clip"]["every_s"], rows[1]["clip"]["samples"]) == ("clip", 2.0, 2)
     assert "1 clips" in (tmp_path / "report" / "summary.html").read_text()
     refused = scan(folder, "--out", out, "--every", 1)

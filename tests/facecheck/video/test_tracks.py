@@ -2,8 +2,9 @@
 
 import pytest
 
+from facecheck.measurements import Quality
 from facecheck.model.config import Decision
-from facecheck.result import Face, Quality, Reason, Verdict
+from facecheck.result import Face, Reason, Verdict
 from facecheck.video.tracks import Track, evidence, weighted_median
 
 DECISION = Decision(1.0, 0.5, 0.4, 0.5)

@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from facecheck.error_rates import Budget
 from facecheck.model.architectures import build
 from facecheck.model.checkpoint import load_model, save_model
 from facecheck.model.config import Criteria, Decision
-from facecheck.result import Budget
 from training.__main__ import main
 from training.data import FaceFile, read_manifest, sampling_weights
 from training.evaluation.comparison import Difference, compare

@@ -1,20 +1,101 @@
-"""A ledger as one Parquet file: the last row of each path, the columns of the JSON rows under the same names."""
+"""Answers as tables: CSV, SQLite, and Parquet with the columns of the JSON rows under the same names."""
 
+import csv
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from facecheck.errors import ScanError
-from facecheck.scan.rows import Row
+from facecheck.explain import wording
+from facecheck.files import printable, spreadsheet_cell
+from facecheck.result import Face, Prediction
+from facecheck.scan.rows import Row, prediction_of
 
 ROWS_AT_ONCE = 2000
+PICTURE, FACE = PER = ("picture", "face")
+"""What has a line of a table of its own."""
+COLUMNS = {
+    PICTURE: ("source", "verdict", "p_fake", "faces", "reasons", "error", "file_says"),
+    FACE: (
+        "source", "face", "verdict", "p_fake", "reasons", "x0", "y0", "x1", "y1", "size_px", "confidence",
+        "picture_verdict", "error",
+    ),
+}  # fmt: skip
+"""Their order is promised: what comes later is added at the end."""
+
+
+def lines(prediction: Prediction, per: str = PICTURE) -> list[list[object]]:
+    """An answer as lines of a table with `COLUMNS`, numbers as they are.
+
+    Args:
+        per: PICTURE: one line. FACE: one for each face, the largest first; without faces one that says so.
+    """
+    says = prediction.verdict, prediction.error
+    if per == PICTURE:
+        told = " ".join(prediction.reasons), says[1], "; ".join(wording.file_says(prediction))
+        return [[prediction.source, says[0], prediction.p_fake, len(prediction.faces), *told]]
+    if not prediction.faces:
+        return [[prediction.source, *[None] * (len(COLUMNS[FACE]) - 3), *says]]
+    return [[prediction.source, number, *_of_face(face), *says] for number, face in enumerate(prediction.faces, 1)]
+
+
+def _of_face(face: Face) -> list[object]:
+    return [face.verdict, face.p_fake, " ".join(face.reasons), *face.box, face.size_px, face.confidence]
+
+
+def csv_cells(line: Iterable[object]) -> list[object]:
+    """A line for `csv.writer`: p_fake and the like with four places, and nothing that a spreadsheet would run."""
+    shown = (f"{cell:.4f}" if isinstance(cell, float) else cell for cell in line)
+    return [spreadsheet_cell(cell) if isinstance(cell, str) else cell for cell in shown]
+
+
+def write_csv(ledger: Any, target: Path, per: str = PICTURE) -> int:
+    """As `write_parquet`, with the columns of `COLUMNS`."""
+    count = 0
+    with _replacing(target) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(COLUMNS[per])
+        for row in ledger.rows():
+            table.writerows(map(csv_cells, lines(prediction_of(row), per)))
+            count += 1
+    return count
+
+
+def write_sqlite(ledger: Any, target: Path) -> int:
+    """As `write_parquet`: a database with the tables `pictures` and `faces`, with the columns of `COLUMNS`."""
+    import sqlite3
+
+    count = 0
+    with _replacing(target, sqlite3.Error) as partial, closing(sqlite3.connect(partial)) as database, database:
+        for per, columns in COLUMNS.items():
+            database.execute(f"CREATE TABLE {per}s ({', '.join(columns)})")
+        for row in ledger.rows():
+            prediction, count = prediction_of(row), count + 1
+            for per, columns in COLUMNS.items():
+                values = [[printable(c) if isinstance(c, str) else c for c in line] for line in lines(prediction, per)]
+                database.executemany(f"INSERT INTO {per}s VALUES ({', '.join('?' * len(columns))})", values)
+    return count
+
+
+@contextmanager
+def _replacing(target: Path, *failures: type[Exception]) -> Iterator[Path]:
+    """A file to write to, which takes the target's place in the end."""
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(target)
+    except (OSError, *failures) as error:
+        raise ScanError(f"{target} cannot be written ({error}); the rows are safe in the JSONL file") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_parquet(ledger: Any, target: Path) -> int:
-    """Write the file, atomically, a part at a time.
+    """Write the last row of each path, atomically, a part at a time.
 
     Args:
         ledger: a `ScanLedger`, or anything with its `rows()`; they are read twice.
@@ -32,19 +113,16 @@ def write_parquet(ledger: Any, target: Path) -> int:
         [_stable_columns(pa), *(pa.schema(list(pa.array(part).type)) for part in _parts(ledger.rows()))],
         promote_options="permissive",
     )
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     count = 0
-    try:
-        with parquet.ParquetWriter(partial, kinds, compression="zstd") as writer:
-            for part in _parts(ledger.rows()):
-                writer.write_batch(pa.RecordBatch.from_struct_array(pa.array(part, type=pa.struct(list(kinds)))))
-                count += len(part)
-        partial.replace(target)
-    except OSError as error:
-        raise ScanError(f"{target} cannot be written ({error}); the rows are safe in the JSONL file") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with _replacing(target) as partial, parquet.ParquetWriter(partial, kinds, compression="zstd") as writer:
+        for part in _parts(ledger.rows()):
+            writer.write_batch(pa.RecordBatch.from_struct_array(pa.array(part, type=pa.struct(list(kinds)))))
+            count += len(part)
     return count
+
+
+WRITERS: dict[str, Callable[[Any, Path], int]] = {"parquet": write_parquet, "csv": write_csv, "sqlite": write_sqlite}
+"""By the ending of the file."""
 
 
 def table(rows: Iterable[Row]) -> Any:
@@ -60,7 +138,7 @@ def schema() -> Any:
     `write_parquet` learns the types from the rows themselves. Where nobody sees all rows they are fixed, and the
     details of a finding, whose names come from files, are a map.
     """
-    from facecheck.result import Quality
+    from facecheck.measurements import Quality
 
     pa = arrow()
     text, real, whole = pa.string(), pa.float64(), pa.int64()
