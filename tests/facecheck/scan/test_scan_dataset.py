@@ -114,7 +114,7 @@ def test_bytes_give_the_row_of_their_file(folder, matching, checker):
     wanted = [as_json(row) for row in judge.judge.rows([judge.judge.read(Candidate.at(path)) for path in paths])]
     assert [lasting(row, "provenance") for row in from_paths] == [lasting(row, "provenance") for row in wanted]
     assert [lasting(row, "mtime_ns") for row in from_bytes] == [lasting(row, "mtime_ns") for row in from_paths]
-    assert [row["verdict"] is None for row in wanted] == [path.endswith(".txt") for path in paths]
+    assert [row["verdict"] is None for row in wanted] == [path.endswith("notes.jpg") for path in paths]
     assert all(row["sha256"] for row in from_bytes)
 
 
