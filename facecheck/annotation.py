@@ -7,7 +7,7 @@ from html import escape
 
 from PIL import Image, ImageDraw, ImageFont
 
-from facecheck.image import Pixels
+from facecheck.decoding import Pixels
 
 COLOURS = {"real": "#2f7fd1", "fake": "#e0362a", "uncertain": "#e3a008"}
 """By verdict; the word stands beside the frame, so that nothing depends on colour."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from facecheck import crop, image
+from facecheck.decoding import Pixels
 from facecheck.errors import ImageError
-from facecheck.image import Pixels
 from facecheck.review.rules import deciding_face
 from facecheck.scan.rows import CLIP, Candidate, Row
 

@@ -17,11 +17,12 @@ STANDARD_INPUT = "-"
 CHUNK_BYTES = 1 << 16
 PICTURE_ENDINGS = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff",
-    ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".heic", ".heif", ".mp4", ".m4v", ".mov",
-    ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".wmv",
+    ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".heic", ".heif", ".jxl", ".mp4", ".m4v",
+    ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".wmv",
 ))  # fmt: skip
 MAGIC = (
-    b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF", b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51",
+    b"\xff\xd8\xff", b"\xff\x0a", b"\0\0\0\x0cJXL", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF",
+    b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51",
 )  # fmt: skip
 """How pictures begin; a wrong ending is no reason to look away."""
 MOST_SIBLINGS = 5000

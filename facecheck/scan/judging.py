@@ -14,7 +14,7 @@ from facecheck.scan.rows import Candidate, Row, Settings, failed_row, hash_of, r
 
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker
-    from facecheck.image import Pixels
+    from facecheck.decoding import Pixels
 
 FLAT = 2.0
 """Grey levels; below this deviation a picture has no fingerprint."""
