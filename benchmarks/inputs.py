@@ -45,8 +45,6 @@ ONE_ROUND_FROM = 1000
 USUAL = Settings()
 FULL = Settings(picture_counts=(1, 10, 100, 1000, 10_000), scans=(500, 10_000))
 QUICK = Settings(
-    rounds=1,
-    uncounted=0,
     most=2,
     folder=2,
     megapixels=(2,),

@@ -50,7 +50,7 @@ ON_GPU = ("launches",)
 )
 @click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write everything here, raw.")
 @click.option("--part", "names", multiple=True, type=click.Choice(list(PARTS)), help="Only this; repeatable.")
-@click.option("--rounds", type=click.IntRange(1), help="Counted rounds.  [default: 5, with --quick 1]")
+@click.option("--rounds", type=click.IntRange(1), help="Counted rounds, after one to warm up.  [default: 5]")
 @click.option(
     "--device", default="cpu", show_default=True, help="Where the networks of both stacks run: cpu, cuda, ..."
 )

@@ -1,5 +1,6 @@
 """Pictures and stacks that the tests of the benchmark share."""
 
+import dataclasses
 import gc
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,9 @@ import pytest
 from PIL import Image
 
 from benchmarks.naive import NaiveStack
+from facecheck.model import files
+from facecheck.model.checkpoint import Model, save_model
+from facecheck.model.files import DEFAULT_MODEL
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +26,14 @@ def quick_collection() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def naive() -> NaiveStack:
     return NaiveStack()
+
+
+@pytest.fixture
+def small_default_model(tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the model that ships: both stacks agree as well on a network that is converted in no time."""
+    weights = tmp_path / "weights"
+    save_model(tiny_model.network, dataclasses.replace(tiny_model.config, name=DEFAULT_MODEL), weights)
+    monkeypatch.setattr(files, "WEIGHTS_DIR", weights)
 
 
 @pytest.fixture(scope="session")

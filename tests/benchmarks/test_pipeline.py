@@ -18,10 +18,15 @@ from benchmarks.processes import first_line_s, seconds_and_peak
 from facecheck import crop
 from facecheck.checker import FaceChecker
 
+ONCE = dataclasses.replace(QUICK, rounds=1, uncounted=0)
+
 
 @pytest.mark.slow
-def test_quick_run(two_photos: Path, tmp_path: Path) -> None:
-    """Everything that needs no process of its own."""
+def test_quick_run(
+    two_photos: Path, tmp_path: Path, small_default_model: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything that needs no process of its own, once."""
+    monkeypatch.setattr(pipeline, "QUICK", ONCE)
     out = tmp_path / "out.json"
     parts = [f"--part={name}" for name in ("contests", "verdicts", "limits", "growth", "engines")]
     done = CliRunner().invoke(
@@ -31,7 +36,7 @@ def test_quick_run(two_photos: Path, tmp_path: Path) -> None:
     )
     assert done.exit_code == 0, done.output
     found = json.loads(out.read_text())
-    assert found["settings"] == json.loads(json.dumps(dataclasses.asdict(QUICK)))
+    assert found["settings"] == json.loads(json.dumps(dataclasses.asdict(ONCE)))
     assert found["machine"]["packages"]["torch"]
     assert set(found["parts"]) == {"contests", "verdicts", "limits", "growth", "engines"}
     sets = {each["name"]: each for each in found["parts"]["contests"]["raw"]["sets"]}
@@ -72,7 +77,7 @@ def test_work_of_a_gpu_is_counted() -> None:
 @pytest.mark.parametrize(
     "device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 )
-def test_launches_where_it_runs(device: str, two_photos: Path, tmp_path: Path) -> None:
+def test_launches_where_it_runs(device: str, two_photos: Path, tmp_path: Path, small_default_model: None) -> None:
     out = tmp_path / "out.json"
     words = ["--photos", str(two_photos), "--quick", "--part", "launches", "--device", device, "--json", str(out)]
     done = CliRunner().invoke(pipeline.main, words, catch_exceptions=False)
@@ -177,7 +182,7 @@ def test_scans_of_small_pictures(bench: Bench) -> None:
 
 @pytest.fixture
 def bench(two_photos: Path, tmp_path: Path, naive: NaiveStack, default_checker: FaceChecker) -> Bench:
-    return Bench(naive, default_checker, make_inputs(two_photos, two_photos, tmp_path, QUICK), QUICK, tmp_path)
+    return Bench(naive, default_checker, make_inputs(two_photos, two_photos, tmp_path, ONCE), ONCE, tmp_path)
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import auc, average_precision_score, roc_curve
 
 Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.str_]
@@ -93,14 +92,13 @@ def report(
     Raises:
         ValueError: one of the classes is absent.
     """
-    if not 0 < targets.sum() < len(targets):
-        raise ValueError(f"metrics need both classes; {targets.sum()} of {len(targets)} faces are fake")
     weights = np.ones(len(scores)) if weights is None else weights
-    fpr, tpr, _ = roc_curve(targets, scores, sample_weight=weights, drop_intermediate=False)
+    accused, caught, _ = _counts(targets, scores, weights)
+    fpr, tpr = accused / accused[-1], caught / caught[-1]
     return Report(
         faces=len(scores),
-        auc=float(auc(fpr, tpr)),
-        ap=float(average_precision_score(targets, scores, sample_weight=weights)),
+        auc=_area(fpr, tpr),
+        ap=float((np.diff(tpr) * caught[1:] / (caught[1:] + accused[1:])).sum()),
         balanced_accuracy=balanced(credit, targets, weights),
         forced_choice=balanced(forced_choice, targets, weights),
         coverage=float(np.average(credit != 0.5, weights=weights)),
@@ -111,6 +109,43 @@ def report(
         ece=expected_calibration_error(scores, targets, weights),
         brier=float(np.average((scores - targets) ** 2, weights=weights)),
     )
+
+
+def roc_curve(targets: Ints, scores: Floats, weights: Floats | None = None) -> tuple[Floats, Floats, Floats]:
+    """FPR, TPR and the scores from which on a face is called fake, falling from infinity: a point for each score.
+
+    As scikit-learn's, without its checks of every argument: a bootstrap asks for thousands of curves.
+
+    Raises:
+        ValueError: one of the classes is absent.
+    """
+    accused, caught, thresholds = _counts(targets, scores, weights)
+    return accused / accused[-1], caught / caught[-1], thresholds
+
+
+def roc_auc(targets: Ints, scores: Floats, weights: Floats | None = None) -> float:
+    """Area under the ROC curve.
+
+    Raises:
+        ValueError: one of the classes is absent.
+    """
+    return _area(*roc_curve(targets, scores, weights)[:2])
+
+
+def _counts(targets: Ints, scores: Floats, weights: Floats | None) -> tuple[Floats, Floats, Floats]:
+    """The weight of the photographs and of the fakes that are called fake, and from which score on."""
+    if not 0 < targets.sum() < len(targets):
+        raise ValueError(f"metrics need both classes; {targets.sum()} of {len(targets)} faces are fake")
+    order = np.argsort(scores)[::-1]
+    falling, each = scores[order], np.ones(len(scores)) if weights is None else weights[order]
+    last = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
+    fake = targets[order] == 1
+    accused, caught = (np.append(0.0, np.cumsum(np.where(mine, each, 0.0))[last]) for mine in (~fake, fake))
+    return accused, caught, np.append(np.inf, falling[last])
+
+
+def _area(fpr: Floats, tpr: Floats) -> float:
+    return float((np.diff(fpr) * (tpr[1:] + tpr[:-1])).sum() / 2)
 
 
 def _risk(credit: Floats, targets: Ints, weights: Floats) -> float:
@@ -139,7 +174,7 @@ def equal_error_rate(fpr: Floats, tpr: Floats) -> float:
 
 def tpr_at(targets: Ints, scores: Floats, max_fpr: float = 0.01, weights: Floats | None = None) -> float:
     """TPR where at most `max_fpr` of the photographs are accused."""
-    fpr, tpr, _ = roc_curve(targets, scores, sample_weight=weights)
+    fpr, tpr, _ = roc_curve(targets, scores, weights)
     return float(tpr[fpr <= max_fpr + 1e-12].max())
 
 

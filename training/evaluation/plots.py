@@ -7,10 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
-from sklearn.metrics import roc_curve
 
 from training.evaluation.corruptions import CurvePoint
-from training.evaluation.metrics import ECE_BINS, FALSE_ALARM_RATES, Bools, Floats, Rate, coverage_risk
+from training.evaluation.metrics import ECE_BINS, FALSE_ALARM_RATES, Bools, Floats, Rate, coverage_risk, roc_curve
 from training.evaluation.scores import Scores
 from training.evaluation.summary import TierSummary
 

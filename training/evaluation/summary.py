@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from training.evaluation.metrics import (
     Bools,
@@ -19,6 +18,7 @@ from training.evaluation.metrics import (
     coverage_risk,
     rate,
     report,
+    roc_auc,
     source_weights,
 )
 from training.evaluation.scores import Scores
@@ -173,7 +173,7 @@ def generators(part: Scores) -> tuple[Generator, ...]:
         scores = fake.p_fake[inside]
         targets = np.repeat([0, 1], [len(real), len(scores)])
         each = np.concatenate([weights, np.ones(len(scores))])
-        area = float(roc_auc_score(targets, np.concatenate([real.p_fake, scores]), sample_weight=each))
+        area = roc_auc(targets, np.concatenate([real.p_fake, scores]), each)
         return Generator(name, area, float((scores > limit).mean()), rate(name, fake.forced_choice[inside] == 1))
 
     return tuple(generator(name, inside) for name, inside in _groups(names))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
+from training.evaluation.metrics import roc_auc
 from training.faces.traces import Traces
 
 Floats = npt.NDArray[np.float64]
@@ -57,9 +57,9 @@ def measure(traces: Sequence[Traces], targets: Sequence[int], groups: Sequence[s
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     folds = list(splitter.split(table, truth, owners))
     scores = _out_of_fold(table, truth, folds, seed)
-    singles = [(name, float(roc_auc_score(truth, _alone(table[:, i], truth, folds)))) for i, name in enumerate(names)]
+    singles = [(name, roc_auc(truth, _alone(table[:, i], truth, folds))) for i, name in enumerate(names)]
     features = tuple(sorted(singles, key=lambda single: -single[1]))
-    return Leak(len(truth), float(roc_auc_score(truth, scores)), _bootstrap(scores, truth, owners, seed), features)
+    return Leak(len(truth), roc_auc(truth, scores), _bootstrap(scores, truth, owners, seed), features)
 
 
 def _out_of_fold(table: Floats, truth: Ints, folds: Folds, seed: int) -> Floats:
@@ -96,6 +96,6 @@ def _bootstrap(scores: Floats, truth: Ints, owners: Ints, seed: int) -> tuple[fl
     for _ in range(RESAMPLES):
         drawn = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
         if 0 < truth[drawn].sum() < len(drawn):
-            values.append(roc_auc_score(truth[drawn], scores[drawn]))
+            values.append(roc_auc(truth[drawn], scores[drawn]))
     low, high = np.percentile(values, (2.5, 97.5))
     return float(low), float(high)

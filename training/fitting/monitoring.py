@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from facecheck import crop, image
@@ -16,6 +15,7 @@ from facecheck.files import write_atomically
 from facecheck.model.config import ModelConfig
 from training.augment import delivered
 from training.data import FaceFile
+from training.evaluation.metrics import roc_auc
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -119,4 +119,4 @@ class Watch:
     def auc(self, network: nn.Module, device: torch.device) -> float:
         """Area under the ROC curve of `network`, which is in evaluation mode on `device`."""
         scores = logits(network, torch.split(self.faces, 64), self.config, device)
-        return float(roc_auc_score(self.targets, scores.numpy()))
+        return roc_auc(self.targets, scores.double().numpy())

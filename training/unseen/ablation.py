@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from training.augment import Delivery
 from training.backbones.extractor import Features
 from training.backbones.features import View
 from training.data import FaceFile
-from training.evaluation.metrics import Floats, tpr_at
+from training.evaluation.metrics import Floats, roc_auc, tpr_at
 from training.pseudo import AUTOENCODER, SELF_BLEND
 from training.unseen.logo import GENERATOR, Mask, Score, leave_one_out
 from training.unseen.probe import LinearProbe
@@ -54,7 +53,7 @@ def finding(name: str, rows: Sequence[FaceFile], score: Score) -> Finding:
     """Judge a way of training in domain and on unseen generators."""
     train, test = (np.array([row.split == split for row in rows]) for split in ("train", "test"))
     targets = np.array([row.target for row in rows])
-    in_domain = float(roc_auc_score(targets[test], score(train, test)))
+    in_domain = roc_auc(targets[test], score(train, test))
     held = leave_one_out(rows, score, GENERATOR)
     return Finding(name, in_domain, *(float(np.mean([getattr(h, name) for h in held])) for name in ("auc", "rate")))
 
@@ -117,8 +116,8 @@ def left_out_together(name: str, rows: Sequence[FaceFile], score: Score, held: S
     each = [photographs | (generators == generator) for generator in held]
     return Finding(
         name,
-        float(roc_auc_score(targets[known], scores[known])),
-        float(np.mean([roc_auc_score(targets[mask], scores[mask]) for mask in each])),
+        roc_auc(targets[known], scores[known]),
+        float(np.mean([roc_auc(targets[mask], scores[mask]) for mask in each])),
         float(np.mean([tpr_at(targets[mask], scores[mask]) for mask in each])),
     )
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import roc_auc_score, roc_curve
 
 from training.calibration.crossfit import source_halves
 from training.data import FaceFile
@@ -16,6 +15,8 @@ from training.evaluation.metrics import (
     Words,
     balanced,
     clustered_interval,
+    roc_auc,
+    roc_curve,
     source_weights,
     tpr_at,
 )
@@ -63,7 +64,7 @@ def judge(rows: Sequence[FaceFile], scores: Floats) -> Judgement:
     weights = source_weights(sources, targets)
 
     def auc(chosen: Ints) -> float:
-        return float(roc_auc_score(targets[chosen], scores[chosen], sample_weight=weights[chosen]))
+        return roc_auc(targets[chosen], scores[chosen], weights[chosen])
 
     called = _called(rows, scores, targets, weights)
     recent = np.array([modern(row) for row in rows])
@@ -83,7 +84,7 @@ def weighted_auc(rows: Sequence[FaceFile], scores: Floats) -> float:
     targets, sources = np.array([row.target for row in rows]), np.array([f"{row.label}/{row.source}" for row in rows])
     if len(set(targets.tolist())) < 2:
         return float("nan")
-    return float(roc_auc_score(targets, scores, sample_weight=source_weights(sources, targets)))
+    return roc_auc(targets, scores, source_weights(sources, targets))
 
 
 def _called(rows: Sequence[FaceFile], scores: Floats, targets: Ints, weights: Floats) -> Bools:
@@ -93,7 +94,7 @@ def _called(rows: Sequence[FaceFile], scores: Floats, targets: Ints, weights: Fl
     called = np.zeros(len(rows), dtype=bool)
     for half in (0, 1):
         fitted = side != half
-        fpr, tpr, thresholds = roc_curve(targets[fitted], scores[fitted], sample_weight=weights[fitted])
+        fpr, tpr, thresholds = roc_curve(targets[fitted], scores[fitted], weights[fitted])
         called[~fitted] = scores[~fitted] >= thresholds[int(np.argmax(tpr - fpr))]
     return called
 

@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.metrics import roc_auc_score
 
 from facecheck.files import sha256_of
 from facecheck.model.checkpoint import load_model
 from facecheck.model.config import ModelConfig
 from training.data import FaceFile
-from training.evaluation.metrics import Floats, Ints, clustered_interval, tpr_at
+from training.evaluation.metrics import Floats, Ints, clustered_interval, roc_auc, tpr_at
 from training.fitting.monitoring import arrived, logits
 from training.fitting.train import Aids, train
 from training.fitting.trainer import TrainConfig
@@ -109,8 +108,8 @@ def _masks(rows: Sequence[FaceFile], held: Mask) -> tuple[Mask, Mask, Ints, npt.
 
 
 def _auc(targets: Ints, scores: Floats, sources: npt.NDArray[np.str_]) -> tuple[float, tuple[float, float]]:
-    interval = clustered_interval(lambda i: float(roc_auc_score(targets[i], scores[i])), sources, targets, rounds=200)
-    return float(roc_auc_score(targets, scores)), interval
+    interval = clustered_interval(lambda i: roc_auc(targets[i], scores[i]), sources, targets, rounds=200)
+    return roc_auc(targets, scores), interval
 
 
 def _generator(rows: Sequence[FaceFile], held: Mask, name: str, score: Score) -> Held:

@@ -6,6 +6,7 @@ import sklearn.metrics
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_curve
 
+from training.evaluation import metrics
 from training.evaluation.metrics import (
     balanced,
     clustered_draws,
@@ -77,9 +78,24 @@ def test_the_report_agrees_with_scikit_learn():
     assert list(values)[-3:] == ["tpr@0.5%", "tpr@1.0%", "tpr@5.0%"]
 
 
+def test_the_curve_is_that_of_scikit_learn_with_ties_and_weights():
+    scores, weights = np.round(SCORES, 2), RNG.uniform(0.1, 2, len(SCORES))
+    for each in (None, weights):
+        expected = sklearn.metrics.roc_curve(TARGETS, scores, sample_weight=each, drop_intermediate=False)
+        for found, wanted in zip(metrics.roc_curve(TARGETS, scores, each), expected, strict=True):
+            np.testing.assert_allclose(found, wanted)
+        area = sklearn.metrics.roc_auc_score(TARGETS, scores, sample_weight=each)
+        assert metrics.roc_auc(TARGETS, scores, each) == pytest.approx(area)
+        right = np.ones(len(scores))
+        precision = sklearn.metrics.average_precision_score(TARGETS, scores, sample_weight=each)
+        assert report(scores, TARGETS, right, right, each).ap == pytest.approx(precision)
+
+
 def test_a_report_of_one_class_is_refused():
     with pytest.raises(ValueError, match="both classes"):
         report(SCORES[:5], np.ones(5, int), np.ones(5), np.ones(5))
+    with pytest.raises(ValueError, match="both classes"):
+        metrics.roc_auc(np.zeros(5, int), SCORES[:5])
 
 
 def test_equal_error_rate_by_hand_and_on_many_scores():
