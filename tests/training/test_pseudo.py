@@ -15,21 +15,21 @@ from training.pseudo import AUTOENCODER, SELF_BLEND, load_autoencoder, self_blen
 BOX = np.array([180.0, 60.0, 330.0, 250.0])
 
 
-@pytest.fixture
-def photographs(tmp_path, astronaut) -> list[FaceFile]:
-    path = tmp_path / "astronaut.png"
-    cv2.imwrite(str(path), cv2.resize(astronaut[:, :, ::-1], (256, 256), interpolation=cv2.INTER_AREA))
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory, astronaut) -> list[FaceFile]:
+    path = tmp_path_factory.mktemp("photographs") / "astronaut.png"
+    cv2.imwrite(str(path), cv2.resize(astronaut[:, :, ::-1], (128, 128), interpolation=cv2.INTER_AREA))
     return [
-        FaceFile(path, "real", "s", "train", "a", tuple(BOX / 2)),
-        FaceFile(path, "fake", "t", "train", "b", tuple(BOX / 2)),
+        FaceFile(path, "real", "s", "train", "a", tuple(BOX / 4)),
+        FaceFile(path, "fake", "t", "train", "b", tuple(BOX / 4)),
     ]
 
 
-@pytest.fixture
-def autoencoder(photographs, tmp_path) -> Path:
-    path = tmp_path / "ae" / "upsampler.safetensors"
+@pytest.fixture(scope="module")
+def autoencoder(photographs, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("autoencoder") / "new" / "upsampler.safetensors"
     first = train_upsampler(photographs, path, steps=2, batch=4)
-    assert train_upsampler(photographs, path, steps=60, batch=4) < first / 2
+    assert train_upsampler(photographs, path, steps=30, batch=4) < first / 2
     return path
 
 
@@ -50,10 +50,10 @@ def test_the_round_trip_keeps_the_picture_and_leaves_a_trace(autoencoder, astron
 
 
 @pytest.mark.parametrize("kind", [SELF_BLEND, AUTOENCODER])
-def test_the_stream_makes_fakes_of_the_asked_share_of_the_photographs(photographs, autoencoder, kind):
-    path = autoencoder if kind == AUTOENCODER else None
-    made = FaceStream(photographs, [32] * 50, 4, 1.3, Delivery(), 0, pseudo={kind: 0.5}, autoencoder=path)
-    plain = FaceStream(photographs, [32] * 50, 4, 1.3, Delivery(), 0)
+def test_the_stream_makes_fakes_of_the_asked_share_of_the_photographs(photographs, request, kind):
+    path = request.getfixturevalue("autoencoder") if kind == AUTOENCODER else None
+    made = FaceStream(photographs, [32] * 25, 4, 1.3, Delivery(), 0, pseudo={kind: 0.5}, autoencoder=path)
+    plain = FaceStream(photographs, [32] * 25, 4, 1.3, Delivery(), 0)
     pairs = [(made[k][1], plain[k][1]) for k in range(len(plain))]
     assert all(pair[0] >= pair[1] for pair in pairs)
     disguised = [new for new, old in pairs if old == 0]

@@ -146,15 +146,16 @@ def average(weights: tuple[Path, ...], out: Path) -> None:
 @click.option("--steps", default=400)
 @click.option("--batch", default=TrainConfig.batch)
 @click.option("--lr", default=5e-5)
+@click.option("--workers", default=TrainConfig.workers, help="Processes that prepare the faces.")
 @click.option("--side", default=224, help="Input side, pixels.")
 @click.option("--tier", "tiers", multiple=True, default=tuple(TIERS), help="Deliveries that the gate looks at.")
 def update(
     weights: Path, new_data: Path, out: Path, replay: Path, cases: Path | None, share: float, version: str, steps: int,
-    batch: int, lr: float, side: int, tiers: tuple[str, ...],
+    batch: int, lr: float, side: int, tiers: tuple[str, ...], workers: int,
 ) -> None:  # fmt: skip
     """Teach WEIGHTS the faces of NEW_DATA into OUT; exit 1 if the result must not replace it."""
     old, new = (Dataset(folder, tuple(read_manifest(folder))) for folder in (replay, new_data))
-    config = TrainConfig(steps=steps, batch=batch, lr=lr, phases=((1.0, side),), frozen=())
+    config = TrainConfig(steps=steps, batch=batch, lr=lr, phases=((1.0, side),), frozen=(), workers=workers)
     known = read_cases(cases) if cases else []
     outcome = update_model(weights, old, new, config, out, known, share, version, tiers)
     if cases:

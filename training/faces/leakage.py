@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.model_selection import StratifiedGroupKFold
 
 from training.evaluation.metrics import roc_auc
 from training.faces.traces import Traces
@@ -54,6 +52,8 @@ def measure(traces: Sequence[Traces], targets: Sequence[int], groups: Sequence[s
     for value, label in ((0, "real"), (1, "fake")):
         if (count := len(np.unique(owners[truth == value]))) < FOLDS:
             raise ValueError(f"{count} groups of {label} faces are too few to audit; {FOLDS} are the minimum")
+    from sklearn.model_selection import StratifiedGroupKFold
+
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     folds = list(splitter.split(table, truth, owners))
     scores = _out_of_fold(table, truth, folds, seed)
@@ -63,6 +63,8 @@ def measure(traces: Sequence[Traces], targets: Sequence[int], groups: Sequence[s
 
 
 def _out_of_fold(table: Floats, truth: Ints, folds: Folds, seed: int) -> Floats:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     known = np.where(np.isnan(table), -np.inf, table)
     varying = (known != known[:1]).any(axis=0)
     scores = np.full(len(truth), 0.5)

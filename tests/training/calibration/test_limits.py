@@ -41,10 +41,11 @@ def test_too_few_faces_are_no_measurement():
         _limit(SWEEPS[0], [])
 
 
-def test_every_corruption_moves_its_measurement(tiny_model, astronaut, tmp_path):
+def test_every_corruption_moves_its_measurement(tiny_model, astronaut, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.calibration.limits.SMALLEST_BIN", 4)
     Image.fromarray(astronaut[:300, 80:380]).save(tmp_path / "a.png")
     rows = [
         FaceFile(tmp_path / "a.png", label, "s", "val", label, (100, 40, 230, 190)) for label in ("real", "fake")
-    ] * 40
+    ] * 3
     _, tables = measure_limits(tiny_model, rows, "cpu")
     assert all(len(bins) >= 3 for bins in tables.values()), tables

@@ -14,12 +14,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import save_file
 from torch import nn
 
 from facecheck.model.architectures import ARCHITECTURES, Architecture, build
 from facecheck.model.checkpoint import load_model
 from facecheck.model.config import Decision, Limits, ModelConfig
+from training.__main__ import main
 from training.augment import Delivery
 from training.data import FaceFile
 from training.fitting.monitoring import Watch
@@ -263,17 +265,19 @@ def test_two_processes_train_like_one(rows, tmp_path):
     backbone = tmp_path / "b.safetensors"
     save_file({"conv1.weight": torch.full((64, 3, 7, 7), 0.01)}, backbone)
     common = [
-        "-m", "training", "train", str(tmp_path), "OUT", "--steps", "8", "--batch", "4", "--phase", "1", "32",
-        "--backbone", str(backbone), "--workers", "0", "--unaudited", "--preset", "resnet50-frozen",
+        "--steps", "4", "--batch", "4", "--phase", "1", "32", "--backbone", str(backbone), "--workers", "0",
+        "--unaudited", "--preset", "resnet50-frozen",
     ]  # fmt: skip
+    alone = CliRunner().invoke(main, ["train", str(tmp_path), str(tmp_path / "one"), *common])
+    assert alone.exit_code == 0, alone.output
+    launched = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "training", "train", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, *launched, str(tmp_path / "two"), *common], capture_output=True, text=True, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     losses = []
-    for name, launcher in (("one", []), ("two", ["-m", "torch.distributed.run", "--nproc-per-node", "2"])):
-        words = [str(tmp_path / name) if word == "OUT" else word for word in common]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [sys.executable, *launcher, *words], capture_output=True, text=True, check=False, env=environment
-        )
-        assert done.returncode == 0, done.stderr
+    for name in ("one", "two"):
         assert (tmp_path / name / "facecheck-resnet50-frozen.safetensors").is_file()
         # Also a run that is shorter than the space between two reports has one.
         losses.append(json.loads((tmp_path / name / "log.jsonl").read_text().splitlines()[-1])["loss"])

@@ -50,7 +50,7 @@ def test_train_runs_from_the_command_line(data, tmp_path):
         "--batch",
         "2",
     ]
-    arguments += ["--phase", "1", "32", "--unaudited"]
+    arguments += ["--phase", "1", "32", "--unaudited", "--workers", "0"]
     assert CliRunner().invoke(main, arguments, catch_exceptions=False).exit_code == 0
     config = load_model(out).config
     assert config.training_data == ("fake/sc", "fake/sd", "real/sa", "real/sb")
@@ -189,7 +189,8 @@ def test_an_update_needs_new_faces_on_both_sides(data, tiny_model, tmp_path):
 def test_update_from_the_command_line_remembers_mistakes(data, tiny_model, tmp_path):
     weights = save_model(tiny_model.network, tiny_model.config, tmp_path / "model")
     arguments = ["update", str(weights), str(data), str(tmp_path / "out"), "--replay", str(data), "--steps", "2"]
-    arguments += ["--batch", "4", "--side", "32", "--tier", "clean", "--cases", str(tmp_path / "cases.csv")]
+    arguments += ["--batch", "4", "--side", "32", "--tier", "clean", "--workers", "0"]
+    arguments += ["--cases", str(tmp_path / "cases.csv")]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code in (0, 1), done.output
     assert ("Kept." in done.output) == (done.exit_code == 0)
