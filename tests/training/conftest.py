@@ -1,5 +1,6 @@
 """A data folder of a few pictures, with a manifest."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ from PIL import Image
 from training.evaluation.scores import Scores
 
 
-@pytest.fixture
-def data(tmp_path, astronaut, grace, cat) -> Path:
-    """Twelve files: two faces in both roles, and a cat on which MTCNN finds nothing; each split has them elsewhere."""
+@pytest.fixture(scope="session")
+def data_once(tmp_path_factory, astronaut, grace, cat) -> Path:
+    folder = tmp_path_factory.mktemp("data")
     pictures = {
         "real/a": astronaut[:300, 80:380],
         "real/b": grace,
@@ -21,14 +22,20 @@ def data(tmp_path, astronaut, grace, cat) -> Path:
     lines = ["file,label,source,split,group,x0,y0,x1,y1"]
     for group, (name, picture) in enumerate(pictures.items()):
         for split, right in (("train", 30), ("val", 60), ("test", 0)):
-            path = tmp_path / f"{name}-{split}.jpg"
+            path = folder / f"{name}-{split}.jpg"
             path.parent.mkdir(exist_ok=True)
             Image.fromarray(np.roll(picture, right, axis=1)).save(path, quality=92)
             x0, y0, x1, y1 = (190, 120, 330, 300) if name[-1] in "bd" else (100, 40, 230, 190)
             box = f"{x0 + right},{y0},{x1 + right},{y1}"
             lines.append(f"{name}-{split}.jpg,{name[:4]},s{name[-1]},{split},{split}{group},{box}")
-    (tmp_path / "manifest.csv").write_text("\n".join(lines))
-    return tmp_path
+    (folder / "manifest.csv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture
+def data(data_once, tmp_path) -> Path:
+    """Twelve files: two faces in both roles, and a cat on which MTCNN finds nothing; each split has them elsewhere."""
+    return shutil.copytree(data_once, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture
