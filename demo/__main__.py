@@ -30,6 +30,16 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
     "--rate", default=Settings.rate, type=click.IntRange(0), help="Requests a minute from one address; 0: any."
 )
 @click.option(
+    "--megapixels", default=Settings.megapixels, type=click.IntRange(0), help="A minute from one address; 0: any."
+)
+@click.option(
+    "--connections", default=Settings.connections, type=click.IntRange(1), help="That one address may have open."
+)
+@click.option(
+    "--proxy", "proxies", multiple=True, default=Settings.proxies,
+    help="Address of a proxy whose X-Forwarded-For is believed.",
+)  # fmt: skip
+@click.option(
     "--prevalence", default=Settings.prevalence, type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Share of generated faces among those that visitors ask about.",
 )  # fmt: skip
@@ -50,6 +60,7 @@ def main(context: click.Context, /, auth: str | None, feedback_dir: Path, **chos
         import uvicorn
 
         from demo.app import create_app
+        from demo.server.connections import server_options
     except ImportError as error:
         raise click.ClickException(f'{error}; install what the page needs: pip install -e ".[demo]"') from error
 
@@ -58,8 +69,8 @@ def main(context: click.Context, /, auth: str | None, feedback_dir: Path, **chos
         click.echo("Note: whoever reaches this address can use the page; --auth USER:PASSWORD asks for a password.")
     click.echo(f"Reality Check: http://{settings.host}:{settings.port}{settings.root_path}")
     uvicorn.run(
-        _made(create_app, settings), host=settings.host, port=settings.port, log_level="warning", server_header=False,
-        timeout_graceful_shutdown=3,
+        _made(create_app, settings), host=settings.host, port=settings.port, log_level="warning",
+        timeout_graceful_shutdown=3, **server_options(settings),
     )  # fmt: skip
 
 

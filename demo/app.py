@@ -17,6 +17,7 @@ from demo.page.examples import add_examples
 from demo.page.handlers import CheckHandlers, add_evidence
 from demo.server.api import add_api
 from demo.server.camera import add_camera
+from demo.server.decoders import Decoders
 from demo.server.metrics import Metrics, add_metrics
 from demo.server.middleware import Middleware
 from demo.server.service import Service
@@ -40,16 +41,19 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         ImportError: `settings.mcp` without the package that it needs.
     """
     os.environ.update(QUIET)
+    decoders = Decoders(settings.workers)
     service = service or Service(
         lambda: FaceChecker(settings.model, device=settings.device, prevalence=settings.prevalence),
         settings.workers,
         settings.waiting,
+        decode=decoders.decode,
+        megapixels=settings.megapixels,
     )
     uploads, store = Uploads(settings.kept_bytes, settings.kept_s), Store(settings.feedback, settings.feedback_mb << 20)
     # FastAPI's own page of the documentation loads its scripts from elsewhere.
     app = FastAPIOffline(
         title=texts.NAME, version=__version__, redoc_url=None, static_url="/own/swagger",
-        lifespan=lambda _: _lifespan(service, uploads, store),
+        lifespan=lambda _: _lifespan(service, uploads, store, decoders),
         description="Tells photographs of faces from generated ones. “real” means: no sign of generation found.",
     )  # fmt: skip
     metrics = Metrics(service, uploads)
@@ -89,12 +93,13 @@ def _mount_page(app: FastAPI, settings: Settings, handlers: CheckHandlers, store
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(service: Service, uploads: Uploads, store: Store) -> AsyncIterator[None]:
+async def _lifespan(service: Service, uploads: Uploads, store: Store, decoders: Decoders) -> AsyncIterator[None]:
     service.start()
     store.sweep()
     sweeping = asyncio.create_task(_sweep(uploads))
     yield
     sweeping.cancel()
+    decoders.close()
 
 
 async def _sweep(uploads: Uploads) -> None:

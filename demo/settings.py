@@ -24,6 +24,9 @@ class Settings:
         max_mb: largest upload, MiB; the library refuses more than 80 megapixels besides.
         workers: pictures that are judged at the same time.
         waiting: pictures that may wait; the next one is answered "busy".
+        connections: that one address may have open.
+        megapixels: a minute from one address; 0: no limit.
+        proxies: addresses of proxies, whose X-Forwarded-For is believed, and to which `connections` does not apply.
         kept_s: the visitors' last pictures stay in memory, for an objection, for so long and within `kept_bytes`.
         auth: (user, password) that the whole server asks for.
         api_keys: keys that the programs' routes ask for; none: they are open to whoever reaches the server.
@@ -41,6 +44,9 @@ class Settings:
     max_mb: int = 20
     workers: int = 2
     waiting: int = 32
+    connections: int = 100
+    megapixels: int = 3000
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     kept_s: int = 900
     auth: tuple[str, str] | None = None
     api_keys: tuple[str, ...] = ()

@@ -146,7 +146,8 @@ class CheckHandlers:
     ) -> AsyncIterator[tuple[bool, str | Result]]:
         """False with what is being done, as often as that changes, and at last True with what `draw` made."""
         work, shown = Work(), ""
-        job = asyncio.ensure_future(self.service.run(lambda: in_language(language, lambda: draw(upload, work))))
+        drawn = self.service.run(lambda: in_language(language, lambda: draw(upload, work)), upload.client)
+        job = asyncio.ensure_future(drawn)
         try:
             while not (await asyncio.wait({job}, timeout=LOOK_S))[0]:
                 work.is_stopped = self.uploads.get(ticket) is None
@@ -156,6 +157,7 @@ class CheckHandlers:
                     yield False, now
         finally:
             work.is_stopped = not job.done()
+        self.service.charge(upload.client, upload.prediction.size if upload.prediction else None)
         yield True, job.result()
 
     def _draw(self, upload: Upload, work: Work) -> str:

@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import functools
+import sys
 import time
 from dataclasses import replace
 from typing import Annotated, Any
@@ -11,16 +13,22 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from demo import texts
 from demo.server.access import refused
 from demo.server.metrics import Metrics
+from demo.server.middleware import address_of
 from demo.server.service import BusyError, NotReadyError, Service
 from facecheck.error_rates import Budget
 from facecheck.errors import ModelError
 from facecheck.result import Face, ModelInfo, Prediction, Timing
+from facecheck.video.containers import is_clip
 
 MAX_PICTURES, MAX_NAME = 16, 200
+REQUEST_PIXELS = 160_000_000
+ANOTHER_CLIP = Prediction("clip", error="clip: only one is judged in a request; send each by itself")
+TOO_MANY_PIXELS = f"this request has {REQUEST_PIXELS // 1_000_000} megapixels without it; send it in another"
 Named = tuple[str, bytes]
 
 
@@ -121,7 +129,7 @@ def add_api(app: FastAPI, service: Service, metrics: Metrics) -> None:
         """
         started = time.perf_counter()
         pictures, max_fpr = await _read(request)
-        predictions = await _judge(service, metrics, pictures, max_fpr)
+        predictions = await _judge(service, metrics, pictures, max_fpr, address_of(request.scope))
         for prediction in predictions:
             metrics.answers.labels(prediction.verdict or "error").inc()
         metrics.seconds.observe(time.perf_counter() - started)
@@ -136,9 +144,20 @@ def add_api(app: FastAPI, service: Service, metrics: Metrics) -> None:
         return refused(error.status_code, str(error.detail), dict(error.headers or {}))
 
 
-async def _judge(service: Service, metrics: Metrics, pictures: list[Named], max_fpr: float | None) -> list[Prediction]:
+async def _judge(
+    service: Service, metrics: Metrics, pictures: list[Named], max_fpr: float | None, client: str
+) -> list[Prediction]:
+    """One after the other, each in its turn: what others ask for comes in between."""
+    answers: list[Prediction] = []
     try:
-        answers = await service.run(lambda: service.predict([data for _, data in pictures], max_fpr))
+        async with service.place(client) as turn:
+            while len(answers) < len(pictures):
+                files = [data for _, data in pictures[: len(answers) + 1]]
+                answer = _over_limits(files, answers)
+                if answer is None:
+                    answer = await turn(functools.partial(service.predict, files[-1], max_fpr))
+                answers.append(answer)
+                service.charge(client, answer.size)
     except BusyError as error:
         metrics.answers.labels("busy").inc(len(pictures))
         raise HTTPException(503, " ".join(texts.BUSY), {"Retry-After": "2"}) from error
@@ -147,6 +166,15 @@ async def _judge(service: Service, metrics: Metrics, pictures: list[Named], max_
     except ModelError as error:
         raise HTTPException(422, str(error)) from error
     return [_renamed(answer, name) for (name, _), answer in zip(pictures, answers, strict=True)]
+
+
+def _over_limits(files: list[bytes], answers: list[Prediction]) -> Prediction | None:
+    """The answer for the last of these files where the request has had its share already."""
+    if is_clip(files[-1]) and any(map(is_clip, files[:-1])):
+        return ANOTHER_CLIP
+    if sum(answer.size[0] * answer.size[1] for answer in answers if answer.size) >= REQUEST_PIXELS:
+        return Prediction("picture", error=f"picture: {TOO_MANY_PIXELS}")
+    return None
 
 
 def _renamed(prediction: Prediction, name: str) -> Prediction:
@@ -167,14 +195,22 @@ async def _read(request: Request) -> tuple[list[Named], float | None]:
 
 
 async def _from_form(request: Request) -> tuple[list[Named], float | None]:
-    async with request.form(max_files=MAX_PICTURES, max_fields=4) as form:
-        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-        pictures = [(file.filename or "picture", await file.read()) for file in files]
-        budget = form.get("max_fpr")
+    parser = MultiPartParser(request.headers, request.stream(), max_files=MAX_PICTURES, max_fields=4)
+    parser.spool_max_size = sys.maxsize  # The body is limited; else what is above 1 MiB goes through a file.
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise HTTPException(400, error.message) from error
+    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+    pictures = [(file.filename or "picture", await file.read()) for file in files]
+    budget = form.get("max_fpr")
+    await form.close()
     if not pictures:
         raise HTTPException(422, "There is no file in the form.")
     try:
         max_fpr = float(budget) if isinstance(budget, str) and budget else None
+        if max_fpr is not None and not 0 < max_fpr < 1:
+            raise ValueError(max_fpr)
     except ValueError as error:
         raise HTTPException(422, "max_fpr must be a number between 0 and 1.") from error
     return pictures, max_fpr

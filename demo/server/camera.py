@@ -15,6 +15,7 @@ import numpy as np
 from fastapi import FastAPI, HTTPException, Request
 
 from demo import texts
+from demo.server.middleware import address_of
 from demo.server.service import BusyError, NotReadyError, Service
 from facecheck import calibration, image
 from facecheck.checker import FaceChecker
@@ -43,14 +44,16 @@ class Cameras:
         self._trackers: OrderedDict[str, tuple[Tracker, float]] = OrderedDict()
         self._detector: FaceDetector | None = None
 
-    def judge(self, name: str, data: bytes, checker: FaceChecker) -> dict[str, Any]:
+    def judge(
+        self, name: str, data: bytes, checker: FaceChecker, load: Callable[[bytes], image.Pixels] = image.load
+    ) -> dict[str, Any]:
         """Judge one frame.
 
         Raises:
             ImageError: not a picture, or a larger one than a camera's.
         """
         started = time.perf_counter()
-        pixels = image.load(data)
+        pixels = load(data)
         if pixels.shape[0] * pixels.shape[1] > FRAME_PIXELS:
             raise ImageError("frame: larger than a camera's; send at most 1920x1088 pixels")
         (found,) = self._detect(checker, pixels)
@@ -107,7 +110,9 @@ def add_camera(app: FastAPI, service: Service) -> None:
         if not NAME.fullmatch(name) or len(data) > FRAME_BYTES:
             raise HTTPException(400, "Not a frame of a camera.")
         try:
-            return await service.run(lambda: cameras.judge(name, data, service.checker))
+            return await service.run(
+                lambda: cameras.judge(name, data, service.checker, service.pixels), address_of(request.scope)
+            )
         except (BusyError, NotReadyError) as error:
             raise HTTPException(503, " ".join(texts.BUSY)) from error
         except ImageError as error:

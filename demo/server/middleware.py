@@ -1,5 +1,7 @@
 """The ASGI middleware between the network and the page: it asks `access` and `rate_limits`, and adds the headers."""
 
+from collections import Counter
+
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -27,8 +29,10 @@ class Middleware:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app, self._settings, self._reachable = app, settings, reachable(settings.mcp)
         self._rates, self._policy = RateLimits(settings.rate), content_policy(settings.framed_by)
-        # While as many as may be judged or wait hold theirs, as many again may arrive.
-        self._bodies, self._most_bodies = 0, 2 * settings.places
+        # While as many as may be judged or wait hold theirs, as many again may arrive; half of them from one address.
+        self._most_bodies = 2 * settings.places
+        self._bodies: Counter[str] = Counter()
+        self._open: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what may pass; answer the rest with a sentence."""
@@ -43,12 +47,17 @@ class Middleware:
         body: Receive = LimitedBody(receive, self._limit(path))
         if path.startswith("/gradio_api/"):
             body = _WithoutFiles(body)
-        is_large = brings_much(scope, path)
-        self._bodies += is_large
+        client, is_large = address_of(scope), brings_much(scope, path)
+        self._bodies[client] += is_large
+        self._open[client] += 1
         try:
             await self._app(scope, body, _Replies(send, self._policy, is_private=path.startswith(PRIVATE)))
         finally:
-            self._bodies -= is_large
+            self._bodies[client] -= is_large
+            self._open[client] -= 1
+            for counted in (self._bodies, self._open):
+                if not counted[client]:
+                    del counted[client]
 
     def _refusal(self, scope: Scope, path: str) -> Response | None:
         headers = Headers(scope=scope)
@@ -59,9 +68,16 @@ class Middleware:
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._limit(path):
             return refused(413, f"Too large: at most {self._settings.max_mb} MB are accepted.")
-        if brings_much(scope, path) and self._bodies >= self._most_bodies:
+        return self._over_limits(scope, path)
+
+    def _over_limits(self, scope: Scope, path: str) -> Response | None:
+        """The refusal of a caller who has or asks for too much already."""
+        client, most = address_of(scope), self._most_bodies
+        if brings_much(scope, path) and (self._bodies.total() >= most or self._bodies[client] >= most // 2):
             return refused(503, " ".join(texts.BUSY), {"retry-after": "2"})
-        if not self._rates.allow((scope.get("client") or ("",))[0], path):
+        if self._open[client] >= self._settings.connections:
+            return refused(429, "Too many open requests from your address; close some.", {"retry-after": "10"})
+        if not self._rates.allow(client, path):
             return refused(429, "Too many requests from your address; wait a minute.", {"retry-after": "60"})
         return None
 
@@ -70,6 +86,11 @@ class Middleware:
             return CALL_BYTES
         # JSON carries bytes as base64, which takes a third more; a batch shares one limit.
         return self._settings.max_bytes * 3 // 2 if path.startswith("/api/") else self._settings.max_bytes
+
+
+def address_of(scope: Scope) -> str:
+    """Whose request it is; behind a proxy that is believed, the address that it names."""
+    return str((scope.get("client") or ("",))[0])
 
 
 def inner_path(scope: Scope) -> str:

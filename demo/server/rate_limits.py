@@ -1,6 +1,7 @@
-"""How much one caller may ask for: requests a minute, bytes of a body, and seconds that a body may take to arrive."""
+"""How much one caller may ask for: requests and megapixels a minute, bytes of a body, and seconds that it may take."""
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -22,7 +23,7 @@ class RateLimit:
     """A token bucket for each address, refilled over a minute; the addresses that were silent longest are forgotten.
 
     Args:
-        per_minute: requests; 0: no limit.
+        per_minute: requests, or megapixels; 0: no limit.
         clock: monotonic seconds; tests set it.
     """
 
@@ -32,15 +33,27 @@ class RateLimit:
 
     def allows(self, address: str) -> bool:
         """Whether one more request from this address is within the rate; counts it if so."""
+        if self.left(address) < 1:
+            return False
+        self.charge(address, 1)
+        return True
+
+    def left(self, address: str) -> float:
+        """What this address may ask for now; below 0 where it was charged for more."""
         if not self._per_minute:
-            return True
+            return math.inf
         now = self._clock()
-        left, since = self._buckets.pop(address, (float(self._per_minute), now))
-        left = min(left + (now - since) * self._per_minute / 60, self._per_minute)
-        self._buckets[address] = (left - 1 if left >= 1 else left, now)
-        if len(self._buckets) > ADDRESSES_KNOWN:
-            self._buckets.popitem(last=False)
-        return left >= 1
+        left, since = self._buckets.get(address, (float(self._per_minute), now))
+        return min(left + (now - since) * self._per_minute / 60, self._per_minute)
+
+    def charge(self, address: str, cost: float) -> None:
+        """Count what was done for an address."""
+        if self._per_minute:
+            left = self.left(address) - cost
+            self._buckets.pop(address, None)
+            self._buckets[address] = (left, self._clock())
+            if len(self._buckets) > ADDRESSES_KNOWN:
+                self._buckets.popitem(last=False)
 
 
 class RateLimits:

@@ -1,18 +1,24 @@
 """One checker for all visitors: loaded in the background, with bounded numbers of pictures at work and waiting."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import anyio
 import numpy as np
 
+from demo.server.rate_limits import RateLimit
+from facecheck import batching
+from facecheck.batching import Decoded
 from facecheck.checker import FaceChecker
 from facecheck.decoding import Pixels
 from facecheck.errors import ImageError
-from facecheck.explain.explanation import explain
+from facecheck.explain.explanation import explain_decoded
 from facecheck.explain.report import Explanation, FaceEvidence
+from facecheck.image import describe
 from facecheck.result import Face, Prediction, Verdict
 from facecheck.video.containers import is_clip
 from facecheck.video.frames import ClipLimits
@@ -24,7 +30,8 @@ TURNED_CONFIDENCE, TURNED_FACE_PX = 0.99, 40
 LOADING_LIMIT_S = 120.0
 CLIPS = ClipLimits(max_pixels=4096 * 2304, max_samples=60, max_frames=36_000, max_work_s=45, max_people=24)
 """Sixty moments of the whole film, so that nobody waits long for somebody else's clip."""
-ANOTHER_CLIP = Prediction("clip", error="clip: only one is judged in a request; send each by itself")
+CLIENT_SHARE = 0.75
+"""Of the places, for one client."""
 
 
 class BusyError(Exception):
@@ -33,6 +40,18 @@ class BusyError(Exception):
 
 class NotReadyError(Exception):
     """The model is not loaded yet, or cannot be."""
+
+
+class Turn(Protocol):
+    """Runs a job in a thread when it is its turn."""
+
+    async def __call__(self, job: Callable[[], Result]) -> Result:
+        """The job's result, or what it raises."""
+        ...
+
+
+def _in_this_process(data: bytes, name: str) -> Decoded:
+    return batching.decode(data, name=name)
 
 
 @dataclass(frozen=True)
@@ -54,14 +73,28 @@ class Judged:
 class Service:
     """Judges pictures for everybody.
 
+    One client's jobs never take all workers, where there are several, nor all places.
+
     Args:
         make_checker: called once, in a thread of its own.
         workers: jobs at the same time. waiting: further jobs that may wait; the next one raises `BusyError`.
+        decode: makes pixels of a file, by its bytes and its name; see `demo.server.decoders.Decoders`.
+        megapixels: a minute for one client, after which it is `BusyError`; 0: no limit.
     """
 
-    def __init__(self, make_checker: Callable[[], FaceChecker], workers: int, waiting: int) -> None:
+    def __init__(
+        self,
+        make_checker: Callable[[], FaceChecker],
+        workers: int,
+        waiting: int,
+        *,
+        decode: Callable[[bytes, str], Decoded] = _in_this_process,
+        megapixels: int = 0,
+    ) -> None:
         self._make_checker, self._workers, self._places = make_checker, workers, workers + waiting
-        self._inside = 0
+        self._decode, self._pixels = decode, RateLimit(megapixels)
+        self._inside: Counter[str] = Counter()
+        self._turns: dict[str, anyio.Semaphore] = {}
         self._limiter: anyio.CapacityLimiter | None = None
         self._checker: FaceChecker | None = None
         self._problem = ""
@@ -78,7 +111,7 @@ class Service:
     @property
     def waiting(self) -> int:
         """Jobs that wait now."""
-        return max(self._inside - self._workers, 0)
+        return max(self._inside.total() - self._workers, 0)
 
     @property
     def checker(self) -> FaceChecker:
@@ -98,21 +131,47 @@ class Service:
         if self._started.acquire(blocking=False):
             threading.Thread(target=self._load, name="model", daemon=True).start()
 
-    async def run(self, job: Callable[[], Result]) -> Result:
+    async def run(self, job: Callable[[], Result], client: str = "") -> Result:
         """Run a job in a thread when it is its turn.
 
+        Args:
+            client: for whom; empty: for nobody in particular.
+
         Raises:
-            BusyError: too many wait already.
+            BusyError: too many wait already, or this client has had its share.
         """
-        if self._inside >= self._places:
+        async with self.place(client) as turn:
+            return await turn(job)
+
+    @asynccontextmanager
+    async def place(self, client: str = "") -> AsyncIterator[Turn]:
+        """A place for several jobs of one client, each of which waits for its turn; see `run`."""
+        if self._inside.total() >= self._places or (client and self._has_its_share(client)):
             raise BusyError
         if self._limiter is None:  # It belongs to the event loop that runs the server.
             self._limiter = anyio.CapacityLimiter(self._workers)
-        self._inside += 1
+        limiter = self._limiter
+        mine = self._turns.setdefault(client, anyio.Semaphore(max(self._workers - 1, 1)))
+
+        async def turn(job: Callable[[], Result]) -> Result:
+            async with mine if client else nullcontext():
+                return await anyio.to_thread.run_sync(job, limiter=limiter)
+
+        self._inside[client] += 1
         try:
-            return await anyio.to_thread.run_sync(job, limiter=self._limiter)
+            yield turn
         finally:
-            self._inside -= 1
+            self._inside[client] -= 1
+            if not self._inside[client]:
+                del self._inside[client], self._turns[client]
+
+    def charge(self, client: str, size: tuple[int, int] | None) -> None:
+        """Count a picture of this width and height that was decoded for a client."""
+        if size is not None:
+            self._pixels.charge(client, size[0] * size[1] / 1e6)
+
+    def _has_its_share(self, client: str) -> bool:
+        return self._inside[client] >= CLIENT_SHARE * self._places or self._pixels.left(client) <= 0
 
     def judge(self, data: bytes, name: str = "picture", *, watch: Callable[[str], None] | None = None) -> Judged:
         """Judge one picture, to be called inside `run`; without a face, also lying on its side or upside down.
@@ -125,13 +184,27 @@ class Service:
         Raises:
             ImageError: the bytes are no picture. NotReadyError.
         """
-        first = self._explained(data, watch)
-        if first.picture is None:
-            raise ImageError(str(first.prediction.error))
-        found, pixels, turned = self._turned(first, first.picture)
-        timing = replace(found.prediction.timing_ms, decode=first.prediction.timing_ms.decode)
-        prediction = replace(found.prediction, source=name, timing_ms=timing, provenance=first.prediction.provenance)
+        item, pixels = self._decoded(data, watch)
+        found, pixels, turned = self._turned(self._explained(item, watch), pixels)
+        timing = replace(found.prediction.timing_ms, decode=item.decode_ms)
+        prediction = replace(found.prediction, source=name, timing_ms=timing, provenance=item.provenance)
         return Judged(pixels, prediction, turned, found.faces)
+
+    def pixels(self, data: bytes) -> Pixels:
+        """A picture's file as (H, W, 3) uint8 RGB.
+
+        Raises:
+            ImageError: the bytes are no picture.
+        """
+        return self._decoded(data)[1]
+
+    def _decoded(self, data: bytes, watch: Callable[[str], None] | None = None) -> tuple[Decoded, Pixels]:
+        if watch is not None:
+            watch("decode")
+        item = self._decode(data, describe(data))
+        if item.pixels is None:
+            raise ImageError(str(item.error))
+        return item, item.pixels
 
     def judge_clip(
         self,
@@ -152,23 +225,17 @@ class Service:
         checker = self.checker.with_settings(max_fpr=max_fpr)
         return judge_clip(data, checker, CLIPS, name="clip", shots=shots, watch=watch)
 
-    def predict(self, files: Sequence[bytes], max_fpr: float | None = None) -> list[Prediction]:
-        """Judge several pictures and at most one clip, to be called inside `run`.
-
-        Returns:
-            One prediction for each file, in order; one that cannot be judged has its `error` set.
+    def predict(self, data: bytes, max_fpr: float | None = None) -> Prediction:
+        """Judge a picture or a clip, to be called inside `run`; one that cannot be judged has its `error` set.
 
         Raises:
             ModelError: `max_fpr` is not stored with the model. NotReadyError.
         """
-        clips = [data for data in files if is_clip(data)]
-        pictures = iter(self.checker.predict([data for data in files if not is_clip(data)], max_fpr=max_fpr))
-        answers = iter([self._clip(data, max_fpr) for data in clips[:1]] + [ANOTHER_CLIP] * len(clips[1:]))
-        return [next(answers) if is_clip(data) else next(pictures) for data in files]
-
-    def _clip(self, data: bytes, max_fpr: float | None) -> Prediction:
+        checker = self.checker.with_settings(max_fpr=max_fpr)
+        if not is_clip(data):
+            return checker.judge_batch([self._decode(data, describe(data))])[0]
         try:
-            return self.judge_clip(data, max_fpr).prediction
+            return judge_clip(data, checker, CLIPS, name="clip").prediction
         except ImageError as error:
             return Prediction("clip", error=str(error))
 
@@ -177,14 +244,14 @@ class Service:
         if found.prediction.verdict == Verdict.NO_FACE:
             for turned in (1, 3, 2):
                 other = np.ascontiguousarray(np.rot90(pixels, turned))
-                answer = self._explained(other)
+                answer = self._explained(Decoded("picture", other, 0.0))
                 if any(_is_sure(face) for face in answer.prediction.faces):
                     return answer, other, turned
         return found, pixels, 0
 
-    def _explained(self, source: bytes | Pixels, watch: Callable[[str], None] | None = None) -> Explanation:
+    def _explained(self, item: Decoded, watch: Callable[[str], None] | None = None) -> Explanation:
         """The answer with the faces as the model saw them; heat maps come when they are asked for."""
-        return explain(source, methods=(), checker=self.checker, watch=watch)
+        return explain_decoded(item, (), self.checker, watch=watch)
 
     def _load(self) -> None:
         try:

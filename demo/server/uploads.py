@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
 
+from demo.server.middleware import address_of
 from facecheck.explain.report import FaceEvidence
 from facecheck.result import Prediction
 
@@ -22,6 +23,7 @@ class Upload:
     """One upload.
 
     Attributes:
+        client: the address that sent it.
         prediction: the answer, once there is one; an objection is stored with it.
         faces: the largest, as the model saw them: a heat map needs no second look at the file.
         preview: JPEG of the picture, reduced, as the page shows it and the report does.
@@ -29,6 +31,7 @@ class Upload:
 
     data: bytes
     until: float
+    client: str = ""
     prediction: Prediction | None = None
     faces: tuple[FaceEvidence, ...] = ()
     preview: bytes = b""
@@ -53,11 +56,11 @@ class Uploads:
         self._kept: OrderedDict[str, Upload] = OrderedDict()
         self._lock = threading.Lock()
 
-    def put(self, data: bytes) -> str:
+    def put(self, data: bytes, client: str = "") -> str:
         """Keep an upload and return its ticket: 192 random bits."""
         ticket = secrets.token_urlsafe(24)
         with self._lock:
-            self._kept[ticket] = Upload(data, self._clock() + self._seconds)
+            self._kept[ticket] = Upload(data, self._clock() + self._seconds, client)
             self._make_room()
         return ticket
 
@@ -94,7 +97,7 @@ def add_uploads(app: FastAPI, uploads: Uploads) -> None:
 
     @app.post("/pictures", include_in_schema=False)
     async def put(request: Request) -> dict[str, str]:
-        return {"ticket": uploads.put(await request.body())}
+        return {"ticket": uploads.put(await request.body(), address_of(request.scope))}
 
     @app.post("/pictures/forget", include_in_schema=False)
     async def forget(request: Request) -> Response:

@@ -2,7 +2,8 @@
 
 An entry of the cache is a folder with the graph, its weights and a manifest with their sha256. It is written under
 another name, flushed and renamed, so that it is there as a whole or not at all; what does not fit its manifest is
-removed and made again.
+removed and made again. Whoever may write to the cache may change what the networks say, so only folders that nobody
+else may write to are believed; and nothing is removed that is not ours.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+import stat
 import tempfile
 import threading
 import time
@@ -29,6 +31,7 @@ FORMAT = 2
 """To be raised when the same key stands for another graph than before."""
 FREE = -1
 GRAPH, WEIGHTS, MANIFEST, PARTIAL = "network.xml", "network.bin", "manifest.json", "partial-"
+ADMINISTRATOR = 0
 UNUSED_S, ABANDONED_S = 60 * 86400, 3600
 log = logging.getLogger(__name__)
 _converting = threading.RLock()
@@ -54,8 +57,8 @@ def converted(key: str, make: "Callable[[], tuple[nn.Module, tuple[int, ...]]]")
         ConversionError: the network cannot be converted. DeviceError: OpenVINO is not installed.
     """
     try:
-        entry = cache_folder() / "openvino" / entry_name(key)
-    except RuntimeError as error:
+        entry = _own_folder() / entry_name(key)
+    except (RuntimeError, OSError) as error:
         log.warning("The converted model is not kept: %s", error)
         return converted_now(*make())
     with _converting:
@@ -143,6 +146,33 @@ def intact(folder: Path, digests: dict[str, str]) -> bool:
     return all(sha256_of(folder / name) == digest for name, digest in digests.items())
 
 
+def _own_folder() -> Path:
+    """Where the entries lie: `openvino` in the cache, or where others may write to that, a folder of this user.
+
+    Raises:
+        OSError: others may write to both.
+    """
+    folder = cache_folder() / "openvino"
+    if is_private(folder):
+        return folder
+    log.warning("%s belongs to others, or others may write to it: what lies there is not used", folder)
+    folder = folder.with_name(f"openvino-{os.getuid()}")
+    if is_private(folder):
+        return folder
+    raise OSError(f"others may write to {folder} too; set FACECHECK_CACHE to a folder of your own")
+
+
+def is_private(folder: Path) -> bool:
+    """Whether nobody but this user and the administrator may write to a folder; also where there is none yet."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return True
+    return os.name != "posix" or (
+        stat.S_ISDIR(found.st_mode) and found.st_uid in (os.getuid(), ADMINISTRATOR) and not found.st_mode & 0o022
+    )
+
+
 def _read(entry: Path) -> Any:
     """The entry's model; None if there is none, or only a damaged one, which is removed."""
     if not os.path.isdir(entry):  # Unlike Path.is_dir it never raises, also where the folder may not be entered.
@@ -151,6 +181,8 @@ def _read(entry: Path) -> Any:
         manifest = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
         if set(manifest["sha256"]) != {GRAPH, WEIGHTS} or not intact(entry, manifest["sha256"]):
             raise ValueError(f"{entry} does not fit its manifest")
+        if not is_private(entry):
+            raise ValueError(f"others may write to {entry}")
         network = core().read_model(entry / GRAPH)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         log.warning("A converted model is damaged and is made again: %s", error)
@@ -165,14 +197,18 @@ def _keep(network: Any, key: str, entry: Path) -> None:
     entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _sweep(entry.parent)
     partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=entry.parent))
+    manifest = partial / MANIFEST
     try:
-        digests = save_network(network, partial / GRAPH)
-        manifest = partial / MANIFEST
-        manifest.write_text(json.dumps({"key": key, "sha256": digests}, indent=2) + "\n", encoding="utf-8")
+        manifest.write_text(_manifest(key, {}), encoding="utf-8")  # Now, so that `_sweep` knows it.
+        manifest.write_text(_manifest(key, save_network(network, partial / GRAPH)), encoding="utf-8")
         _flushed(manifest)
         _rename(partial, entry)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _manifest(key: str, digests: dict[str, str]) -> str:
+    return json.dumps({"key": key, "sha256": digests}, indent=2) + "\n"
 
 
 def _rename(partial: Path, entry: Path) -> None:
@@ -189,8 +225,16 @@ def _sweep(folder: Path) -> None:
     for path in folder.iterdir():
         with suppress(OSError):
             oldest = ABANDONED_S if path.name.startswith(PARTIAL) else UNUSED_S
-            if now - path.stat().st_mtime > oldest:
+            if now - path.lstat().st_mtime > oldest and _is_ours(path):
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether this module made a folder; people choose the cache, and may keep other things there."""
+    try:
+        return not path.is_symlink() and set(json.loads((path / MANIFEST).read_bytes())) == {"key", "sha256"}
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _flushed(path: Path) -> str:

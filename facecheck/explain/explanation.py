@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from facecheck import crop, image
-from facecheck.batching import decode
+from facecheck.batching import Decoded, decode
 from facecheck.checker import FaceChecker, shared_checker
 from facecheck.error_rates import ErrorCell
 from facecheck.errors import NoFeatureMapError
@@ -50,10 +50,16 @@ def explain(
     if watch is not None:
         watch("decode")
     decoded = decode(source if data is None else data, name=name, bgr=bgr)
+    found = explain_decoded(decoded, methods, checker, watch=watch)
+    return found if data is None else replace(found, sha256=sha256_of(data), bytes=len(data))
+
+
+def explain_decoded(
+    decoded: Decoded, methods: Sequence[str], checker: FaceChecker, *, watch: Callable[[str], None] | None = None
+) -> Explanation:
+    """As `explain`, of a picture that was decoded already."""
     (prediction,) = checker.with_settings(stability=True).judge_batch([decoded], watch=watch)
     found = Explanation(prediction, decoded.pixels, model=checker.config, threshold=checker.decision.threshold)
-    if data is not None:
-        found = replace(found, sha256=sha256_of(data), bytes=len(data))
     if decoded.pixels is None:
         return found
     size, margin = checker.config.input_size, checker.config.crop_margin

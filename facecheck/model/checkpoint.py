@@ -22,6 +22,10 @@ from facecheck.model.architectures import build
 from facecheck.model.config import ModelConfig
 from facecheck.model.files import DEFAULT_MODEL, Stored, read_model
 
+if hasattr(os, "register_at_fork"):
+    # A forked child has none of torch's threads and would wait for them for ever; torch's own loaders do the same.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
 
 @dataclass(frozen=True)
 class Model:
@@ -58,6 +62,10 @@ def model_of(stored: Stored) -> Model:
         tensors = load_tensors(stored.data)
     except SafetensorError as error:
         raise ModelError(f"{stored.path} is not a readable safetensors file: {error}") from error
+    if broken := [name for name, tensor in tensors.items() if not _is_finite(tensor)]:
+        raise ModelError(
+            f"{stored.path}: {broken[0]} holds numbers that are not finite; train or fetch the model again"
+        )
     architecture = stored.config.architecture
     try:
         network = _filled(architecture, {name: _widened(tensor) for name, tensor in tensors.items()})
@@ -90,6 +98,10 @@ def save_model(network: nn.Module, config: ModelConfig, folder: str | os.PathLik
     write_atomically(target, data)
     write_atomically(target.with_suffix(".json"), config.to_json().encode())
     return target
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 
 def _narrowed(tensor: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from demo.app import create_app
 from demo.feedback.store import Store
+from demo.server.connections import server_options
 from demo.server.service import Service
 from demo.settings import Settings
 from facecheck.checker import FaceChecker
@@ -59,7 +60,10 @@ def serving(settings: Settings, checker: FaceChecker, service: Service | None = 
 
     def serve() -> None:
         app = asyncio.run(_made(settings, service))
-        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
+        limits = server_options(settings)
+        config = uvicorn.Config(
+            app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1, **limits
+        )
         servers.append(uvicorn.Server(config))
         servers[0].run()
 

@@ -93,7 +93,7 @@ def test_busy_and_broken_are_said_politely(handlers, uploads, portrait, monkeypa
     assert texts.BROKEN[0] in read(handlers, ticket)[-1][0] and "/srv" not in read(handlers, ticket)[-1][0]
     assert "could not be judged" in caplog.text
 
-    async def busy(_: object) -> None:
+    async def busy(*_: object) -> None:
         raise BusyError
 
     monkeypatch.setattr(handlers.service, "run", busy)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import tempfile
 
 import httpx
 import pytest
@@ -66,6 +67,7 @@ def test_one_clip_may_stand_among_the_pictures(small_server, portrait, grace, tm
         ({"data": {"files": "not a file"}}, 415),
         ({"content": b"x"}, 415),
         ({"files": {"files": b"x"}, "data": {"max_fpr": "much"}}, 422),
+        ({"files": {"files": b"x"}, "data": {"max_fpr": "nan"}}, 422),
         ({"content": b"x" * (4 << 20), "headers": JSON}, 413),
     ],
 )  # fmt: skip
@@ -84,6 +86,26 @@ def test_a_body_that_lies_about_its_length_is_cut_off(small_server):
         f"{small_server}/api/v1/predict", content=chunks(), headers={"content-type": "application/json"}
     )
     assert answer.status_code == 413
+
+
+def test_no_upload_goes_through_a_file(small_server, cat, monkeypatch):
+    """Of pictures above 1 MiB, where multipart parsers begin to write."""
+
+    def refuse(*_, **__):
+        raise AssertionError("an upload was written to the disk")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    large = as_file(Image.fromarray(cat).resize((1200, 900)), "BMP")[: (2 << 20) - 1]
+    answer = httpx.post(f"{small_server}/api/v1/predict", files=[("files", ("a.bmp", large))], timeout=60)
+    assert answer.status_code == 200 and len(large) > 1 << 20
+
+
+def test_a_request_has_its_share_of_pixels(small_server, cat, monkeypatch):
+    monkeypatch.setattr("demo.server.api.REQUEST_PIXELS", 2 * cat.shape[0] * cat.shape[1])
+    files = [("files", ("cat.png", as_file(Image.fromarray(cat), "PNG")))] * 4
+    answers = httpx.post(f"{small_server}/api/v1/predict", files=files, timeout=60).json()["predictions"]
+    assert [answer["error"] is None for answer in answers] == [True, True, False, False]
+    assert "another" in answers[3]["error"] and answers[3]["error"].startswith("cat.png: ")
 
 
 def test_odd_names_and_data_harm_nothing(small_server):

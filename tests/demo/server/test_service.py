@@ -41,6 +41,41 @@ def test_beyond_the_places_the_answer_is_busy_and_never_a_longer_queue(service):
     assert service.waiting == 0
 
 
+def test_one_client_neither_takes_all_workers_nor_all_places(checker):
+    service, release, running = Service(lambda: checker, workers=2, waiting=6), threading.Event(), []
+
+    def job(client: str) -> str:
+        running.append(client)
+        if client == "greedy":
+            release.wait(10)
+        return client
+
+    async def clients() -> tuple[list[object], list[str]]:
+        greedy = [asyncio.create_task(service.run(lambda: job("greedy"), "greedy")) for _ in range(8)]
+        await asyncio.sleep(0.2)
+        others = await asyncio.gather(*(service.run(lambda: job("other"), "other") for _ in range(2)))
+        begun = running.count("greedy")
+        release.set()
+        return await asyncio.gather(*greedy, return_exceptions=True), [*others, begun]
+
+    answers, others = in_a_thread(clients())
+    assert others == ["other", "other", 1]
+    assert [type(one) for one in answers] == [str] * 6 + [BusyError] * 2
+
+
+def test_a_client_who_had_its_megapixels_waits_and_others_do_not(checker):
+    service = Service(lambda: checker, workers=1, waiting=6, megapixels=100)
+
+    async def clients() -> int:
+        service.charge("greedy", (12_000, 9_000))
+        service.charge("greedy", None)
+        with pytest.raises(BusyError):
+            await service.run(lambda: 1, "greedy")
+        return await service.run(lambda: 2, "other")
+
+    assert in_a_thread(clients()) == 2
+
+
 def test_a_failing_job_gives_its_place_back(service):
     async def three_times() -> None:
         for _ in range(3):

@@ -185,12 +185,49 @@ def test_a_full_disk_leaves_no_partial_entry(tiny, cache, monkeypatch, caplog):
 @pytest.mark.usefixtures("quick")
 def test_what_killed_processes_left_and_old_entries_go(tiny, cache):
     for name, age_s in (("partial-old", 7200), ("partial-new", 60), ("0ld", 90 * 86400), ("n3w", 86400)):
-        (cache / name).mkdir(parents=True)
+        (cache / name).mkdir(parents=True, mode=0o755)
+        (cache / name / "manifest.json").write_text('{"key": "another", "sha256": {}}')
         os.utime(cache / name, (time.time() - age_s,) * 2)
+    cache.chmod(0o700)
     converted("a", making(tiny, []))
     left = {path.name for path in cache.iterdir()}
     assert {"partial-new", "n3w"} <= left
     assert not {"partial-old", "0ld"} & left
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_others_keep_in_the_cache_stays(tiny, cache, tmp_path):
+    mine = tmp_path / "elsewhere"
+    for folder in (cache / "my-project", cache / "partial-draft", cache / "manifested", mine):
+        folder.mkdir(parents=True)
+        (folder / "work.txt").write_text("of a hundred days")
+    (cache / "manifested" / "manifest.json").write_text('{"name": "a web app"}')
+    (cache / "linked").symlink_to(mine)
+    cache.chmod(0o700)
+    for path in cache.iterdir():
+        os.utime(path, (time.time() - 100 * 86400,) * 2)
+    converted("a", making(tiny, []))
+    assert len(list(cache.glob("*/work.txt"))) == 4 and (mine / "work.txt").is_file()
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("whose", ["everybody's", "another's"])
+def test_a_cache_that_others_may_write_to_is_not_believed(tiny, cache, monkeypatch, caplog, whose):
+    calls: list[int] = []
+    converted("a", making(tiny, calls))
+    (entry,) = cache.iterdir()
+    if whose == "everybody's":
+        cache.chmod(0o777)
+        entry.chmod(0o777)
+    else:
+        monkeypatch.setattr(conversion.os, "getuid", lambda: 4711)
+        monkeypatch.setattr(conversion, "ADMINISTRATOR", 4712)
+    converted("a", making(tiny, calls))
+    assert calls == [1, 1] and str(cache) in caplog.text and "others" in caplog.text
+    if whose == "everybody's":
+        assert [path.name for path in cache.with_name(f"openvino-{os.getuid()}").iterdir()] == [entry.name]
+        converted("a", making(tiny, calls))
+        assert calls == [1, 1]
 
 
 PROGRAM = """
