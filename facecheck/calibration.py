@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from facecheck.errors import ModelError
 from facecheck.model.config import Decision
 from facecheck.result import Verdict
 
@@ -19,9 +20,15 @@ def p_fake(logits: npt.ArrayLike, decision: Decision, face_px: npt.ArrayLike | N
         logits: (N,), positive = fake.
         face_px: (N,) longer side of the face's box, pixels of the picture as given. None: the decision's pooled
             temperature and bias.
+
+    Raises:
+        ModelError: a logit is no number.
     """
     temperature, bias = _scale(decision, face_px)
-    scaled = np.clip((np.asarray(logits, dtype=np.float64) - bias) / temperature, -60, 60)
+    values = np.asarray(logits, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ModelError("the model gives no number for a face; its weights or its config are damaged")
+    scaled = np.clip((values - bias) / temperature, -60, 60)
     return np.asarray(1 / (1 + np.exp(-scaled)))
 
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +91,8 @@ class FaceChecker:
         precision: str = AUTO,
         prevalence: float = DEFAULT_PREVALENCE,
     ) -> None:
-        source = read_model(model) if isinstance(model, str | os.PathLike) else model
+        is_named = isinstance(model, str | os.PathLike)
+        source = read_model(model) if is_named else model
         self.config, self.errors = source.config, source.errors
         self.decision: Decision = source.config.decision
         self.stability = stability
@@ -103,7 +105,22 @@ class FaceChecker:
         # Copies of this checker share what follows; who replaces a classifier or a detector gets others for workers.
         self._for_workers: dict[tuple[Classifier, FaceDetector], tuple[Classifier, FaceDetector]] = {}
         self._making, self._closed = threading.Lock(), threading.Event()
+        name = os.path.abspath(model) if is_named and Path(model).exists() else model
+        chosen = {"model": name, "device": device, "engine": engine, "precision": precision, "prevalence": prevalence}
+        self._made_of = chosen if is_named and detector is None else None
         self._info = ModelInfo(self.config.name, self.config.version, self.config.sha256)
+
+    def __copy__(self) -> Self:
+        other = object.__new__(type(self))
+        other.__dict__ |= vars(self)
+        return other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its arguments: where it is unpickled it is made anew, with the model from its path."""
+        if self._made_of is None:
+            raise TypeError("a FaceChecker with a model or detector in memory is not pickled; make it where it is used")
+        kept = {"max_fpr": self._budget and self._budget.max_fpr, "stability": self.stability}
+        return functools.partial(FaceChecker, **self._made_of, **kept), ()
 
     def __enter__(self) -> Self:
         return self

@@ -178,7 +178,7 @@ class KeyedLedger(Ledger):
 
 def encoded(row: Mapping[str, Any]) -> bytes:
     """The line of a row: ASCII, whatever is in it, so that no reader splits or decodes it otherwise."""
-    return json.dumps(row).encode("ascii") + b"\n"
+    return json.dumps(row, allow_nan=False).encode("ascii") + b"\n"
 
 
 def whole_lines(path: Path, offset: int = 0) -> Iterator[Line]:

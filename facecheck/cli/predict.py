@@ -146,7 +146,7 @@ def _written(results: Iterable[Prediction], style: str, per: str) -> Iterator[Pr
             table.writerows(map(csv_cells, lines(prediction, per)))
         else:
             click.echo(
-                json.dumps(prediction.to_dict())
+                json.dumps(prediction.to_dict(), allow_nan=False)
                 if style == "json"
                 else f"{printable(prediction.source)}: {printable(wording.summary(prediction))}"
             )

@@ -83,7 +83,7 @@ class Quantised:
             values: dict[str, Any] = json.loads(text)
             losses = tuple(Loss(**loss) for loss in values.pop("losses"))
             return cls(losses=losses, **values)
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a table of int8 losses: {error!r}") from error
 
 

@@ -4,14 +4,18 @@ import dataclasses
 import itertools
 import json
 import math
+import types
+import typing
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from facecheck.error_rates import Budget
 from facecheck.errors import ModelError
 from facecheck.model.architectures import IMAGENET_MEAN, IMAGENET_STD, Channels
+from facecheck.sanitising import shortened
 
 LARGEST_CONFIG_BYTES = 1 << 20
+INPUT_SIZES, LARGEST_MARGIN, SMALLEST_STD = range(8, 2049), 10.0, 1e-3
 
 
 @dataclass(frozen=True)
@@ -182,26 +186,61 @@ class ModelConfig:
     training_data: tuple[str, ...] = ()
     sha256: str = ""
 
+    def __post_init__(self) -> None:
+        if self.input_size not in INPUT_SIZES:
+            raise ModelError(f"input_size is {self.input_size!r}; it must be from 8 to 2048 pixels")
+        if not 0 < self.crop_margin <= LARGEST_MARGIN:
+            raise ModelError(f"crop_margin is {self.crop_margin!r}; it must be above 0, up to {LARGEST_MARGIN:g}")
+        if not all(map(math.isfinite, self.mean)) or not all(SMALLEST_STD <= one < math.inf for one in self.std):
+            raise ModelError(f"mean {self.mean} and std {self.std} must be finite, std at least {SMALLEST_STD:g}")
+
     def to_json(self) -> str:
         """The config as JSON text, keys in the order of the fields."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The config that `to_json` wrote.
 
         Raises:
-            ModelError: not JSON, a field unknown, missing or of the wrong kind.
+            ModelError: not JSON, a field unknown, missing, of the wrong kind or without sense.
         """
         try:
-            values: dict[str, Any] = json.loads(text)
+            values: dict[str, Any] = json.loads(text, parse_constant=_not_finite)
             for key in ("mean", "std", "classes", "training_data"):
-                if key in values:
+                if isinstance(values.get(key), list):
                     values[key] = tuple(values[key])
             values["decision"] = Decision.from_dict(values.get("decision", {}))
             values["limits"] = Limits(**values.get("limits", {}))
-            return cls(**values)
-        except (ValueError, TypeError, AttributeError) as error:
+            config = cls(**values)
+            _require_kind(config, cls, "config")
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ModelError(
-                f"not a facecheck model config: {error}; expected the JSON that ModelConfig.to_json writes"
+                f"not a facecheck model config: {shortened(str(error))}; expected what ModelConfig.to_json writes"
             ) from error
+        return config
+
+
+def _not_finite(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
+
+
+def _require_kind(value: Any, kind: Any, where: str) -> None:
+    """Refuse what is not of an annotated type, fields and members too; JSON knows no other kinds than these."""
+    parts = typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        for name, hint in typing.get_type_hints(kind).items():
+            _require_kind(getattr(value, name), hint, f"{where}.{name}")
+    elif typing.get_origin(kind) is tuple:
+        if not isinstance(value, tuple):
+            raise TypeError(f"{where} is {shortened(repr(value))}, not a list")
+        hints = [parts[0]] * len(value) if parts[1:] == (...,) else parts
+        for number, (one, hint) in enumerate(zip(value, hints, strict=True)):
+            _require_kind(one, hint, f"{where}[{number}]")
+    elif isinstance(kind, types.UnionType):
+        if value is not None:
+            _require_kind(value, parts[0], where)
+    elif isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
+        raise TypeError(f"{where} is {shortened(repr(value))}, not {kind.__name__}")
+    elif kind is float and not math.isfinite(value):
+        raise ValueError(f"{where} is {value}")

@@ -8,6 +8,7 @@ from facecheck.error_rates import ErrorTable
 from facecheck.errors import ModelError
 from facecheck.files import sha256_of
 from facecheck.model.config import LARGEST_CONFIG_BYTES, ModelConfig
+from facecheck.sanitising import shortened
 
 WEIGHTS_DIR = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "facecheck-resnet50"
@@ -75,7 +76,10 @@ def read_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> Stored:
     weights_path, config_path = model_files(name_or_path)
     if config_path.stat().st_size > LARGEST_CONFIG_BYTES:
         raise ModelError(f"{config_path} is {config_path.stat().st_size} bytes; a model config is a small JSON file")
-    config = ModelConfig.from_json(config_path.read_text(encoding="utf-8", errors="replace"))
+    try:
+        config = ModelConfig.from_json(config_path.read_text(encoding="utf-8", errors="replace"))
+    except ModelError as error:
+        raise ModelError(f"{config_path}: {error}") from error
     data = weights_path.read_bytes()
     digest = sha256_of(data)
     if digest != config.sha256:
@@ -92,6 +96,6 @@ def _error_table(path: Path, sha256: str) -> ErrorTable:
         return ErrorTable()
     try:
         table = ErrorTable.from_json(path.read_text(encoding="utf-8", errors="replace"))
-    except ValueError as error:
-        raise ModelError(f"{path}: {error}; measure it again, or remove it") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ModelError(f"{path}: {shortened(str(error))}; measure it again, or remove it") from error
     return table if table.sha256 == sha256 else ErrorTable()

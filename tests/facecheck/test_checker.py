@@ -1,7 +1,9 @@
 """From any input to a Prediction, with a tiny network in the classifier's place where its opinion does not matter."""
 
+import copy
 import functools
 import io
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,6 +21,7 @@ from facecheck.checker import FaceChecker
 from facecheck.engines.torch import TorchEngine, pick_device
 from facecheck.error_rates import Budget
 from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError
+from facecheck.model.checkpoint import save_model
 from facecheck.model.config import Decision, Knot, Limits
 
 
@@ -350,3 +353,25 @@ def test_a_closed_checker_says_so_however_it_is_asked(tiny_model, detector, grac
             ask()
     assert not {"classifier", "detector"} & set(vars(checker))
     checker.close()
+
+
+def test_a_checker_is_pickled_by_its_arguments(tiny_model, tmp_path, monkeypatch):
+    path = save_model(tiny_model.network, tiny_model.config, tmp_path)
+    made = []
+    monkeypatch.setattr(FaceChecker, "__init__", lambda self, *given, **named: made.append(named))
+    plain = object.__new__(FaceChecker)
+    plain.__dict__ = {"_made_of": {"model": str(path), "device": "cpu"}, "_budget": None, "stability": True}
+    assert copy.copy(plain).__dict__ == plain.__dict__ and made == []
+    pickle.loads(pickle.dumps(plain))
+    assert made == [{"model": str(path), "device": "cpu", "max_fpr": None, "stability": True}]
+
+
+def test_a_checker_in_memory_says_why_it_is_not_pickled(checker):
+    with pytest.raises(TypeError, match="make it where it is used"):
+        pickle.dumps(checker)
+
+
+def test_a_model_that_gives_no_numbers_gives_no_verdict(checker, grace, monkeypatch):
+    monkeypatch.setattr(checker.classifier, "logits", lambda faces: np.full(len(faces), np.nan, np.float32))
+    with pytest.raises(ModelError, match="no number"):
+        checker.predict(grace)

@@ -1,5 +1,6 @@
 """OpenVINO as we use it: silent, and no more threads than allowed."""
 
+import os
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -127,3 +128,35 @@ def test_the_cache_is_where_the_system_wants_it(monkeypatch, platform, variables
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "platform", platform)
     assert files.cache_folder() == Path(folder)
+
+
+FORKED = """
+import os, signal, sys
+import numpy as np, torch
+torch.set_num_threads(2)
+from facecheck.checker import FaceChecker
+from facecheck.model.architectures import ARCHITECTURES, Architecture
+from facecheck.model.checkpoint import Model
+from facecheck.model.config import ModelConfig
+from tests.conftest import TinyNetwork
+
+ARCHITECTURES["tiny"] = Architecture(TinyNetwork, head="fc", input_size=64)
+model = Model(TinyNetwork().eval(), ModelConfig("tiny", "0", "tiny", input_size=64))
+checker = FaceChecker(model, device="cpu", engine="torch")
+picture = np.random.default_rng(0).integers(0, 256, (600, 800, 3), np.uint8)
+checker.predict(picture)
+torch.ones(1 << 22).sum()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)  # What hangs is ended.
+    checker.predict(picture)
+    FaceChecker(model, device="cpu", engine="torch").predict(picture)
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_answers():
+    """Threads of torch stay behind in the parent; a child that waits for them waits for ever."""
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=300, cwd=Path(__file__).parents[3])

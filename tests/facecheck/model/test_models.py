@@ -63,11 +63,41 @@ def test_a_config_of_0_1_0_still_loads():
         '{"name": "a", "version": "b", "decision": {"knots": 3}}',
         '{"name": "a", "version": "b", "decision": {"budgets": [[0.01]]}}',
         '{"name": "a", "version": "b", "decision": {"bias": "high"}}',
+        '{"name": "a", "version": "b", "crop_margin": NaN}',
+        '{"name": "a", "version": "b", "input_size": 224.0}',
+        '{"name": "a", "version": "b", "crop_margin": "wide"}',
+        '{"name": "a", "version": "b", "mean": [0, 0]}',
+        '{"name": "a", "version": "b", "classes": ["real", "fake", "else"]}',
+        '{"name": "a", "version": "b", "limits": {"min_face_px": "40"}}',
+        '{"name": "a", "version": "b", "limits": {"min_face_px": 1e999}}',
+        '{"name": "a", "version": "b", "training_data": "ffhq"}',
+        '{"name": "a", "version": "b", "decision": {"budgets": [{"max_fpr": 0.1, "threshold": 0.5, "recall": "much", '
+        '"recall_low": 0, "recall_high": 1}]}}',
+        "[" * 100_000,
+        '{"' + "x" * 100_000 + '": 1}',
     ],
 )
 def test_a_foreign_config_is_refused(text):
-    with pytest.raises(ModelError, match="not a facecheck model config"):
+    with pytest.raises(ModelError, match="not a facecheck model config") as caught:
         ModelConfig.from_json(text)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"input_size": -5}, "input_size"),
+        ({"input_size": 1_000_000}, "input_size"),
+        ({"input_size": "224"}, "input_size"),
+        ({"crop_margin": float("nan")}, "crop_margin"),
+        ({"crop_margin": 0}, "crop_margin"),
+        ({"std": (0.2, 0.0, 0.2)}, "std"),
+        ({"mean": (0.2, float("inf"), 0.2)}, "finite"),
+    ],
+)
+def test_configs_without_sense_are_refused(values, message):
+    with pytest.raises(ModelError, match=message):
+        ModelConfig("a", "b", **values)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +162,16 @@ def test_a_file_that_is_no_safetensors_is_refused(saved):
     saved.write_bytes(b"\x80\x04pickle, perhaps")
     claim(saved)
     with pytest.raises(ModelError, match="not a readable safetensors"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(saved, number):
+    tensors = load_file(saved)
+    tensors["fc.weight"][0, 3] = number
+    save_file(tensors, saved)
+    claim(saved)
+    with pytest.raises(ModelError, match=r"fc\.weight holds numbers that are not finite"):
         load_model(saved)
 
 
