@@ -76,8 +76,8 @@ def decode(source: "Source", *, name: str | None = None, bgr: bool = False) -> D
         pixels = image.load(source if data is None else data, name=name)
     except ImageError as problem:
         error = problem
-    is_path = isinstance(source, os.PathLike) or (isinstance(source, str) and not source.startswith("data:"))
-    path = os.fsdecode(source) if is_path else None
+    path = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else None
+    path = None if isinstance(source, str) and source.startswith("data:") else path
     return Decoded(name, pixels, (time.perf_counter() - started) * 1000, error, provenance, path)
 
 

@@ -22,3 +22,11 @@ def parse(command: click.Command, words: Sequence[str]) -> None:
             break
         command = command.commands[rest.pop(0)]
     command.make_context(command.name, rest)
+
+
+def leaves(command: click.Command) -> Iterator[click.Command]:
+    """The commands that do something."""
+    for child in getattr(command, "commands", {}).values():
+        yield from leaves(child)
+    if not isinstance(command, click.Group):
+        yield command

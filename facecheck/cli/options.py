@@ -59,7 +59,8 @@ class Command(click.Command):
     def __init__(
         self, *args: Any, groups: Mapping[str, Sequence[str]] | None = None, examples: Mapping[str, str], **kwargs: Any
     ) -> None:
-        super().__init__(*args, context_settings={"max_content_width": WIDTH}, **kwargs)
+        kwargs["context_settings"] = {"max_content_width": WIDTH}
+        super().__init__(*args, **kwargs)
         self.groups, self.examples = groups or {}, examples
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -67,4 +67,5 @@ def deciding_face(row: Row) -> dict[str, Any] | None:
     """The face that gives the score; None without one."""
     if row["p_fake"] is None:
         return None
-    return min(row["faces"], key=lambda face: abs(face["p_fake"] - row["p_fake"]))
+    faces: list[dict[str, Any]] = row["faces"]
+    return min(faces, key=lambda face: abs(float(face["p_fake"]) - row["p_fake"]))

@@ -18,8 +18,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 from facecheck.errors import FacecheckError, ReviewConflictError
 from facecheck.files import printable
 from facecheck.review.desk import Desk
+from facecheck.review.filters import Filters
 from facecheck.review.pictures import original
-from facecheck.review.table import SORTS, Filters
+from facecheck.review.table import SORTS
 from facecheck.scan.rows import Row
 
 HOST = "127.0.0.1"

@@ -82,13 +82,13 @@ def write_sqlite(ledger: Any, target: Path) -> int:
 
 
 @contextmanager
-def _replacing(target: Path, *failures: type[Exception]) -> Iterator[Path]:
+def _replacing(target: Path, failure: type[Exception] = OSError) -> Iterator[Path]:
     """A file to write to, which takes the target's place in the end."""
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         yield partial
         partial.replace(target)
-    except (OSError, *failures) as error:
+    except (OSError, failure) as error:
         raise ScanError(f"{target} cannot be written ({error}); the rows are safe in the JSONL file") from error
     finally:
         partial.unlink(missing_ok=True)
@@ -193,7 +193,7 @@ def _storable(value: Any) -> Any:
 
 def _stable_columns(pa: Any) -> Any:
     """Those of every scan, so that files of several scans fit together also where a column is empty throughout."""
-    from facecheck.result import Budget
+    from facecheck.error_rates import Budget
 
     text, whole, real = pa.string(), pa.int64(), pa.float64()
     face = {"box": pa.list_(real), "landmarks": pa.list_(pa.list_(real)), "confidence": real, "p_fake": real}

@@ -375,3 +375,28 @@ def test_a_model_that_gives_no_numbers_gives_no_verdict(checker, grace, monkeypa
     monkeypatch.setattr(checker.classifier, "logits", lambda faces: np.full(len(faces), np.nan, np.float32))
     with pytest.raises(ModelError, match="no number"):
         checker.predict(grace)
+
+
+def test_a_name_is_what_results_and_messages_call_a_picture(checker, grace_path, grace):
+    data = grace_path.read_bytes()
+    assert checker.predict(data, name="upload.jpg").source == "upload.jpg"
+    assert checker.predict(grace, name="frame 7").source == "frame 7"
+    assert checker.predict(data, name="/etc/passwd").path is None
+    assert checker.predict(grace_path).path == str(grace_path)
+    assert facecheck.explain(data, name="upload.jpg", checker=checker).prediction.source == "upload.jpg"
+    with pytest.raises(ImageError, match=r"^upload\.jpg: "):
+        checker.predict(b"junk", name="upload.jpg")
+    with pytest.raises(ValueError, match="for one picture"):
+        checker.predict([data, data], name="upload.jpg")
+    with pytest.raises(TypeError, match="no option 'max_frp'; it has name, bgr, max_fpr, stability"):
+        checker.predict(data, max_frp=0.01)
+
+
+def test_arrays_of_opencv(checker, grace):
+    alone = checker.predict(grace)
+    turned = np.ascontiguousarray(grace[:, :, ::-1])
+    assert checker.predict(turned, bgr=True).faces == alone.faces
+    assert [one.faces for one in checker.predict([turned, turned], bgr=True)] == [alone.faces, alone.faces]
+    with_alpha = np.dstack([turned, np.full(grace.shape[:2], 255, np.uint8)])
+    assert checker.predict(with_alpha, bgr=True).faces == alone.faces
+    assert checker.predict(Image.fromarray(grace), bgr=True).faces == alone.faces  # It says itself what it is.

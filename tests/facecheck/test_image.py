@@ -4,6 +4,7 @@ import base64
 import io
 import os
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -231,3 +232,19 @@ def test_the_name_of_an_input_is_short():
 def test_a_broken_exif_block_does_not_hide_the_pixels():
     data = encoded(Image.fromarray(PHOTO), "PNG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     assert image.load(data).shape == PHOTO.shape
+
+
+def test_uploads_have_the_name_that_their_framework_gives(tmp_path):
+    class Upload(io.BytesIO):
+        def __init__(self, **names):
+            super().__init__()
+            self.__dict__.update(names)
+
+    assert image.describe(Upload(filename="flask.jpg", name="the field of the form")) == "flask.jpg"
+    assert image.describe(Upload(name="django.jpg")) == "django.jpg"
+    assert image.describe(Upload(name=7)) == image.describe(Upload(name=None)) == "<Upload>"
+    with tempfile.TemporaryFile() as numbered, tempfile.SpooledTemporaryFile() as spooled:
+        assert image.describe(numbered) == f"<{type(numbered).__name__}>"
+        assert image.describe(spooled) == "<SpooledTemporaryFile>"
+    with (tmp_path / "a.jpg").open("wb") as named:
+        assert image.describe(named) == str(tmp_path / "a.jpg")

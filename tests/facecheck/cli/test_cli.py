@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -26,7 +27,9 @@ from facecheck.model.checkpoint import save_model
 from facecheck.model.config import Decision
 from facecheck.model.files import DEFAULT_MODEL
 from facecheck.result import Prediction
+from facecheck.scan.tables import COLUMNS
 from facecheck.settings import CheckerSettings
+from tests.commands import leaves, parse
 from tests.facecheck.test_image import png_header
 
 MEMORY_LIMIT = int(1.5 * 2**30)
@@ -265,3 +268,52 @@ def test_two_hundred_broken_files_give_one_row_each_in_little_memory(tmp_path, g
     assert int(result.stderr.split()[-1]) * 1024 < MEMORY_LIMIT
     black = next(row for row in rows if row["source"].endswith("black.png"))
     assert black["size"] == [10_000, 7_900]
+
+
+def test_a_line_for_each_face(run, folder):
+    rows = list(csv.DictReader(io.StringIO(run("predict", "--csv", "--per", "face", folder).stdout)))
+    assert [row["face"] for row in rows] == ["1", ""]
+    assert list(rows[0]) == list(COLUMNS["face"])
+    (alone,) = json.loads(run("predict", "--json", folder / "a.jpg").stdout)["faces"]
+    assert [float(rows[0][name]) for name in ("x0", "y0", "x1", "y1")] == pytest.approx(alone["box"], abs=1e-4)
+    assert rows[1]["picture_verdict"] == "no_face"
+    assert run("predict", "--per", "face", folder).exit_code == 2
+
+
+def test_annotated_pictures_do_not_overwrite_each_other(run, folder):
+    (folder / "b" / "a.jpg").write_bytes((folder / "a.jpg").read_bytes())
+    out = folder / "framed"
+    assert run("predict", folder / "a.jpg", folder / "b", "--save-annotated", out).exit_code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["a-2.png", "a.png", "cat.png"]
+    with Image.open(out / "a.png") as framed, Image.open(folder / "a.jpg") as picture:
+        assert framed.size == picture.size
+        assert np.any(np.asarray(framed) != np.asarray(picture))
+
+
+def test_sidecars_empty_folders_typos_and_addresses(run, folder, monkeypatch):
+    for name in ("a.xmp", "Thumbs.db", "notes.txt"):
+        (folder / name).write_text("no picture")
+    result = run("predict", folder)
+    assert result.exit_code == 0
+    assert result.stderr == "left out 3 files that are no pictures\n"
+    assert run("predict", folder / "notes.txt").exit_code == 1
+    (folder / "empty").mkdir()
+    assert run("predict", folder / "empty").stderr == f"no picture in {folder}/empty\n"
+    monkeypatch.chdir(folder)
+    typo = run("predict", "b/kat.png")
+    assert typo.exit_code == 1
+    assert typo.stderr.startswith("b/kat.png: no such file; did you mean b/cat.png?")
+    address = run("predict", "https://example.com/a.jpg")
+    assert address.stdout.startswith("https://example.com/a.jpg: could not be read: an address")
+
+
+@pytest.mark.parametrize("command", list(leaves(main)), ids=lambda command: command.name)
+def test_help_has_groups_and_ends_with_examples_that_exist(command):
+    assert len(command.examples) >= 2
+    for line in command.examples:
+        parse(main, shlex.split(line.partition(">")[0])[1:])
+    told = CliRunner().invoke(command, ["--help"]).stdout
+    assert told.index("Options:") < told.index("Examples:")
+    assert all(f"{heading}:" in told for heading in command.groups)
+    names = {parameter.name for parameter in command.params}
+    assert all(name in names for group in command.groups.values() for name in group)
