@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from facecheck.error_rates import Budget
 from facecheck.model.architectures import build
@@ -50,12 +51,16 @@ def test_train_runs_from_the_command_line(data, tmp_path):
         "--batch",
         "2",
     ]
-    arguments += ["--phase", "1", "32", "--unaudited", "--workers", "0"]
+    arguments += ["--phase", "1", "32", "--unaudited", "--workers", "0", "--tensorboard"]
     assert CliRunner().invoke(main, arguments, catch_exceptions=False).exit_code == 0
     config = load_model(out).config
     assert config.training_data == ("fake/sc", "fake/sd", "real/sa", "real/sb")
     assert config.licence
     assert config.architecture == "mobilenet_v2"
+    # Also of a run that is shorter than the space between two reports there is something to see.
+    events = EventAccumulator(str(out / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [2]
 
 
 def rows(label: str, source: str, count: int) -> list[FaceFile]:
