@@ -17,7 +17,6 @@ LANGUAGES = Path(__file__).parent / "page" / "static" / "languages"
 NAME = "Reality Check"
 PROMISE = "Only this server sees your picture. It is kept in memory while you look at it, and forgotten when you leave."
 
-TURNED = "The picture was lying on its side or upside down. It was turned before it was judged."
 
 HEAT = "Where the model looked"
 NO_HEAT = "There is no heat map for this face."

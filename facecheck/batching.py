@@ -40,6 +40,10 @@ class Decoded:
         pixels: (H, W, 3) uint8 RGB, upright; None if it cannot be read, and then `error` says why.
         provenance: what its file says of itself; None for pixels.
         path: of its file; None for other inputs.
+        problems: what had to be assumed of it, or was not looked at.
+        others: more frames of an animation, each as `pixels`.
+        frames: how many the file has.
+        look_again: whether it is worth a second look where no face is found; a frame of a clip is not.
     """
 
     name: str
@@ -48,6 +52,10 @@ class Decoded:
     error: ImageError | None = None
     provenance: Provenance | None = None
     path: str | None = None
+    problems: tuple[str, ...] = ()
+    others: "tuple[Pixels, ...]" = ()
+    frames: int = 1
+    look_again: bool = False
 
     @property
     def area(self) -> int:
@@ -66,19 +74,26 @@ def decode(source: "Source", *, name: str | None = None, bgr: bool = False) -> D
     from facecheck.provenance.reader import read as read_provenance
 
     name, started = name or image.describe(source), time.perf_counter()
-    pixels, provenance, error = None, None, None
+    provenance = None
     try:
         source = image.as_rgb(source) if bgr else source
         data = image.encoded(source, name=name)
         # First, and apart: nothing that is found here reaches the pixels.
         provenance = None if data is None else read_provenance(data, name)
         started = time.perf_counter()
-        pixels = image.load(source if data is None else data, name=name)
+        picture = image.read(source if data is None else data, name=name)
     except ImageError as problem:
-        error = problem
-    path = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else None
-    path = None if isinstance(source, str) and source.startswith("data:") else path
-    return Decoded(name, pixels, (time.perf_counter() - started) * 1000, error, provenance, path)
+        return Decoded(name, None, (time.perf_counter() - started) * 1000, problem, provenance, _path_of(source))
+    decode_ms = (time.perf_counter() - started) * 1000
+    seen = (picture.problems, picture.others, picture.frames)
+    return Decoded(name, picture.pixels, decode_ms, None, provenance, _path_of(source), *seen, look_again=True)
+
+
+def _path_of(source: "Source") -> str | None:
+    """Of its file; None for other inputs."""
+    if not isinstance(source, (str, os.PathLike)) or (isinstance(source, str) and source.startswith("data:")):
+        return None
+    return os.fsdecode(source)
 
 
 def batches(items: Iterable[Item], pixels: Callable[[Item], int], *, limit: int | None = None) -> Iterator[list[Item]]:

@@ -18,6 +18,7 @@ from facecheck import calibration, crop, image, quality
 from facecheck.batching import WORKER_PICTURES, Decoded, batches, decode, groups, in_order
 from facecheck.decoding import Pixels
 from facecheck.detection.detector import Detections, FaceDetector
+from facecheck.detection.second_look import Look, second_look
 from facecheck.engines import AUTO
 from facecheck.engines.classifier import Classifier, open_classifier
 from facecheck.error_rates import DEFAULT_PREVALENCE, Budget, require_prevalence
@@ -262,29 +263,37 @@ class FaceChecker:
                 work.
         """
         self._require_open()
-        pictures = [item.pixels for item in batch if item.pixels is not None]
         tell = watch or (lambda _: None)
         tell("detect")
         started = time.perf_counter()
-        detections = self.detector.detect(pictures)
+        looks = self._looks([item for item in batch if item.pixels is not None])
         detected = time.perf_counter()
         tell("classify")
-        faces = iter(self.judge(pictures, detections))
-        classified = time.perf_counter()
-        share = 1000 / max(len(pictures), 1)
-        detect_ms, classify_ms = (detected - started) * share, (classified - detected) * share
-        results = []
-        for item in batch:
-            answer = Prediction(
-                item.name, model=self._info, budget=self._budget, provenance=item.provenance, path=item.path
-            )
-            if item.pixels is None:
-                results.append(replace(answer, timing_ms=Timing(item.decode_ms), error=str(item.error)))
-            else:
-                height, width = item.pixels.shape[:2]
-                timing = Timing(item.decode_ms, detect_ms, classify_ms)
-                results.append(replace(answer, size=(width, height), faces=next(faces), timing_ms=timing))
-        return results
+        judged = self.judge([look.pixels for look in looks], [look.found for look in looks])
+        share = 1000 / max(len(looks), 1)
+        timing = Timing(0.0, (detected - started) * share, (time.perf_counter() - detected) * share)
+        each = iter(zip(looks, judged, strict=True))
+        return [self._answer(item, timing, each) for item in batch]
+
+    def _looks(self, items: Sequence[Decoded]) -> list[Look]:
+        """Each picture with its faces; where there are none, after a second look if it is worth one."""
+        pictures = [item.pixels for item in items if item.pixels is not None]
+        looks = [Look(*each) for each in zip(pictures, self.detector.detect(pictures), strict=True)]
+        for index, (item, look) in enumerate(zip(items, looks, strict=True)):
+            if item.look_again and not len(look.found):
+                looks[index] = second_look(self.detector, look.pixels, item.others) or look
+        return looks
+
+    def _answer(self, item: Decoded, timing: Timing, each: Iterator[tuple[Look, tuple[Face, ...]]]) -> Prediction:
+        known = Prediction(item.name, model=self._info, budget=self._budget, provenance=item.provenance, path=item.path)
+        if item.pixels is None:
+            return replace(known, timing_ms=Timing(item.decode_ms), error=str(item.error))
+        look, faces = next(each)
+        height, width = look.pixels.shape[:2]
+        answer = replace(known, timing_ms=replace(timing, decode=item.decode_ms), size=(width, height), faces=faces)
+        unseen = () if faces else quality.not_seen(look.pixels, self.detector.min_face_px, item.frames)
+        answer = replace(answer, problems=item.problems + look.problems, not_seen=unseen)
+        return replace(answer, turned=look.turned, frame=look.frame)
 
     def _judged(self, sources: Sequence[Source], bgr: bool) -> list[Prediction]:
         """Results for a few inputs, as many of them in memory at once as are not too large."""

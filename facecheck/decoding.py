@@ -6,7 +6,6 @@ HEIC and HEIF, as iPhones take them, by pi-heif, which brings no encoder and so 
 
 import io
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import NamedTuple
@@ -47,7 +46,7 @@ BAND_PIXELS = 400_000
 SIDEWAYS = (5, 6, 7, 8)
 DAMAGED = "get the file again from where it came from"
 CUT = "The end of the file is missing; it was read as far as it goes."
-ALMOST_FLAT, FLATTER = 4.0, 0.5
+ALMOST_FLAT, FLATTER = 4.0, 0.25
 """Grey levels of standard deviation; and how much flatter than another frame the first one may be."""
 
 
@@ -74,6 +73,10 @@ class Picture:
     others: tuple[Pixels, ...] = ()
     frames: int = 1
 
+    def view(self, turns: int, frame: int | None) -> Pixels:
+        """What was judged: another frame, or the picture after quarter turns against the clock, C-contiguous."""
+        return np.ascontiguousarray(np.rot90(self.pixels if frame is None else self.others[frame], turns))
+
 
 def kind_of(data: bytes) -> str | None:
     """The format that only a plugin opens, by the first bytes; None for all others."""
@@ -98,14 +101,23 @@ def decode(data: bytes, name: str) -> Picture:
     except ValueError as error:
         raise ImageError(f"{name}: not decoded ({error}); save it again with another program") from error
     with _opened(data, name) as opened:
-        try:
-            return _frames(opened, name)
-        except ImageError:
-            whole = completed(opened, data) if _is_checked(opened) else None
-            if whole is None:
-                raise
-    with _opened(whole, name) as opened:
-        return replace(decoded(opened, name), problems=(CUT,))
+        found = frames_of(opened) if _is_checked(opened) else Frames(1, (0,))
+        if found.total == 1:
+            return _of_one(opened, data, name)
+    with _opened(data, name) as opened:
+        return _of_frames(opened, found, name)
+
+
+def _of_one(opened: ImageFile.ImageFile, data: bytes, name: str) -> Picture:
+    """A picture of one frame; a JPEG that lacks no more than its end is read with one."""
+    try:
+        return decoded(opened, name)
+    except ImageError:
+        whole = completed(opened, data) if _is_checked(opened) else None
+        if whole is None:
+            raise
+    with _opened(whole, name) as again:
+        return replace(decoded(again, name), problems=(CUT,))
 
 
 def _opened(data: bytes, name: str) -> ImageFile.ImageFile:
@@ -123,24 +135,22 @@ def _opened(data: bytes, name: str) -> ImageFile.ImageFile:
     return opened
 
 
-def _frames(opened: Image.Image, name: str) -> Picture:
-    """The frame of a file that shows most, or its only one, and others that are kept if they are small."""
-    if not _is_checked(opened):
-        return decoded(opened, name)
-    found = frames_of(opened)
-    if found.total == 1:
-        return decoded(opened, name)
+def _of_frames(opened: Image.Image, found: Frames, name: str) -> Picture:
+    """The frame that shows most, and others that are kept if they are small; decoders only go forward safely."""
     chosen, *others = found.chosen
-    opened.seek(chosen)
-    picture = decoded(opened, name)
-    said = f"The file has {found.total} frames; number {chosen + 1} was judged, {len(found.chosen)} were looked at."
-    room = FRAMES_KEPT_PIXELS // (opened.width * opened.height)
-    more = []
-    for place in sorted(others[:room]):
-        with suppress(ImageError, EOFError, OSError):
+    kept = others[: FRAMES_KEPT_PIXELS // (opened.width * opened.height)]
+    pictures: dict[int, Picture] = {}
+    for place in sorted((chosen, *kept)):
+        try:
             opened.seek(place)
-            more.append(decoded(opened, name).pixels)
-    return replace(picture, problems=(said, *picture.problems), others=tuple(more), frames=found.total)
+            pictures[place] = decoded(opened, name)
+        except Exception as error:  # Decoders raise anything.
+            if place == chosen:
+                raise ImageError(f"{name}: its frames are damaged ({shortened(str(error))}); {DAMAGED}") from error
+    picture = pictures.pop(chosen)
+    said = f"The file has {found.total} frames; number {chosen + 1} was judged, {len(found.chosen)} were looked at."
+    more = tuple(pictures[place].pixels for place in kept if place in pictures)
+    return replace(picture, problems=(said, *picture.problems), others=more, frames=found.total)
 
 
 def _is_checked(picture: Image.Image) -> bool:
@@ -167,7 +177,8 @@ def decoded(picture: Image.Image, name: str) -> Picture:
         turned = orientation(picture)
         upright = np.empty((width, height, 3) if turned in SIDEWAYS else (height, width, 3), dtype=np.uint8)
         stored = _as_stored(upright, turned)
-        convert, assumed = values.converter(picture)
+        is_plain = picture.mode == "RGB" and not {"icc_profile", "transparency"} & picture.info.keys()
+        convert, assumed = (_as_it_is, "") if is_plain else values.converter(picture)
         for top, band in _bands(picture):
             stored[top : top + band.height] = np.asarray(convert(band))
     except Exception as error:  # As above: any decoder, any exception.
@@ -175,6 +186,10 @@ def decoded(picture: Image.Image, name: str) -> Picture:
             raise ImageError(f"{name}: the PIL image is closed; pass it before it is, or open it again") from error
         raise ImageError(f"{name}: damaged or truncated ({shortened(str(error))}); {DAMAGED}") from error
     return Picture(upright, (assumed,) if assumed else ())
+
+
+def _as_it_is(band: Image.Image) -> Image.Image:
+    return band
 
 
 def _bands(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:

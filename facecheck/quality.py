@@ -14,6 +14,9 @@ from facecheck.result import Reason, Verdict
 
 JPEG_BLOCK = 8
 LARGEST_WINDOW = 512
+SAMPLES_A_SIDE = 64
+FLAT, DARK = 4.0, 32.0
+"""Grey levels: the standard deviation of a picture that shows next to nothing, and how bright a dark one gets."""
 
 
 def reasons(measured: Quality, limits: Limits) -> tuple[Reason, ...]:
@@ -33,6 +36,23 @@ def doubts(measured: Quality, limits: Limits, verdict: Verdict, stability: Stabi
     if verdict == Verdict.UNCERTAIN:
         found += (Reason.BORDERLINE,)
     return (*found, Reason.UNSTABLE) if stability is not None and stability.flips else found
+
+
+def not_seen(picture: npt.NDArray[np.uint8], min_face_px: float, frames: int = 1) -> tuple[Reason, ...]:
+    """Why a picture in which no face was found was not really seen; empty if it was.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB. min_face_px: smallest face that is looked for. frames: how many its file has.
+    """
+    step = max(min(picture.shape[:2]) // SAMPLES_A_SIDE, 1)
+    grey = picture[::step, ::step].mean(axis=2)
+    failed = {
+        Reason.PICTURE_TOO_SMALL: min(picture.shape[:2]) < min_face_px,
+        Reason.NEARLY_ONE_COLOUR: float(grey.std()) < FLAT,
+        Reason.TOO_DARK: float(np.quantile(grey, 0.99)) < DARK,
+        Reason.FRAMES_NOT_SEEN: frames > 1,
+    }
+    return tuple(reason for reason, is_so in failed.items() if is_so)
 
 
 def measure(

@@ -38,7 +38,10 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a face or a picture is `uncertain`. Compares equal to its word: `Reason.BLURRED == "blurred"`."""
+    """Why a face or a picture is `uncertain`, or a picture without a face may have one all the same.
+
+    Compares equal to its word: `Reason.BLURRED == "blurred"`.
+    """
 
     FACE_TOO_SMALL = "face_too_small"
     BLURRED = "blurred"
@@ -49,6 +52,10 @@ class Reason(StrEnum):
     BRIEF = "brief"
     INCONSISTENT = "inconsistent"
     INCOMPLETE = "incomplete"
+    PICTURE_TOO_SMALL = "picture_too_small"
+    NEARLY_ONE_COLOUR = "nearly_one_colour"
+    TOO_DARK = "too_dark"
+    FRAMES_NOT_SEEN = "frames_not_seen"
 
 
 _MEANINGS = {
@@ -149,6 +156,12 @@ class Prediction:
         budget: the false-accusation budget that was asked for, with its expected recall; None without one.
         provenance: what the file says about its own origin; it has no part in the verdict. None for pixels.
         path: of the file that was read, for `draw`; None for other inputs, and after a trip through `to_dict`.
+        problems: sentences on what had to be assumed to read the picture, or was not looked at.
+        turned: quarter turns against the clock after which a face was found, where there was none in the picture as it
+            lies. `size` and the faces are those of the turned picture.
+        frame: which of the other frames that were looked at was judged; None for the one that the file shows first, or
+            that shows most.
+        not_seen: why a picture without a face was not really seen.
     """
 
     source: str
@@ -160,6 +173,10 @@ class Prediction:
     budget: Budget | None = None
     provenance: Provenance | None = None
     path: str | None = field(default=None, compare=False)
+    problems: tuple[str, ...] = ()
+    turned: int = 0
+    frame: int | None = None
+    not_seen: tuple[Reason, ...] = ()
 
     def __repr__(self) -> str:
         told = [repr(self.source), str(self.verdict or "unreadable")]
@@ -192,7 +209,8 @@ class Prediction:
 
         if picture is None and self.path is None:
             raise ImageError(f"{self.source}: was no file, so it cannot be read again; pass the picture: draw(picture)")
-        pixels = image.load(Path(str(self.path)) if picture is None else picture, name=self.source)
+        read = image.read(Path(str(self.path)) if picture is None else picture, name=self.source)
+        pixels = read.view(self.turned, self.frame)
         labels = [f"{number} {face.verdict} {face.p_fake:.2f}" for number, face in enumerate(self.faces, 1)]
         verdicts = [str(face.verdict) for face in self.faces]
         return annotation.framed(pixels, [face.box for face in self.faces], labels, verdicts)
@@ -209,7 +227,7 @@ class Prediction:
         faces = [f"face {number}  {face}" for number, face in enumerate(self.faces, 1)]
         said = [printable(sentence) for sentence in self.provenance.sentences] if self.provenance else []
         against = [self.contradiction] if self.contradiction else []
-        return [*faces, *said, *against]
+        return [*faces, *self.problems, *said, *against]
 
     @property
     def verdict(self) -> Verdict | None:
@@ -230,7 +248,9 @@ class Prediction:
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """Why the picture is uncertain, each reason once; empty for other verdicts."""
+        """Why the picture is uncertain, or was not really seen where no face was found; each reason once."""
+        if self.verdict == Verdict.NO_FACE:
+            return self.not_seen
         if self.verdict != Verdict.UNCERTAIN:
             return ()
         return tuple(dict.fromkeys(reason for face in _deciding(self.faces) for reason in face.reasons))
@@ -245,6 +265,7 @@ class Prediction:
         values = asdict(self)
         del values["path"]
         values["provenance"] = self.provenance.to_dict() if self.provenance else None
+        values["not_seen"] = tuple(map(str, self.not_seen))
         values["faces"] = [
             face | {"verdict": str(face["verdict"]), "reasons": tuple(map(str, face["reasons"]))}
             for face in values["faces"]
@@ -276,6 +297,10 @@ class Prediction:
             # 0.1.0 wrote no budget, 0.2.0 no provenance.
             budget=Budget(**values["budget"]) if values.get("budget") is not None else None,
             provenance=Provenance.from_dict(values["provenance"]) if values.get("provenance") is not None else None,
+            problems=tuple(values.get("problems", ())),
+            turned=int(values.get("turned", 0)),
+            frame=values.get("frame"),
+            not_seen=tuple(map(Reason, values.get("not_seen", ()))),
         )
 
 

@@ -25,6 +25,8 @@ MAX_CHUNKS, MAX_BLOCKS = 100_000, 1_100_000
 MAX_DIRECTORIES, MAX_ENTRIES, TIMES_READ = 1000, 200_000, 4
 """TIFF directories in a file (EXIF is one), their entries, and how often the bytes may be named by them."""
 JXL_CODESTREAM = b"\xff\x0a"
+ROWS_MISSING = 32
+"""Of a JPEG without its end: the decoder keeps back the last two rows of blocks until it sees the end."""
 QUOTED = 200
 """Characters of an input that a message repeats."""
 _MARKER = re.compile(rb"\xff[^\0\xff]")
@@ -80,7 +82,7 @@ def orientation(picture: "Image.Image") -> int:
 
     Pillow's own reader copies whatever any entry names, however often, and turns a TIFF itself.
     """
-    if picture.format == "TIFF":
+    if picture.format in ("TIFF", "JXL"):  # Its codestream says it, and the decoder obeys that.
         return 1
     known = picture.info
     exif = known.get("exif") or _raw_profile(known.get("Raw profile type exif", ""))
@@ -122,7 +124,7 @@ def completed(picture: "ImageFile.ImageFile", data: bytes) -> bytes | None:
     picture.tile = []  # Decoded as far as it goes: what follows only looks at that.
     rows = np.flatnonzero(np.asarray(picture.convert("RGB")).any(axis=(1, 2)))
     missing = picture.height - (int(rows[-1]) + 1 if len(rows) else 0)
-    is_nearly_whole = missing <= min(16, picture.height // 2)
+    is_nearly_whole = missing <= min(ROWS_MISSING, picture.height // 2)
     if picture.info.get("progressive") and not len(rows):
         # Nothing is decoded before the last scan; that one refines all coefficients to their last bit.
         *_, last = (found.start() for found in _SCAN_MARKER.finditer(data))

@@ -34,9 +34,7 @@ WIDE = {Verdict.REAL: 1.0, Verdict.FAKE: 2.0, Verdict.UNCERTAIN: 1.0}
 def answer(judged: Judged, decision: Decision, limits: Limits | None = None) -> str:
     """Everything that one picture's answer consists of."""
     prediction = judged.prediction
-    notes = [say(texts.TURNED)] if judged.turned else []
-    if len(prediction.faces) >= CROWD:
-        notes.append(say(wording.CROWD))
+    notes = [say(wording.CROWD)] if len(prediction.faces) >= CROWD else []
     rest = (
         cards(judged.pixels, prediction.faces, decision, limits),
         panels.next_steps(prediction),

@@ -45,7 +45,7 @@ class Cameras:
         self._detector: FaceDetector | None = None
 
     def judge(
-        self, name: str, data: bytes, checker: FaceChecker, load: Callable[[bytes], image.Pixels] = image.load
+        self, name: str, data: bytes, checker: FaceChecker, load: Callable[[bytes], Pixels] = image.load
     ) -> dict[str, Any]:
         """Judge one frame.
 

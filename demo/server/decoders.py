@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from facecheck.batching import Decoded, decode
+from facecheck.decoding import Pixels
 from facecheck.errors import ImageError
-from facecheck.image import Pixels
 from facecheck.provenance.findings import Provenance
 
 LONGEST_S = 20.0
@@ -75,13 +76,13 @@ class _Worker:
             if not pipe.poll(seconds):
                 raise TimeoutError
             answer = json.loads(pipe.recv_bytes())
-            pixels = None if answer["shape"] is None else np.empty(answer["shape"], np.uint8)
-            if pixels is not None:
-                pipe.recv_bytes_into(pixels.reshape(-1).data)
+            frames = [np.empty(shape, np.uint8) for shape in answer["shapes"]]
+            for frame in frames:
+                pipe.recv_bytes_into(frame.reshape(-1).data)
         except BaseException:
             self.end()
             raise
-        return _decoded(answer, name, pixels)
+        return _decoded(answer, name, frames)
 
     def _started(self) -> Connection:
         if self._pipe is None or not self._process.is_alive():
@@ -101,10 +102,13 @@ class _Worker:
         self._pipe = None
 
 
-def _decoded(answer: dict[str, Any], name: str, pixels: Pixels | None) -> Decoded:
-    said = answer["provenance"]
-    error = None if answer["error"] is None else ImageError(answer["error"])
-    return Decoded(name, pixels, answer["ms"], error, None if said is None else Provenance.from_dict(said))
+def _decoded(answer: dict[str, Any], name: str, frames: list[Pixels]) -> Decoded:
+    """What a process answered; `frames`: the picture, and others of an animation that are worth a look."""
+    said = Provenance.from_dict(answer["provenance"]) if answer["provenance"] is not None else None
+    if not frames:
+        return Decoded(name, None, answer["ms"], ImageError(answer["error"]), said)
+    found = Decoded(name, frames[0], answer["ms"], None, said, look_again=True)
+    return replace(found, problems=tuple(answer["problems"]), others=tuple(frames[1:]), frames=answer["frames"])
 
 
 def _serve(pipe: Connection) -> None:
@@ -114,14 +118,15 @@ def _serve(pipe: Connection) -> None:
         while True:
             name = pipe.recv_bytes().decode("utf-8", "surrogatepass")
             found = decode(pipe.recv_bytes(), name=name)
-            shape = None if found.pixels is None else found.pixels.shape
+            frames = [] if found.pixels is None else [found.pixels, *found.others]
             said = None if found.provenance is None else found.provenance.to_dict()
             error = None if found.error is None else str(found.error)
-            answer = {"shape": shape, "ms": found.decode_ms, "error": error, "provenance": said}
+            answer = {"shapes": [frame.shape for frame in frames], "ms": found.decode_ms, "error": error}
+            answer |= {"provenance": said, "problems": found.problems, "frames": found.frames}
             pipe.send_bytes(json.dumps(answer).encode())
-            if found.pixels is not None:
-                pipe.send_bytes(found.pixels.reshape(-1).data)
-            del found
+            for frame in frames:
+                pipe.send_bytes(frame.reshape(-1).data)
+            del found, frames
 
 
 def _limit_itself() -> None:

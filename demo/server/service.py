@@ -17,16 +17,15 @@ from facecheck.checker import FaceChecker
 from facecheck.decoding import Pixels
 from facecheck.errors import ImageError
 from facecheck.explain.explanation import explain_decoded
-from facecheck.explain.report import Explanation, FaceEvidence
+from facecheck.explain.report import FaceEvidence
 from facecheck.image import describe
-from facecheck.result import Face, Prediction, Verdict
+from facecheck.result import Prediction
 from facecheck.video.containers import is_clip
 from facecheck.video.frames import ClipLimits
 from facecheck.video.judging import JudgedClip, judge_clip
 
 Result = TypeVar("Result")
 
-TURNED_CONFIDENCE, TURNED_FACE_PX = 0.99, 40
 LOADING_LIMIT_S = 120.0
 CLIPS = ClipLimits(max_pixels=4096 * 2304, max_samples=60, max_frames=36_000, max_work_s=45, max_people=24)
 """Sixty moments of the whole film, so that nobody waits long for somebody else's clip."""
@@ -60,13 +59,11 @@ class Judged:
 
     Attributes:
         pixels: (H, W, 3) uint8 RGB, as the answer's boxes count them.
-        turned: quarter turns against the clock that it took to find a face.
         faces: the largest, as the model saw them.
     """
 
     pixels: Pixels
     prediction: Prediction
-    turned: int = 0
     faces: tuple[FaceEvidence, ...] = ()
 
 
@@ -174,9 +171,7 @@ class Service:
         return self._inside[client] >= CLIENT_SHARE * self._places or self._pixels.left(client) <= 0
 
     def judge(self, data: bytes, name: str = "picture", *, watch: Callable[[str], None] | None = None) -> Judged:
-        """Judge one picture, to be called inside `run`; without a face, also lying on its side or upside down.
-
-        It is decoded once and, as it lies, searched for faces once, whatever the page shows of it.
+        """Judge one picture, to be called inside `run`. It is decoded once, whatever the page shows of it.
 
         Args:
             watch: called with each step that begins, as in `explain`; what it raises ends the work.
@@ -185,10 +180,10 @@ class Service:
             ImageError: the bytes are no picture. NotReadyError.
         """
         item, pixels = self._decoded(data, watch)
-        found, pixels, turned = self._turned(self._explained(item, watch), pixels)
-        timing = replace(found.prediction.timing_ms, decode=item.decode_ms)
-        prediction = replace(found.prediction, source=name, timing_ms=timing, provenance=item.provenance)
-        return Judged(pixels, prediction, turned, found.faces)
+        found = explain_decoded(item, (), self.checker, watch=watch)
+        return Judged(
+            pixels if found.picture is None else found.picture, replace(found.prediction, source=name), found.faces
+        )
 
     def pixels(self, data: bytes) -> Pixels:
         """A picture's file as (H, W, 3) uint8 RGB.
@@ -239,20 +234,6 @@ class Service:
         except ImageError as error:
             return Prediction("clip", error=str(error))
 
-    def _turned(self, found: Explanation, pixels: Pixels) -> tuple[Explanation, Pixels, int]:
-        """The answer on the picture as it lies, or turned as it has a face."""
-        if found.prediction.verdict == Verdict.NO_FACE:
-            for turned in (1, 3, 2):
-                other = np.ascontiguousarray(np.rot90(pixels, turned))
-                answer = self._explained(Decoded("picture", other, 0.0))
-                if any(_is_sure(face) for face in answer.prediction.faces):
-                    return answer, other, turned
-        return found, pixels, 0
-
-    def _explained(self, item: Decoded, watch: Callable[[str], None] | None = None) -> Explanation:
-        """The answer with the faces as the model saw them; heat maps come when they are asked for."""
-        return explain_decoded(item, (), self.checker, watch=watch)
-
     def _load(self) -> None:
         try:
             checker = self._make_checker()
@@ -261,8 +242,3 @@ class Service:
         except Exception as error:  # Whatever it is, the page must say that there is no model.
             self._problem = str(error)
         self._done.set()
-
-
-def _is_sure(face: Face) -> bool:
-    """Of a face that was found only after turning the picture: a wall may look like a face on its side."""
-    return face.confidence > TURNED_CONFIDENCE and face.size_px > TURNED_FACE_PX

@@ -8,6 +8,7 @@ import numpy as np
 from facecheck import crop, image
 from facecheck.batching import Decoded, decode
 from facecheck.checker import FaceChecker, shared_checker
+from facecheck.decoding import Picture
 from facecheck.error_rates import ErrorCell
 from facecheck.errors import NoFeatureMapError
 from facecheck.explain.heatmaps import GRAD_CAM, METHODS, OCCLUSION, heat_maps
@@ -62,12 +63,13 @@ def explain_decoded(
     found = Explanation(prediction, decoded.pixels, model=checker.config, threshold=checker.decision.threshold)
     if decoded.pixels is None:
         return found
+    pixels = Picture(decoded.pixels, others=decoded.others).view(prediction.turned, prediction.frame)
     size, margin = checker.config.input_size, checker.config.crop_margin
     seen = tuple(
-        FaceEvidence(face, crop.face(decoded.pixels, face.box, size, margin), (), _cells(checker, face))
+        FaceEvidence(face, crop.face(pixels, face.box, size, margin), (), _cells(checker, face))
         for face in prediction.faces[:MOST_FACES]
     )
-    return with_heat_maps(replace(found, faces=seen), checker, methods)
+    return with_heat_maps(replace(found, picture=pixels, faces=seen), checker, methods)
 
 
 def with_heat_maps(found: Explanation, checker: FaceChecker, methods: Sequence[str] = (GRAD_CAM,)) -> Explanation:

@@ -59,6 +59,10 @@ REASONS: dict[Reason, str] = {
     Reason.BRIEF: "Too few frames of the clip show this face well enough.",
     Reason.INCONSISTENT: "Some frames of the clip say the opposite of the others.",
     Reason.INCOMPLETE: "Part of the clip was not looked at, so nobody in it is cleared.",
+    Reason.PICTURE_TOO_SMALL: "The picture is smaller than the least face that is looked for.",
+    Reason.NEARLY_ONE_COLOUR: "The picture is nearly of one colour.",
+    Reason.TOO_DARK: "The picture is too dark for a face to be seen.",
+    Reason.FRAMES_NOT_SEEN: "The file has several frames, and only a few were looked at.",
 }
 MEASURED: dict[Reason, str] = {
     Reason.FACE_TOO_SMALL: "It is {face_px} pixels large, {min_face_px} are needed.",
@@ -76,6 +80,10 @@ ADVICE: dict[Reason, str] = {
     Reason.BRIEF: "Choose a part of the clip in which the face is seen longer.",
     Reason.INCONSISTENT: "Look at the moments with the highest scores yourself.",
     Reason.INCOMPLETE: "Cut the clip to the part that matters, and check that.",
+    Reason.PICTURE_TOO_SMALL: "Find the largest copy of this picture, not a preview or an icon.",
+    Reason.NEARLY_ONE_COLOUR: "See whether it opens as a picture elsewhere.",
+    Reason.TOO_DARK: "Find a brighter copy.",
+    Reason.FRAMES_NOT_SEEN: "Save the frame that matters as a picture, and check that.",
 }
 UNCLEAR_ONE = "{unclear} of {count} faces cannot be judged: nothing is said about it."
 UNCLEAR = "{unclear} of {count} faces cannot be judged: nothing is said about them."
@@ -149,7 +157,7 @@ def headline(prediction: Prediction) -> str:
 
 
 def explained(prediction: Prediction, limits: Limits | None = None) -> tuple[str, ...]:
-    """The sentences under the headline: what the verdict does and does not mean, and why it is uncertain.
+    """The sentences under the headline: what the verdict means and does not mean, its reasons, and how it was read.
 
     Args:
         limits: of the model; reasons come with what was measured and what is needed.
@@ -157,7 +165,8 @@ def explained(prediction: Prediction, limits: Limits | None = None) -> tuple[str
     verdicts = [face.verdict for face in prediction.faces]
     unclear = verdicts.count(Verdict.UNCERTAIN) if prediction.verdict in (Verdict.REAL, Verdict.FAKE) else 0
     left = [say(UNCLEAR_ONE if unclear == 1 else UNCLEAR, unclear=unclear, count=len(verdicts))] if unclear else []
-    return (say(EXPLAINED[prediction.verdict]), *left, *reasons(prediction, limits))
+    read = [say(problem) for problem in prediction.problems]
+    return (say(EXPLAINED[prediction.verdict]), *left, *reasons(prediction, limits), *read)
 
 
 def reasons(judged: Prediction | Face, limits: Limits | None = None) -> tuple[str, ...]:
@@ -168,6 +177,8 @@ def reasons(judged: Prediction | Face, limits: Limits | None = None) -> tuple[st
     if isinstance(judged, Face):
         return tuple(_reason(reason, judged, limits) for reason in judged.reasons)
     said = []
+    if not judged.faces:
+        return tuple(f"{say(REASONS[reason])} {say(ADVICE[reason])}" for reason in judged.reasons)
     for reason in judged.reasons:
         number, face = next((n, f) for n, f in enumerate(judged.faces, 1) if reason in f.reasons)
         named = say("Face {number}:", number=number) + " " if len(judged.faces) > 1 else ""
@@ -189,7 +200,7 @@ def _reason(reason: Reason, face: Face, limits: Limits | None) -> str:
 
 
 def summary(prediction: Prediction) -> str:
-    """One line for a terminal: the word, what it means, the score, the reasons, and what the file says of itself."""
+    """One line for a terminal: the word, what it means, the score, the reasons, how it was read, what the file says."""
     if prediction.verdict is None:
         return f"{UNREADABLE}: {problem(prediction)}"
     words = f"{prediction.verdict} ({prediction.verdict.meaning})"
@@ -203,7 +214,7 @@ def summary(prediction: Prediction) -> str:
         words += f", {unclear} of them cannot be judged"
     if prediction.reasons:
         words += f", because {', '.join(prediction.reasons)}"
-    return words + "".join(f"; {said}" for said in file_says(prediction))
+    return words + "".join(f"; {said}" for said in (*prediction.problems, *file_says(prediction)))
 
 
 def expected_error(prediction: Prediction) -> ChanceOfError | None:

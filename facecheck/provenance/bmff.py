@@ -1,9 +1,11 @@
-"""ISO base media files (AVIF, HEIF) and JPEG 2000: boxes within boxes."""
+"""ISO base media files (AVIF, HEIF), JPEG 2000 and JPEG XL: boxes within boxes."""
 
 import struct
 from collections.abc import Iterator
 
-from facecheck.provenance.contents import Contents, Kind
+from facecheck.provenance.containers import Contents, Kind
+from facecheck.provenance.tiff import TIFF_STARTS
+from facecheck.sanitising import JXL_CODESTREAM
 
 JPEG2000_START = b"\x00\x00\x00\x0cjP  "
 XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -17,11 +19,15 @@ Box = tuple[bytes, int, int]
 def read_bmff(contents: Contents) -> None:
     """ISO/IEC 14496-12: credentials and XMP in `uuid` boxes; EXIF and XMP as items of the first `meta` box."""
     data, has_items = contents.data, False
+    if data.startswith(JXL_CODESTREAM):
+        return  # A JPEG XL without boxes has no place for metadata.
     for name, start, end in _boxes(contents, 0, len(data)):
         if name == b"uuid" and data.startswith(C2PA_UUID, start, end):
             contents.add_credentials(end - start)
         elif name == b"uuid" and data.startswith(XMP_UUID, start, end):
             contents.add(Kind.XMP, start + 16, end)
+        elif contents.format == "JXL":
+            _add_jxl_box(contents, name, start, end)
         elif name == b"meta" and has_items:
             contents.note("The file has several tables of items; only the first was read.")
         elif name == b"meta":
@@ -30,6 +36,21 @@ def read_bmff(contents: Contents) -> None:
                 _add_items(contents, start + 4, end)
             except (struct.error, IndexError, ValueError):
                 contents.truncated("table of items")
+
+
+def _add_jxl_box(contents: Contents, name: bytes, start: int, end: int) -> None:
+    """ISO/IEC 18181-2: boxes of their own for EXIF, XMP and credentials, of which the first two may be compressed."""
+    data = contents.data
+    if name == b"Exif":
+        # Some writers leave out the offset of the TIFF header.
+        skip = 0 if data.startswith(TIFF_STARTS, start) else 4 + int.from_bytes(data[start : start + 4])
+        contents.add(Kind.EXIF, min(start + skip, end), end)
+    elif name == b"xml ":
+        contents.add(Kind.XMP, start, end)
+    elif name == b"jumb":
+        contents.add_credentials(end - start)
+    elif name == b"brob" and data[start : start + 4] in (b"Exif", b"xml "):
+        contents.note("The file has metadata that are compressed with Brotli; they were not read.")
 
 
 def _boxes(contents: Contents, at: int, stop: int) -> Iterator[Box]:

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from facecheck.provenance.contents import decoded
+from facecheck.provenance.containers import decoded
 from facecheck.provenance.findings import Claim, Finding, Strength
 from facecheck.provenance.statements import Field, declared_by, is_camera, source_type
 

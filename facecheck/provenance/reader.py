@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePath
 
 from facecheck import image
+from facecheck.decoding import HEIF_BRANDS, JXL_STARTS, kind_of
 from facecheck.image import Source
-from facecheck.provenance import bmff, containers, declarations, tiff
-from facecheck.provenance.contents import MOST_CREDENTIALS, Contents, Kind, decoded
+from facecheck.provenance import bmff, containers, declarations, gif_webp, tiff
+from facecheck.provenance.containers import MOST_CREDENTIALS, Contents, Kind, decoded
 from facecheck.provenance.credentials import read_credentials
 from facecheck.provenance.findings import Claim, Finding, Provenance, Strength, strongest_first
 from facecheck.provenance.generators import COMMENT_KEY, Texts, recognised
@@ -27,14 +28,16 @@ UNKNOWN = "Files of this kind are not searched for statements on their origin."
 _EXTENSIONS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "PNG": (".png",), "WEBP": (".webp",), "GIF": (".gif",),
     "TIFF": (".tif", ".tiff"), "AVIF": (".avif",), "HEIF": (".heic", ".heif"), "JPEG2000": (".jp2", ".j2k", ".jpx"),
+    "JXL": (".jxl",),
 }  # fmt: skip
 _STARTS: dict[str, bytes | tuple[bytes, ...]] = {
-    "PNG": containers.PNG_START, "JPEG": containers.JPEG_START, "GIF": containers.GIF_STARTS, "TIFF": tiff.TIFF_STARTS,
-    "JPEG2000": bmff.JPEG2000_START,
+    "PNG": containers.PNG_START, "JPEG": containers.JPEG_START, "GIF": gif_webp.GIF_STARTS, "TIFF": tiff.TIFF_STARTS,
+    "JPEG2000": bmff.JPEG2000_START, "JXL": JXL_STARTS,
 }  # fmt: skip
 _READERS: dict[str, Callable[[Contents], None]] = {
-    "PNG": containers.read_png, "JPEG": containers.read_jpeg, "WEBP": containers.read_webp, "GIF": containers.read_gif,
+    "PNG": containers.read_png, "JPEG": containers.read_jpeg, "WEBP": gif_webp.read_webp, "GIF": gif_webp.read_gif,
     "TIFF": tiff.read_tiff, "AVIF": bmff.read_bmff, "HEIF": bmff.read_bmff, "JPEG2000": bmff.read_bmff,
+    "JXL": bmff.read_bmff,
 }  # fmt: skip
 
 
@@ -90,8 +93,9 @@ def _format(data: bytes) -> str:
             return kind
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
-    brand = data[8:12] if data[4:8] == b"ftyp" else b""
-    return "AVIF" if brand in (b"avif", b"avis") else "HEIF" if brand in (b"heic", b"heix", b"mif1", b"msf1") else ""
+    if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis", *HEIF_BRANDS):
+        return "HEIF" if kind_of(data) else "AVIF"
+    return ""
 
 
 def _of_blocks(contents: Contents, trust_anchors: str | None) -> Iterator[Finding]:
@@ -181,7 +185,8 @@ def _of_xmp(packet: bytes, contents: Contents) -> Iterator[Finding]:
 
 
 def _of_file(contents: Contents, name: str) -> Iterator[Finding]:
-    yield from of_trailer(contents)
+    if contents.end is not None and contents.end < len(contents.data):
+        yield from of_trailer(contents, contents.end)
     extension = PurePath(name).suffix.lower()
     known = {word for words in _EXTENSIONS.values() for word in words}
     if extension in known and extension not in _EXTENSIONS[contents.format]:

@@ -2,7 +2,7 @@
 
 import struct
 
-from facecheck.provenance.contents import LARGEST_BLOCK, Contents, Kind, decoded
+from facecheck.provenance.containers import LARGEST_BLOCK, Contents, Kind, decoded
 
 TIFF_STARTS = (b"II*\x00", b"MM\x00*")
 DESCRIPTION, MAKE, MODEL, SOFTWARE, ARTIST = 0x010E, 0x010F, 0x0110, 0x0131, 0x013B

@@ -8,8 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from facecheck.provenance.containers import APP1, JPEG_START, jpeg_segments
-from facecheck.provenance.contents import Contents
+from facecheck.provenance.containers import APP1, JPEG_START, Contents, jpeg_segments
 from facecheck.provenance.findings import Claim, Finding, Strength
 
 _GAIN_MAP, _DEPTH = (b"hdr-gain-map", b"hdrgainmap", b"urn:iso:std:iso:ts:21496"), (b"depthmap", b"disparity", b"dmap:")
@@ -36,11 +35,8 @@ class Piece:
     end: int
 
 
-def of_trailer(contents: Contents) -> Iterator[Finding]:
-    """What is known of the bytes after the picture's end is named; the rest is an oddity."""
-    end, size = contents.end, len(contents.data)
-    if end is None or end >= size:
-        return
+def of_trailer(contents: Contents, end: int) -> Iterator[Finding]:
+    """What is known of the bytes after the picture's `end` is named; the rest is an oddity."""
     found = list(_pieces(contents, end))
     unknown = sum(piece.end - piece.start for piece in found if piece.kind == "unknown")
     if known := list(dict.fromkeys(piece.kind for piece in found if piece.kind != "unknown")):

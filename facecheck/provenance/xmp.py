@@ -2,7 +2,7 @@
 
 from xml.parsers import expat
 
-from facecheck.provenance.contents import LARGEST_BLOCK
+from facecheck.provenance.containers import LARGEST_BLOCK
 
 _PREFIXES = {
     "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": "Iptc4xmpExt",

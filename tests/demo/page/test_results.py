@@ -10,6 +10,7 @@ import pytest
 from demo import texts
 from demo.page import panels, results
 from demo.server.service import Judged
+from facecheck.detection.second_look import TURNED
 from facecheck.error_rates import ChanceOfError
 from facecheck.errors import ImageError
 from facecheck.explain import wording
@@ -90,7 +91,8 @@ def test_a_crowd_is_folded_and_warned_of():
 
 
 def test_a_turned_picture_says_so():
-    assert texts.TURNED in results.answer(Judged(PICTURE, prediction(REAL), turned=1), Decision())
+    turned = replace(prediction(REAL), turned=1, problems=(TURNED,))
+    assert TURNED in results.answer(Judged(PICTURE, turned), Decision())
 
 
 def test_what_comes_from_outside_is_escaped():

@@ -110,13 +110,17 @@ def test_the_model_is_loaded_once(checker):
 def test_a_face_is_found_upside_down(service, grace):
     judged = service.judge(as_file(Image.fromarray(np.ascontiguousarray(grace[::-1, ::-1])), "PNG"))
     assert judged.prediction.faces
-    if judged.turned:
+    if judged.prediction.turned:
         assert np.array_equal(judged.pixels, grace)
 
 
 def test_without_a_face_the_picture_stays_as_it_is(service, cat):
     judged = service.judge(as_file(Image.fromarray(cat), "PNG"), "cat.png")
-    assert (judged.prediction.verdict, judged.turned, judged.prediction.source) == (Verdict.NO_FACE, 0, "cat.png")
+    assert (judged.prediction.verdict, judged.prediction.turned, judged.prediction.source) == (
+        Verdict.NO_FACE,
+        0,
+        "cat.png",
+    )
     assert np.array_equal(judged.pixels, cat)
 
 
@@ -126,7 +130,7 @@ def test_an_exif_orientation_is_obeyed(service, grace):
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(np.rot90(grace))).save(buffer, "PNG", exif=exif)
     judged = service.judge(buffer.getvalue())
-    assert judged.pixels.shape == grace.shape and judged.prediction.faces and not judged.turned
+    assert judged.pixels.shape == grace.shape and judged.prediction.faces and not judged.prediction.turned
 
 
 def test_rubbish_is_an_image_error(service):

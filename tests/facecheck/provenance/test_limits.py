@@ -9,7 +9,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from facecheck.provenance import contents, reader
+from facecheck.provenance import containers, reader
 from facecheck.provenance.reader import read
 
 MB = 1 << 20
@@ -219,7 +219,7 @@ def test_a_limit_that_was_met_is_told(name, problem):
 
 
 def test_time_is_a_limit_too(monkeypatch):
-    monkeypatch.setattr(contents, "MOST_SECONDS", -1.0)
+    monkeypatch.setattr(containers, "MOST_SECONDS", -1.0)
     found = read(png(chunk(b"tEXt", b"Software\0ComfyUI")))
     assert not found.findings
     assert "takes more than" in found.problems[0]

@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 import facecheck
 from facecheck.errors import ImageError
-from facecheck.provenance import contents
+from facecheck.provenance import containers
 from facecheck.provenance.findings import ABSENCE, Claim, Finding, Provenance, Strength
 from facecheck.provenance.reader import opened, read
 from facecheck.provenance.statements import Field, declared_by
@@ -168,20 +168,20 @@ def test_huge_and_many_text_chunks():
         assert "unpacks to more" in facecheck.provenance(png_with(chunk(name, head + packed))).problems[0]
     damaged = png_with(chunk(b"zTXt", b"prompt\x00\x00rubbish"))
     assert "damaged" in facecheck.provenance(damaged).problems[0]
-    many = png_with(*[chunk(b"tEXt", b"k%d\x00v" % i) for i in range(3 * contents.MOST_BLOCKS)])
+    many = png_with(*[chunk(b"tEXt", b"k%d\x00v" % i) for i in range(3 * containers.MOST_BLOCKS)])
     (problem,) = facecheck.provenance(many).problems
     assert "more than 64 blocks" in problem
 
 
 @pytest.mark.parametrize("is_damaged", [False, True])
 def test_all_that_is_unpacked_is_bounded(is_damaged):
-    packed = zlib.compress(bytes(contents.LARGEST_BLOCK + 1 - 2 * is_damaged), 9)
+    packed = zlib.compress(bytes(containers.LARGEST_BLOCK + 1 - 2 * is_damaged), 9)
     packed = packed[:-1] + bytes([packed[-1] ^ is_damaged])
     many = png_with(*[chunk(b"zTXt", b"k%d\x00\x00" % i + packed) for i in range(3_000)])
     started = time.perf_counter()
     problems = facecheck.provenance(many).problems
     assert time.perf_counter() - started < 1
-    assert len(problems) <= contents.MOST_PROBLEMS
+    assert len(problems) <= containers.MOST_PROBLEMS
     assert any("more compressed metadata" in problem for problem in problems)
 
 
