@@ -66,7 +66,9 @@ def _torch(device: str, precision: str) -> Choice:
 
         device = str(pick_device(AUTO))
     if precision == F16 and is_cpu(device):
-        raise DeviceError("precision 'f16' needs a CUDA device; use 'f32' or 'bf16' on the CPU")
+        from facecheck.engines.torch import devices
+
+        raise DeviceError(f"precision 'f16' needs a CUDA device, here are {devices()}; use 'f32' or 'bf16' on the CPU")
     return Choice(TORCH, F32 if precision == AUTO else precision, device)
 
 

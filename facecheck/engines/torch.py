@@ -31,10 +31,17 @@ def pick_device(device: str) -> torch.device:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).splitlines()[0]
         raise DeviceError(
-            f"device {device!r} is not available ({str(error).splitlines()[0]}); use 'auto', 'cpu' or 'cuda'"
+            f"device {device!r} is not available ({why}); use 'auto', or what is here: {devices()}"
         ) from error
     return chosen
+
+
+def devices() -> str:
+    """What `pick_device` takes on this machine, for messages."""
+    cuda = [f"'cuda:{number}' ({torch.cuda.get_device_name(number)})" for number in range(torch.cuda.device_count())]
+    return " and ".join(["'cpu'", *cuda])
 
 
 class TorchEngine:

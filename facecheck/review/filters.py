@@ -16,7 +16,7 @@ class Filters:
         verdicts, decisions: any of them; "unreadable" and "open" stand for none.
         reason: a word of `facecheck.Reason`. folder: it and all below it. text: part of the path.
         from_p, to_p: of p_fake, the upper end too. from_px, to_px: of the face that decides, pixels.
-        changed: only files whose verdict the rule changes.
+        changed: only files whose verdict the rule changes. copies: only those with near-duplicates.
         family: only this one's copies. folded: near-duplicates are one row.
     """
 
@@ -31,6 +31,7 @@ class Filters:
     from_px: float | None = None
     to_px: float | None = None
     changed: bool = False
+    copies: bool = False
     family: int | None = None
     folded: bool = True
 
@@ -53,6 +54,7 @@ class Filters:
             "from_px": ("face_px >= :from_px", {"from_px": self.from_px}),
             "to_px": ("face_px <= :to_px", {"to_px": self.to_px}),
             "changed": (f"{verdict} IS NOT verdict0", {"changed": self.changed or None}),
+            "copies": ("copies > 1", {"copies": self.copies or None}),
             "family": ("family = :family", {"family": self.family}),
         }  # fmt: skip
         used = [part for name, part in parts.items() if name != without and None not in part[1].values() and part[0]]

@@ -261,7 +261,7 @@ def test_devices():
     assert pick_device("auto").type in ("cpu", "cuda")
     assert pick_device("cpu").type == "cpu"
     for name in ("nonsense", "cuda:99", ""):
-        with pytest.raises(DeviceError, match="use 'auto'"):
+        with pytest.raises(DeviceError, match="use 'auto', or what is here: 'cpu'"):
             pick_device(name)
 
 

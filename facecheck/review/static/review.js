@@ -9,7 +9,7 @@ const BINS = 40;
 const PAGE = 60;
 const NEWS_MS = 4000;
 const EMPTY = { rule: 0, verdicts: [], decisions: [], reason: "", folder: "", text: "", from_p: null, to_p: null,
-  from_px: null, to_px: null, changed: false, family: null, folded: true };
+  from_px: null, to_px: null, changed: false, copies: false, family: null, folded: true };
 
 const state = { filters: { ...EMPTY }, sort: "chance", offset: 0, rows: [], total: 0, selected: -1, seen: 0,
   left: 0, undo: [], setting: null, posting: Promise.resolve(), asked: 0 };
@@ -147,7 +147,7 @@ function drawCounts(counts) {
     ...reasons.map(([word, count]) => element("option", { value: word }, `${word.replaceAll("_", " ")} (${number(count)})`)));
   $("reason").value = state.filters.reason;
   drawFolders(counts.folders);
-  drawHistogram(counts.histogram);
+  drawHistogram(counts.histogram, counts.verdicts);
   const rule = state.setting.rules[state.filters.rule];
   $("changed-row").hidden = state.filters.rule === 0;
   $("changed-count").textContent = number(counts.changed);
@@ -168,7 +168,7 @@ function drawFolders(folders) {
   if (!here && !folders.length) $("crumbs").append("all in one folder");
 }
 
-function drawHistogram(bars) {
+function drawHistogram(bars, verdicts) {
   const svg = $("histogram");
   const sums = Array(BINS).fill(0);
   bars.forEach(([bin, , count]) => { sums[bin] += count; });
@@ -197,6 +197,8 @@ function drawHistogram(bars) {
     const label = `fake from ${shown.threshold.toFixed(2)}`;
     svg.append(drawn("text", { x: at > 150 ? at - 4 : at + 4, y: 10, "text-anchor": at > 150 ? "end" : "start" }, label));
   }
+  svg.append(drawn("text", { x: 5, y: 24 }, `${number(verdicts.real || 0)} real`));
+  svg.append(drawn("text", { x: 235, y: 24, "text-anchor": "end" }, `${number(verdicts.fake || 0)} fake`));
   svg.setAttribute("aria-label", `Histogram of the scores: ${sums.join(", ")}`);
   $("any-chance").hidden = low === null && high === null;
   $("chosen-chance").textContent = low === null ? "" : `${low.toFixed(2)} – ${high.toFixed(2)}`;
@@ -467,7 +469,7 @@ function remembered() {
 
 function showControls() {
   const filters = state.filters;
-  for (const name of ["changed", "folded"]) $(name).checked = filters[name];
+  for (const name of ["changed", "copies", "folded"]) $(name).checked = filters[name];
   for (const name of ["from_px", "to_px"]) $(name).value = filters[name] === null ? "" : filters[name];
   $("text").value = filters.text;
   $("sort").value = state.sort;
@@ -476,7 +478,7 @@ function showControls() {
 
 function listen() {
   const later = (work, ms = 250) => { let timer; return () => { clearTimeout(timer); timer = setTimeout(work, ms); }; };
-  for (const name of ["changed", "folded"]) $(name).addEventListener("change", () => { state.filters[name] = $(name).checked; if (name === "folded") state.filters.family = null; show(); });
+  for (const name of ["changed", "copies", "folded"]) $(name).addEventListener("change", () => { state.filters[name] = $(name).checked; if (name === "folded") state.filters.family = null; show(); });
   for (const name of ["from_px", "to_px"]) $(name).addEventListener("input", later(() => { state.filters[name] = $(name).value === "" ? null : Number($(name).value); show(); }));
   $("text").addEventListener("input", later(() => { state.filters.text = $("text").value; show(); }));
   $("sort").addEventListener("change", () => { state.sort = $("sort").value; show(); });

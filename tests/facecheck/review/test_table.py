@@ -179,6 +179,8 @@ def test_near_duplicates_are_one_row_and_decided_together(tmp_path):
     total, shown = table.page(Filters(), "copies", 0, 10)
     assert (total, shown[0]["shown"], shown[0]["copies"]) == (3, "/3.png", 4)
     assert len(table.family(shown[0]["id"])) == 4
+    assert table.page(Filters(copies=True), "copies", 0, 10)[0] == 1
+    assert table.page(replace(EVERYTHING, copies=True), "copies", 0, 10)[0] == 4
     assert table.page(replace(EVERYTHING, family=shown[0]["family"]), "path", 0, 10)[0] == 4
     decisions = Decisions(tmp_path / "d.jsonl")
     table.note(decisions.decide(table.family(shown[0]["id"]), "generated", "Ana", 0))
