@@ -42,7 +42,7 @@ HOW_IT_WORKS = (
 GUIDELINES = (
     "One or a few faces, large and clear: 100 pixels or more across is good.",
     "The best copy that you can get. Screenshots and pictures from messengers have lost traces.",
-    "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF; a clip as MP4, MOV or WebM. Not for HEIC: save it as JPEG first.",
+    "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF; a clip as MP4, MOV or WebM.",
     "Faces only. Generated landscapes, texts, voices and edited backgrounds are not what this is for.",
 )
 GLOSSARY = (

@@ -36,10 +36,10 @@ def feedback() -> None:
 @STORE
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_objections(folder: Path, as_json: bool) -> None:
-    """Print every objection."""
+    """Print every objection: a case with what was said on both sides, and its file."""
     found = _store(folder).all()
     for objection in found:
-        click.echo(json.dumps(_plain(objection)) if as_json else _line(objection))
+        click.echo(json.dumps(_plain(objection)) if as_json else f"{_line(objection)}  file: {objection.path}")
     if not found and not as_json:
         click.echo(f"no objections in {folder}")
 

@@ -12,8 +12,12 @@ from facecheck.result import Prediction, Verdict
 LONGEST_DETAIL = 500
 
 
-def odds(chance: ChanceOfError) -> str:
-    """How often such an answer is wrong: a hundred dots of which so many are filled, and the sentence."""
+def odds(chance: ChanceOfError, whose: str = "") -> str:
+    """How often such an answer is wrong: a hundred dots of which so many are filled, and the sentence.
+
+    Args:
+        whose: the face that it is about, of several.
+    """
     sentence, measured = wording.chance_of_error(chance)
     wrong = round(100 * chance.chance)
     dots = "".join(
@@ -23,7 +27,7 @@ def odds(chance: ChanceOfError) -> str:
     )
     return (
         f'<div class="rc-chance"><svg viewBox="0 0 120 30" aria-hidden="true">{dots}</svg>'
-        f"<div><b>{escape(sentence)}</b><small>{escape(measured)}</small></div></div>"
+        f"<div><b>{escape(f'{whose} {sentence}'.strip())}</b><small>{escape(measured)}</small></div></div>"
     )
 
 
@@ -47,8 +51,7 @@ def progress(step: str, seen_s: float, length_s: float, left_s: float | None) ->
         left = "" if left_s is None else " · " + say("about {n} s left", n=max(round(left_s), 1))
         bar = f'<progress max="{length_s:.1f}" value="{seen_s:.1f}" aria-label="{escape(name)}"></progress>'
         film = f"{bar}<p>{name}{left}</p>"
-    cancel = f'<button type="button" data-cancel>{say("Cancel")}</button>'
-    return f'<section class="rc-progress" data-state="loading"><ol>{steps}</ol>{film}{cancel}</section>'
+    return f'<section class="rc-progress" data-state="loading"><ol>{steps}</ol>{film}</section>'
 
 
 def next_steps(prediction: Prediction) -> str:
@@ -78,6 +81,13 @@ def report_panel() -> str:
     )
 
 
+def contradictions(prediction: Prediction) -> str:
+    """Where the pixels and the file disagree, or the file with itself: that stands with the verdict."""
+    provenance = prediction.provenance
+    said = (prediction.contradiction, provenance.conflict) if provenance else ()
+    return "".join(f'<div class="rc-contradiction">{escape(say(sentence))}</div>' for sentence in said if sentence)
+
+
 def file_panel(prediction: Prediction) -> str:
     """The panel as HTML; empty where there was no file. Every word of a file is a stranger's, and escaped."""
     provenance = prediction.provenance
@@ -85,13 +95,8 @@ def file_panel(prediction: Prediction) -> str:
         return ""
     findings = "".join(map(_finding, provenance.findings)) or f"<li>{escape(say(ABSENCE))}</li>"
     problems = "".join(f"<li>{escape(say(problem))}</li>" for problem in provenance.problems)
-    warnings = "".join(
-        f'<p class="rc-contradiction">{escape(say(sentence))}</p>'
-        for sentence in (prediction.contradiction, provenance.conflict)
-        if sentence
-    )
     return (
-        f'<section class="rc-panel rc-file"><h3>{say(texts.FILE_SAYS)}</h3>{warnings}<ul>{findings}{problems}</ul>'
+        f'<section class="rc-panel rc-file"><h3>{say(texts.FILE_SAYS)}</h3><ul>{findings}{problems}</ul>'
         f'<p class="rc-foot">{escape(say(CAUTION))}</p></section>'
     )
 

@@ -52,12 +52,16 @@ def banner(prediction: Prediction, notes: Iterable[str] = (), limits: Limits | N
     """The verdict in plain words, how often such an answer is wrong, and what it does not say."""
     verdict = prediction.verdict or Verdict.NO_FACE
     paragraphs = "".join(f"<p>{escape(sentence)}</p>" for sentence in (*wording.explained(prediction, limits), *notes))
-    chance = wording.expected_error(prediction)
+    chance, is_alone = wording.expected_error(prediction), len(prediction.faces) == 1
+    # Of one face, not of all of them together.
+    numbers = [number for number, face in enumerate(prediction.faces, 1) if face.expected_error is chance]
+    whose = "" if is_alone or not numbers else say("Face {number}:", number=numbers[0])
+    odds = panels.odds(chance, whose) if chance else ""
     scope = f'<small class="rc-scope">{escape(say(wording.SCOPE))}</small>' if prediction.faces else ""
     return (
         f'<section class="rc-verdict rc-{verdict}" data-verdict="{verdict}" tabindex="-1"><h2><span class="rc-icon" '
         f'aria-hidden="true">{ICONS[verdict]}</span>{escape(wording.headline(prediction))}</h2>'
-        f"{panels.odds(chance) if chance else ''}{paragraphs}{scope}</section>"
+        f"{panels.contradictions(prediction)}{odds}{paragraphs}{scope}</section>"
     )
 
 
@@ -101,9 +105,10 @@ def described(faces: Sequence[Face]) -> str:
 def _box(number: int, face: Face, unit: float) -> str:
     x0, y0, x1, y1 = face.box
     size = min(max(unit * 8, (x1 - x0) / 6), (x1 - x0) / 2, unit * 14)
-    line = unit * WIDE[face.verdict]
+    line, dashes = unit * WIDE[face.verdict], f"{unit * 5:.1f} {unit * 3:.1f}"
+    dashed = f' stroke-dasharray="{dashes}"' if face.verdict == Verdict.UNCERTAIN else ""
     return (
-        f'<g class="rc-box rc-{face.verdict}" stroke-width="{line:.2f}"><rect x="{x0:.1f}" y="{y0:.1f}" '
+        f'<g class="rc-box rc-{face.verdict}" stroke-width="{line:.2f}"><rect{dashed} x="{x0:.1f}" y="{y0:.1f}" '
         f'width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" rx="{unit * 2:.1f}"/>'
         f'<path d="{BADGES[face.verdict]}" transform="translate({x0:.1f} {y0:.1f}) scale({size / 2:.1f})"/>'
         f'<text x="{x0:.1f}" y="{y0:.1f}" font-size="{size * 0.62:.1f}">{number}</text></g>'
@@ -157,7 +162,9 @@ def _evidence(face: Face, is_alone: bool) -> list[str]:
     """What is known beside the score: how it survives delivery, and how often the model is wrong on such faces."""
     sentences = [wording.delivered(face.stability)] if face.stability else []
     if face.expected_error and not is_alone:
-        sentences.insert(0, wording.chance_of_error(face.expected_error)[0])
+        sentences.insert(
+            0, say("Such answers are wrong about {times}.", times=wording.times(face.expected_error.chance))
+        )
     return sentences
 
 

@@ -45,10 +45,9 @@ def table(rows: Sequence[Row], count: int) -> str:
     mark = 'data-verdict="several"' if is_done else 'data-state="loading"'
     heads = "".join(f'<th scope="col">{say(column)}</th>' for column in COLUMNS)
     body = "".join(_row(row, place) for place, row in enumerate(rows))
-    save = f'<button type="button" data-csv>{say("Download the table (CSV)")}</button>' if is_done else ""
-    stop = "" if is_done else f'<button type="button" data-cancel>{say("Cancel")}</button>'
+    save = f'<button type="button" data-csv="">{say("Download the table (CSV)")}</button>' if is_done else ""
     return (
-        f'<section class="rc-table" {mark}><div class="rc-table-head"><h2>{title}</h2>{save}{stop}</div>'
+        f'<section class="rc-table" {mark}><div class="rc-table-head"><h2>{title}</h2>{save}</div>'
         f'<div class="rc-scroll" tabindex="0" role="region" aria-label="{escape(title)}"><table><thead><tr>{heads}</tr>'
         f"</thead><tbody>{body}</tbody></table></div></section>"
     )

@@ -18,7 +18,8 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 720, 220, 56, 28
 def answer(judged: JudgedClip, decision: Decision) -> str:
     """Everything that a clip's answer consists of."""
     prediction, clip = judged.prediction, judged.clip
-    notes = [wording.looked_at(clip.duration_s, clip.length_s, judged.samples, clip.is_complete)]
+    looked_at = wording.looked_at(clip.duration_s, clip.length_s, judged.samples, clip.is_complete)
+    notes = [looked_at, say(wording.CLIPS_UNMEASURED)]
     strips = judged.strips or ((),) * len(judged.tracks)
     people = [
         results.card(
@@ -39,7 +40,7 @@ def answer(judged: JudgedClip, decision: Decision) -> str:
 def strip(shots: Sequence[Shot]) -> str:
     """One person's moments in the order of time, with the highest score marked."""
     worst = max((shot.p_fake for shot in shots), default=0.0)
-    frames = "".join(_moment(shot, shot.p_fake == worst) for shot in shots)
+    frames = "".join(_moment(shot, len(shots) > 2 and shot.p_fake == worst) for shot in shots)
     name = escape(say("Moments of this person"))
     return f'<ol class="rc-strip" tabindex="0" aria-label="{name}">{frames}</ol>' if frames else ""
 

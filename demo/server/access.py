@@ -71,6 +71,7 @@ def content_policy(framed_by: tuple[str, ...]) -> str:
         "default-src": "'self'", "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:",
         "style-src": "'self' 'unsafe-inline'", "img-src": "'self' data: blob:", "media-src": "'self' blob:",
         "font-src": "'self' data:", "connect-src": "'self' blob:", "worker-src": "'self' blob:", "object-src": "'none'",
+        "frame-src": "'self' blob:",
         "base-uri": "'self'", "form-action": "'self'", "frame-ancestors": " ".join(framed_by) or "'none'",
     }  # fmt: skip
     return "; ".join(f"{name} {value}" for name, value in rules.items())

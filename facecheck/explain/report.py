@@ -126,7 +126,7 @@ def _head(found: Explanation) -> str:
     verdict = answer.verdict
     score = "" if answer.p_fake is None else _paragraphs([wording.score(answer.p_fake)])
     chance = wording.expected_error(answer)
-    odds = _paragraphs(wording.chance_of_error(chance)) if chance else ""
+    odds = _paragraphs(wording.chance_of_error(chance)) if chance and len(answer.faces) == 1 else ""
     limits = found.model.limits if found.model else None
     error = f"<p>{escape(answer.error)}</p>" if answer.error else ""
     budget = (

@@ -88,6 +88,7 @@ ADVICE: dict[Reason, str] = {
 UNCLEAR_ONE = "{unclear} of {count} faces cannot be judged: nothing is said about it."
 UNCLEAR = "{unclear} of {count} faces cannot be judged: nothing is said about them."
 CROWD = "With many faces, a false alarm on one of them becomes likely. Look at each face by itself."
+CLIPS_UNMEASURED = "How often an answer about a clip is wrong was not measured. It was for pictures only."
 NOT_A_PROOF = (
     "A verdict is a measurement, not a proof. \u201creal\u201d means that no sign of generation was found; it never "
     "means that a picture is authentic. Look at a file yourself before you accuse anybody."

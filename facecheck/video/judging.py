@@ -109,10 +109,10 @@ def judge_clip(
 
 
 def _answer(track: Track, checker: "FaceChecker", samples: int, clip: Clip) -> Face:
-    face = track.answer(checker.decision, samples)
+    face = replace(track.answer(checker.decision, samples), expected_error=None)  # Measured on pictures only.
     if clip.is_complete or face.verdict != Verdict.REAL:
         return face
-    return replace(face, verdict=Verdict.UNCERTAIN, reasons=(Reason.INCOMPLETE,), expected_error=None)
+    return replace(face, verdict=Verdict.UNCERTAIN, reasons=(Reason.INCOMPLETE,))
 
 
 def frame_at(source: ClipSource, at_s: float) -> Pixels:

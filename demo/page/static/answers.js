@@ -3,7 +3,7 @@
   "use strict";
   const page = window.realityCheck;
   const byId = (id) => document.getElementById(id);
-  const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+  const calm = window.matchMedia("(prefers-reduced-motion: reduce)"), narrow = window.matchMedia("(max-width: 760px)");
   let shown = "";
 
   // The state of the page follows from what is chosen and what was answered: empty, chosen, working or answer.
@@ -22,6 +22,8 @@
     const waits = page.isWanted?.() && !(kept && answer.querySelector("[data-verdict], [data-state]:not([data-state=loading])"));
     const now = isVerdict ? "answer" : waits ? "working" : page.hasFiles?.() ? "chosen" : "empty";
     document.body.dataset.rc = now;
+    const cancel = byId("rc-cancel");
+    if (cancel) cancel.hidden = now !== "working";
     result.setAttribute("aria-live", "polite");
     result.setAttribute("aria-busy", String(now === "working"));
     if (isVerdict && shown !== about) arrive(answer);
@@ -30,7 +32,7 @@
 
   function arrive(answer) {
     const at = answer.getBoundingClientRect().top;
-    if (at > Math.min(window.innerHeight * 0.4, 160) || at < 0) answer.scrollIntoView({ behavior: calm.matches ? "auto" : "smooth" });
+    if (at > (narrow.matches ? 160 : window.innerHeight * 0.4) || at < 0) answer.scrollIntoView({ behavior: calm.matches ? "auto" : "smooth" });
   }
 
   async function toggleHeat(button) {

@@ -36,7 +36,7 @@
     const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
     for (let node = walker.currentNode; node; node = walker.nextNode()) {
       if (node.nodeType === Node.TEXT_NODE) {
-        if (!/^(SCRIPT|STYLE|TEXTAREA)$/.test(node.parentNode?.nodeName ?? "")) translateText(node);
+        if (!/^(SCRIPT|STYLE|TEXTAREA|OPTION)$/.test(node.parentNode?.nodeName ?? "")) translateText(node);
       } else translateNames(node);
     }
   }

@@ -22,6 +22,7 @@
   function choose(...files) {
     state.upload?.abort();
     forget();
+    byId("rc-large")?.close();
     window.dispatchEvent(new Event("rc-camera-close"));
     state.previews.forEach((address) => URL.revokeObjectURL(address));
     state.files = files.filter(Boolean).map((file) => ({ file, ticket: null }));
@@ -113,6 +114,8 @@
 
   const clicks = {
     "rc-clear": () => { choose(); byId("rc-file").focus(); },
+    // Whoever forgets the picture ends its work.
+    "rc-cancel": () => { choose(...state.files.map((one) => one.file)); byId("rc-submit").focus(); },
     "rc-take": () => byId("rc-file-camera").click(),
     "rc-compare": () => byId("rc-file-other").click(),
     "rc-theme": () => {
@@ -125,7 +128,6 @@
     const button = event.target.closest("button");
     if (!button) return;
     if (button.dataset.example) tryExample(button);
-    else if ("cancel" in button.dataset) { choose(...state.files.map((one) => one.file)); byId("rc-submit").focus(); }
     else if (button.dataset.open) check(state.files[button.dataset.open].file);
     else clicks[button.id]?.();
   });

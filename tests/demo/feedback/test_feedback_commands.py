@@ -39,8 +39,9 @@ def test_an_empty_store_says_so(run):
 
 
 @pytest.mark.usefixtures("three")
-def test_list_shows_what_was_said_without_control_characters(run):
+def test_list_shows_what_was_said_without_control_characters(run, store):
     lines = run("list").splitlines()
+    assert all(line.endswith(f"file: {case.path}") for line, case in zip(lines, store.all(), strict=True))
     assert len(lines) == 3 and "I took it" in lines[0] and "it was generated" in lines[1] and "\x1b" not in lines[1]
     assert [json.loads(line)["label"] for line in run("list", "--json").splitlines()] == ["real", "fake", "fake"]
 

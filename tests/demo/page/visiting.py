@@ -21,7 +21,7 @@ def opened(browser, server, **options):
     page.wait_for_selector("#rc-file", state="attached")
     yield page
     context.close()
-    assert problems == []
+    assert problems == [], problems
 
 
 def is_foreign(url: str, server: str) -> bool:

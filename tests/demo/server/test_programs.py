@@ -2,13 +2,17 @@
 
 import base64
 import gc
+import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 from pathlib import Path
 
 import httpx
@@ -34,6 +38,60 @@ def test_gradio_client_gets_the_librarys_answer(small_server, small_portrait, ch
     assert answer["verdict"] == checker.predict(small_portrait).verdict
     assert client.predict("no picture", api_name="/check")["error"]
     client.close()
+
+
+def shown_lines(server: str, language: str) -> str:
+    """The lines for one language on the page for programs, with the server's own address."""
+    page = httpx.get(f"{server}/for-programs").text
+    lines = unescape(re.search(rf'<pre data-run="{language}"[^>]*>(.*?)</pre>', page, re.S).group(1))
+    assert "http://127.0.0.1:7860" in lines
+    return lines.replace("http://127.0.0.1:7860", server)
+
+
+@pytest.mark.parametrize("language", ["curl", "python"])
+def test_the_lines_for_programs_run(small_server, small_portrait, checker, tmp_path, language):
+    (tmp_path / "photo.jpg").write_bytes(small_portrait)
+    if not shutil.which("curl"):
+        pytest.skip("needs curl")
+    lines = shown_lines(small_server, language)
+    command = shlex.split(lines) if language == "curl" else [sys.executable, "-c", lines]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    verdict = checker.predict(small_portrait).verdict
+    if language == "curl":
+        assert json.loads(done.stdout)["predictions"][0]["verdict"] == verdict
+    else:
+        assert done.stdout.split()[:2] == ["photo.jpg", verdict]
+
+
+def test_the_lines_for_browsers_run(page, small_server, small_portrait, checker):
+    lines, data = shown_lines(small_server, "javascript"), base64.b64encode(small_portrait).decode()
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.evaluate(
+        f"""async (data) => {{
+          const file = new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], "photo.jpg");
+          {lines}
+        }}""",
+        data,
+    )
+    assert any(text.startswith(checker.predict(small_portrait).verdict) for text in said)
+
+
+def test_errors_are_problem_details_that_say_what_to_do(small_server):
+    post = f"{small_server}/api/v1/predict"
+    answers = {
+        415: httpx.post(post, content=b"x"),
+        422: httpx.post(post, json={"pictures": []}),
+        404: httpx.get(f"{small_server}/nowhere"),
+        413: httpx.post(post, content=b"x" * (4 << 20)),
+    }
+    for status, answer in answers.items():
+        problem = answer.json()
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+        assert (
+            set(problem) == {"type", "title", "status", "detail"} and problem["status"] == status and problem["detail"]
+        )
+    assert "application/problem+json" in httpx.get(f"{small_server}/openapi.json").text
 
 
 @pytest.mark.slow
