@@ -148,6 +148,7 @@ class CheckHandlers:
         work, shown = Work(), ""
         drawn = self.service.run(lambda: in_language(language, lambda: draw(upload, work)), upload.client)
         job = asyncio.ensure_future(drawn)
+        job.add_done_callback(lambda done: done.cancelled() or done.exception())  # Also where nobody waits for it.
         try:
             while not (await asyncio.wait({job}, timeout=LOOK_S))[0]:
                 work.is_stopped = self.uploads.get(ticket) is None

@@ -24,13 +24,16 @@
     document.body.dataset.rc = now;
     const cancel = byId("rc-cancel");
     if (cancel) cancel.hidden = now !== "working";
-    result.setAttribute("aria-live", "polite");
     result.setAttribute("aria-busy", String(now === "working"));
     if (isVerdict && shown !== about) arrive(answer);
     shown = isVerdict ? about : "";
+    if (!isVerdict && byId("rc-announce")?.textContent) byId("rc-announce").textContent = "";
   };
 
   function arrive(answer) {
+    // Read aloud: the verdict and its chance, not the whole answer.
+    const said = [...answer.querySelectorAll(".rc-verdict h2, .rc-chance b, .rc-table h2")].map((one) => one.textContent);
+    byId("rc-announce").textContent = said.join(". ");
     const at = answer.getBoundingClientRect().top;
     if (at > (narrow.matches ? 160 : window.innerHeight * 0.4) || at < 0) answer.scrollIntoView({ behavior: calm.matches ? "auto" : "smooth" });
   }

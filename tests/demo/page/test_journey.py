@@ -23,10 +23,12 @@ from tests.demo.page.visiting import PATIENCE, STATE, VERDICT, check, opened
 
 LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 WIDTHS = pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
-DROP = """([name, type, text]) => {
-  const transfer = new DataTransfer();
-  transfer.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name, { type }));
-  document.getElementById("rc-well").dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
+GIVEN = """([way, name, type, text]) => {
+  const given = new DataTransfer();
+  given.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name, { type }));
+  const event = way === "drop" ? new DragEvent("drop", { dataTransfer: given, bubbles: true })
+    : new ClipboardEvent("paste", { clipboardData: given, bubbles: true });
+  document.getElementById("rc-well").dispatchEvent(event);
 }"""
 
 
@@ -61,6 +63,7 @@ def test_another_choice_takes_the_answer_away_at_once(visits, size, portrait, ca
     page = visits(size)
     check(page, portrait)
     assert page.evaluate("document.body.dataset.rc") == "answer"
+    assert page.locator("#rc-announce").inner_text().startswith(page.inner_text("#rc-result h2")[2:])
     page.set_input_files("#rc-file", picked("cat.jpg", as_file(Image.fromarray(cat))))
     assert not shows_verdict(page) and not page.locator("#rc-objection").is_visible()
     assert page.locator("#rc-preview").is_visible()
@@ -88,10 +91,11 @@ def test_an_answer_that_comes_late_is_dropped(browser, small_server, portrait, c
 
 
 @WIDTHS
-def test_what_is_dropped_is_checked_at_once_and_picture_and_verdict_are_on_the_screen(visits, size, portrait):
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_what_is_given_is_checked_at_once_and_picture_and_verdict_are_on_the_screen(visits, size, way, portrait):
     page = visits(size)
     page.evaluate("window.realityCheck.choose()")
-    page.evaluate(DROP, ["a.jpg", "image/jpeg", base64.b64encode(portrait).decode()])
+    page.evaluate(GIVEN, [way, "a.jpg", "image/jpeg", base64.b64encode(portrait).decode()])
     page.wait_for_selector(VERDICT)
     page.wait_for_timeout(900)  # It scrolls there.
     for place in ("#rc-result .rc-verdict h2", ".rc-picture svg"):
@@ -126,6 +130,16 @@ def test_a_heat_map_opens_large_with_its_scale(visits, size, portrait):
     assert page.locator("#rc-large-picture").bounding_box()["width"] >= 300
     page.keyboard.press("Escape")
     assert not large.is_visible()
+
+
+def test_a_phone_offers_its_camera_and_its_gallery(browser, small_server, portrait):
+    with opened(browser, small_server, viewport=PHONE, has_touch=True, is_mobile=True) as page:
+        assert page.locator("#rc-take").is_visible() and "gallery" in page.inner_text("#rc-drop")
+        with page.expect_file_chooser() as chooser:
+            page.click("#rc-take")
+        assert page.get_attribute("#rc-file-camera", "capture") == "environment"
+        chooser.value.set_files(picked("a.jpg", portrait))
+        assert page.wait_for_selector(VERDICT)
 
 
 def test_the_case_report_can_be_taken_along_and_printed(visits, portrait, small_server):
@@ -289,7 +303,8 @@ def test_axe_finds_nothing_in_any_state(browser, small_server, axe, portrait, ca
 def test_an_ordinary_verdict_is_on_the_screen_soon(shipped_page, portrait):
     """The bound of a quiet machine with two cores is 1.5 s; here others may work beside."""
     text = base64.b64encode(portrait).decode()
-    shipped_page.evaluate(DROP, ["a.jpg", "image/jpeg", text])
+    given = ["drop", "a.jpg", "image/jpeg", text]
+    shipped_page.evaluate(GIVEN, given)
     shipped_page.wait_for_selector(VERDICT, timeout=PATIENCE)
     shipped_page.evaluate("window.realityCheck.choose()")
     took = shipped_page.evaluate(
@@ -300,6 +315,6 @@ def test_an_ordinary_verdict_is_on_the_screen_soon(shipped_page, portrait):
             await new Promise(requestAnimationFrame);
           return performance.now() - start;
         }""",
-        [DROP, ["a.jpg", "image/jpeg", text]],
+        [GIVEN, given],
     )
     assert took < 15_000

@@ -142,24 +142,6 @@ def test_the_camera_gives_a_picture_and_is_judged_live(browser, small_server):
         assert page.evaluate("document.getElementById('rc-video').srcObject.getTracks()[0].readyState") == "ended"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_violation(browser, small_server, axe, portrait, scheme):
-    with opened(browser, small_server, color_scheme=scheme) as page:
-        check(page, portrait)
-        page.click("#rc-object button")
-        page.click("#rc-delete button")
-        page.wait_for_timeout(500)
-        page.evaluate(axe)
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    told = [
-        f"{one['id']}: {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert told == []
-
-
 class HeldService(Service):
     """Judges a picture only once it is told to go on."""
 
