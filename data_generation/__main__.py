@@ -4,15 +4,19 @@ import click
 
 from data_generation.commands import detector, images, prompts
 from data_generation.errors import GenerationError
+from facecheck.cli.options import Group
 
 
-class _Group(click.Group):
+class _Group(Group):
     """Errors that the person can mend end in one line."""
 
+    unnamed = "the output"
+
     def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for."""
         try:
             return super().invoke(ctx)
-        except (GenerationError, OSError) as error:
+        except GenerationError as error:
             raise click.ClickException(str(error)) from error
 
 

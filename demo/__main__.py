@@ -9,6 +9,7 @@ import click
 from demo.feedback.commands import feedback
 from demo.settings import Settings, default_store
 from demo.tools import screenshot, space
+from facecheck.cli.options import Group
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -18,7 +19,7 @@ CONTEXT = {"show_default": True, "auto_envvar_prefix": "FACECHECK_DEMO"}
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
-@click.group(invoke_without_command=True, context_settings=CONTEXT)
+@click.group(cls=Group, invoke_without_command=True, context_settings=CONTEXT)
 @click.option("--host", default=Settings.host, help="0.0.0.0 opens the page to your network.")
 @click.option("--port", default=Settings.port)
 @click.option("--model", default=Settings.model, help="Name or path of a model.")

@@ -92,8 +92,7 @@ class FaceChecker:
         precision: str = AUTO,
         prevalence: float = DEFAULT_PREVALENCE,
     ) -> None:
-        is_named = isinstance(model, str | os.PathLike)
-        source = read_model(model) if is_named else model
+        source = read_model(model) if isinstance(model, str | os.PathLike) else model
         self.config, self.errors = source.config, source.errors
         self.decision: Decision = source.config.decision
         self.stability = stability
@@ -106,9 +105,11 @@ class FaceChecker:
         # Copies of this checker share what follows; who replaces a classifier or a detector gets others for workers.
         self._for_workers: dict[tuple[Classifier, FaceDetector], tuple[Classifier, FaceDetector]] = {}
         self._making, self._closed = threading.Lock(), threading.Event()
-        name = os.path.abspath(model) if is_named and Path(model).exists() else model
-        chosen = {"model": name, "device": device, "engine": engine, "precision": precision, "prevalence": prevalence}
-        self._made_of = chosen if is_named and detector is None else None
+        self._again: functools.partial[FaceChecker] | None = None
+        if isinstance(model, str | os.PathLike) and detector is None:
+            name = os.path.abspath(model) if Path(model).exists() else model
+            run = functools.partial(FaceChecker, name, device=device, engine=engine, precision=precision)
+            self._again = functools.partial(run, prevalence=prevalence)
         self._info = ModelInfo(self.config.name, self.config.version, self.config.sha256)
 
     def __copy__(self) -> Self:
@@ -118,10 +119,10 @@ class FaceChecker:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its arguments: where it is unpickled it is made anew, with the model from its path."""
-        if self._made_of is None:
+        if self._again is None:
             raise TypeError("a FaceChecker with a model or detector in memory is not pickled; make it where it is used")
-        kept = {"max_fpr": self._budget and self._budget.max_fpr, "stability": self.stability}
-        return functools.partial(FaceChecker, **self._made_of, **kept), ()
+        max_fpr = self._budget and self._budget.max_fpr
+        return functools.partial(self._again, max_fpr=max_fpr, stability=self.stability), ()
 
     def __enter__(self) -> Self:
         return self

@@ -86,8 +86,9 @@ class Ledger:
             Where its line begins, bytes.
 
         Raises:
-            LedgerError: the disk is full, or gone.
+            LedgerError: the disk is full, or gone; the file was removed or replaced.
         """
+        self.require_in_place()
         line, offset = encoded(row), self._size
         try:
             written = os.write(self._file, line)
@@ -98,6 +99,21 @@ class Ledger:
             raise LedgerError(f"{self.path} cannot be written (the disk is full)")
         self._size += len(line)
         return offset
+
+    def require_in_place(self) -> None:
+        """Whoever removes or replaces an open file leaves us one without a name, that nobody will ever read.
+
+        Raises:
+            LedgerError: that has happened.
+        """
+        try:
+            found, ours = self.path.stat(), os.fstat(self._file)
+            if (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino):
+                return
+            what = "replaced"
+        except OSError:
+            what = "removed"
+        raise LedgerError(f"{self.path} was {what} while it was written; what was written since is lost, begin again")
 
     def sync(self) -> None:
         """Wait until what was written is on the disk, so that the machine cannot lose it either."""

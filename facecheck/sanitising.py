@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
@@ -121,6 +119,8 @@ def completed(picture: "ImageFile.ImageFile", data: bytes) -> bytes | None:
     """
     if picture.format not in ("JPEG", "MPO"):
         return None
+    import numpy as np  # Here: what reads messages alone needs none.
+
     picture.tile = []  # Decoded as far as it goes: what follows only looks at that.
     rows = np.flatnonzero(np.asarray(picture.convert("RGB")).any(axis=(1, 2)))
     missing = picture.height - (int(rows[-1]) + 1 if len(rows) else 0)

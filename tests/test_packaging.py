@@ -1,6 +1,7 @@
 """The wheel installs facecheck alone, with the weights, and the metadata says what the code needs."""
 
 import configparser
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,6 +52,43 @@ def test_the_release_that_drags_torch_back_is_refused():
     assert "facenet-pytorch>=2.5.3,!=2.6.0" in needs
     assert not any(need.startswith("opencv-python-headless") for need in needs)
     assert {"example", "demo", "generation", "training", "openvino", "dev"} <= set(config["options.extras_require"])
+
+
+FIRST_WITHOUT_KNOWN_HOLES = {
+    "torch": ("2.13", "CVE-2025-3000"),
+    "opencv-python": ("4.12", "CVE-2025-53644"),
+    "pillow": ("12.3", "CVE-2026-59197 to CVE-2026-59200, CVE-2026-55798"),
+    "gradio": ("6.20", "CVE-2026-59806"),
+    "h11": ("0.16", "CVE-2025-43859"),
+    "python-multipart": ("0.0.31", "CVE-2026-53540, CVE-2026-40347"),
+    "starlette": ("1.3.1", "CVE-2026-48710, CVE-2025-62727"),
+    "onnx": ("1.23", "CVE-2026-27489, CVE-2026-34445 to CVE-2026-34447, CVE-2026-44512"),
+    "transformers": ("5.3", "CVE-2026-4372"),
+    "ray": ("2.52", "CVE-2025-62593"),
+    "pyarrow": ("23.0.1", "CVE-2026-25087"),
+    "scikit-learn": ("1.5", "CVE-2024-5206"),
+    "tqdm": ("4.66.3", "CVE-2024-34062"),
+    "setuptools": ("78.1.1", "CVE-2025-47273"),
+    "cryptography": ("46.0.5", "CVE-2026-26007"),
+    "pytest": ("9.0.3", "CVE-2025-71176"),
+}
+"""Name -> the first version without a hole that was published by November 2026, and the holes of those before it."""
+
+
+@pytest.mark.parametrize("name", FIRST_WITHOUT_KNOWN_HOLES)
+def test_no_version_with_a_known_hole_is_asked_for(name):
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    extras = "\n".join(config["options.extras_require"].values())
+    needs = [Requirement(line) for line in f"{config['options']['install_requires']}\n{extras}".split("\n") if line]
+    floors = [spec.version for need in needs if need.name == name for spec in need.specifier if spec.operator == ">="]
+    first, holes = FIRST_WITHOUT_KNOWN_HOLES[name]
+    assert floors and all(Version(floor) >= Version(first) for floor in floors), holes
+
+
+def test_what_is_open_in_gradio_is_switched_off():
+    """CVE-2026-134825, in 6.27 to 6.31: its history answers a forged host, where Node renders the page."""
+    assert {"run_history=False", "ssr_mode=False"} <= set(re.findall(r"\w+=False", (ROOT / "demo/app.py").read_text()))
 
 
 def test_weights_are_at_most_fifty_megabytes():

@@ -34,6 +34,12 @@ def test_the_python_example_runs(tmp_path, monkeypatch, grace_path, capsys):
     assert "missing.jpg: no such file" in capsys.readouterr().out
 
 
+def test_every_promise_has_a_test():
+    promised = set(re.findall(r"`(test_\w+)`", (ROOT / "SECURITY.md").read_text()))
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(promised) > 20 and promised <= set(re.findall(r"^def (test_\w+)\(", tests, re.M))
+
+
 @pytest.mark.parametrize("line", sorted(COMMANDS))
 def test_every_command_is_one_that_exists(line):
     words = shlex.split(re.split(r" #|>", line)[0])[1:]

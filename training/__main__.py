@@ -5,6 +5,8 @@ from importlib import import_module
 
 import click
 
+from facecheck.cli.options import Group
+
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "prepare": ("faces", "Cut the faces out of PHOTOS into a data folder."),
     "audit": ("faces", "Fail if anything but the faces tells the classes apart."),
@@ -27,8 +29,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Name -> (module of `training.commands`, what it does): the modules load torch, the list of commands does not."""
 
 
-class Steps(click.Group):
+class Steps(Group):
     """The commands in the order of the work, each imported when it is asked for."""
+
+    unnamed = "the output"
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names."""

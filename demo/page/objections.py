@@ -1,5 +1,6 @@
 """The part of the page where a visitor objects, and deletes an objection."""
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -48,7 +49,7 @@ class Objections:
             return texts.thanks(self._store.add(upload.data, label, comment or "", upload.prediction))
         except StoreFullError:
             return say(texts.FULL)
-        except (ImageError, OSError):
+        except (ImageError, OSError, sqlite3.Error):
             return " ".join(map(say, texts.BROKEN))
 
     def delete(self, receipt: str | None) -> str:

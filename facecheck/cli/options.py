@@ -1,14 +1,20 @@
 """What several commands ask and say: which model, what it runs on, its budget, the exit codes, and how help looks."""
 
+import errno
 import functools
 import itertools
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
 
 from facecheck.engines import AUTO, ENGINES, PRECISIONS
 from facecheck.error_rates import DEFAULT_PREVALENCE
+from facecheck.errors import FacecheckError
 from facecheck.files import printable
 from facecheck.model.files import DEFAULT_MODEL
 from facecheck.result import Verdict
@@ -46,6 +52,36 @@ OPTIONS = (
 
 MODEL_GROUP = ("model", "device", "engine", "precision", "prevalence", "max_fpr")
 """The names of `OPTIONS` and `max_fpr`, for a group of their own."""
+
+
+class Group(click.Group):
+    """Its commands end in one line where the system or facecheck says no, and with 130 after Ctrl-C."""
+
+    unnamed = "standard output"
+    """What an error of the system is about that names no file."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            click.echo("\nStopped.", err=True)
+            ctx.exit(INTERRUPTED)
+        except FacecheckError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            _give_up_output()
+            if error.errno == errno.EPIPE:
+                ctx.exit(UNREADABLE)
+            raise click.ClickException(f"{error.filename or self.unnamed}: {error.strerror or error}") from error
+        return result
+
+
+def _give_up_output() -> None:
+    """What could not be written is not tried again when the interpreter ends, which would be a second message."""
+    with Path(os.devnull).open("wb") as nothing, suppress(OSError, ValueError):
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 class Command(click.Command):
@@ -101,7 +137,7 @@ def warn_misspelt(inputs: Inputs) -> None:
 
 def report_skipped(inputs: Inputs, found: int) -> None:
     """Say what was left out, and where nothing was found."""
-    others = f"{inputs.skipped} files that are no pictures" if inputs.skipped > 1 else "1 file that is no picture"
+    others = f"{inputs.skipped} file{'s' if inputs.skipped > 1 else ''} that are no pictures"
     if not found:
         also = f", only {others}" if inputs.skipped else ""
         click.echo(f"no picture in {', '.join(map(printable, inputs.named))}{also}", err=True)

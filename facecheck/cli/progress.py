@@ -27,9 +27,13 @@ class Tally:
 
     verdicts: Counter[str | None] = field(default_factory=Counter)
     known: int = 0
+    vanished: int = 0
 
     def add(self, outcome: "Outcome") -> None:
         """One more file."""
+        if outcome.vanished:
+            self.vanished += 1
+            return
         self.verdicts[outcome.verdict] += 1
         self.known += outcome.known
 
@@ -37,6 +41,8 @@ class Tally:
         counts = [f"{self.verdicts[word]} {word}" for word in Verdict if self.verdicts[word]]
         if self.verdicts[None]:
             counts.append(f"{self.verdicts[None]} could not be read")
+        if self.vanished:
+            counts.append(f"{self.vanished} vanished before they were read")
         files = self.verdicts.total()
         return f"{files} files: {', '.join(counts) or 'nothing found'} ({self.known} known, {files - self.known} new)"
 

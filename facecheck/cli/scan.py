@@ -148,6 +148,7 @@ def scan(
                 for outcome in _watched(scanner, inputs):
                     tally.add(outcome)
                     hook(outcome, ledger)
+            tally.vanished += inputs.vanished
             _finish(ledger, target, summary, style, per)
     except FacecheckError as error:
         raise click.ClickException(str(error)) from error
@@ -160,7 +161,7 @@ def scan(
     options.report_skipped(inputs, tally.verdicts.total())
     if any(tally.verdicts[word] for word in fail_on):
         sys.exit(FOUND)
-    sys.exit(UNREADABLE if tally.verdicts[None] else 0)
+    sys.exit(UNREADABLE if tally.verdicts[None] or tally.vanished else 0)
 
 
 def _leave(code: int) -> None:
@@ -280,6 +281,7 @@ def _own_files(target: Path, rows: Path, summary: Path | None) -> frozenset[str]
 def _finish(ledger: "ScanLedger", target: Path, summary: Path | None, style: str, per: str) -> None:
     from facecheck.scan.tables import WRITERS, write_csv
 
+    ledger.require_in_place()
     if style == "csv":
         write_csv(ledger, target, per)
     elif style in WRITERS and not (target.exists() and target.stat().st_mtime_ns >= ledger.path.stat().st_mtime_ns):

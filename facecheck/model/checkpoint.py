@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from facecheck.error_rates import ErrorTable
 from facecheck.errors import ModelError
-from facecheck.files import sha256_of, write_atomically
+from facecheck.files import sha256_of, write_together
 from facecheck.model.architectures import build
 from facecheck.model.config import ModelConfig
 from facecheck.model.files import DEFAULT_MODEL, Stored, read_model
@@ -85,7 +85,7 @@ def _filled(architecture: str, tensors: dict[str, Tensor]) -> nn.Module:
 
 
 def save_model(network: nn.Module, config: ModelConfig, folder: str | os.PathLike[str]) -> Path:
-    """Write `config.name`.safetensors (matrices and kernels in float16, the rest as is) and its .json, each atomically.
+    """Write `config.name`.safetensors (matrices and kernels in float16, the rest as is) and its .json, atomically.
 
     Returns:
         The path of the weights; their sha256 is in the config file.
@@ -95,8 +95,7 @@ def save_model(network: nn.Module, config: ModelConfig, folder: str | os.PathLik
     config = dataclasses.replace(config, sha256=sha256_of(data))
     target = Path(folder) / f"{config.name}.safetensors"
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(target, data)
-    write_atomically(target.with_suffix(".json"), config.to_json().encode())
+    write_together({target: data, target.with_suffix(".json"): config.to_json().encode()})
     return target
 
 

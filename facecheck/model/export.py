@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck.errors import ModelError
-from facecheck.files import write_atomically
+from facecheck.files import write_together
 
 if TYPE_CHECKING:
     from facecheck.model.checkpoint import Model
 
 NEEDS = ("onnx", "onnxruntime", "onnxscript")
+OF_WEIGHTS = "facecheck.sha256"
+"""The key under which an ONNX file names the weights that it was made of; its config names them too."""
 LARGEST_DIFFERENCE = 1e-3
 """Between the logits of torch and of onnxruntime; rounding in another order gives 1e-5."""
 
@@ -44,8 +46,7 @@ def export_onnx(name_or_path: str | os.PathLike[str], target: Path) -> float:
     difference = _difference(model, data)
     if not difference <= LARGEST_DIFFERENCE:
         raise ModelError(f"onnxruntime gives other logits than torch, by {difference:.2g}; nothing was written")
-    write_atomically(beside, config)
-    write_atomically(target, data)
+    write_together({beside: config, target: data})
     return difference
 
 
@@ -69,6 +70,7 @@ def _graph(model: "Model") -> bytes:
     made = program.model_proto
     for node in made.graph.node:
         del node.metadata_props[:]  # Stack traces, with the paths of this machine.
+    made.metadata_props.add(key=OF_WEIGHTS, value=model.config.sha256)
     return bytes(made.SerializeToString())
 
 

@@ -1,5 +1,6 @@
 """What a scan looks at: files, folders, patterns and lists of names, one at a time."""
 
+import codecs
 import glob
 import os
 import re
@@ -13,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+from facecheck.errors import ScanError
+
 STANDARD_INPUT = "-"
 CHUNK_BYTES = 1 << 16
 PICTURE_ENDINGS = frozenset((
@@ -25,6 +28,12 @@ MAGIC = (
     b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51",
 )  # fmt: skip
 """How pictures begin; a wrong ending is no reason to look away."""
+MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
+)  # fmt: skip
+UNMARKED_UTF16 = re.compile(rb"(?:[^\0]\0){8}|(?:\0[^\0]){8}")
+"""A list with NUL between the names whose first eight have one letter each is less likely."""
 MOST_SIBLINGS = 5000
 """Names of a folder that are looked through for the one that was meant."""
 
@@ -44,11 +53,13 @@ class Inputs:
         list_file: file with one path a line (or NUL between them, as `find -print0` writes); "-" is standard input.
         recursive: whether the folders in folders are entered.
         leave_out: absolute paths of files that are not given: what the scan itself writes.
+            Also left out under other names, through links: one file is known by its device and inode.
         pictures_only: of folders, without `globs`, only files that seem to be pictures or clips, by their name or by
             how they begin; the others (sidecars, thumbnails of systems) are counted in `skipped`.
         since_ns: only files that were changed since then, nanoseconds after 1970.
         absolute: False gives the paths as they were named.
         skipped: files that the last iteration left out as no pictures.
+        vanished: files that were there when their folder was listed, and then no more.
     """
 
     named: Sequence[str] = ()
@@ -60,6 +71,7 @@ class Inputs:
     since_ns: int | None = None
     absolute: bool = True
     skipped: int = field(default=0, init=False)
+    vanished: int = field(default=0, init=False)
 
     @property
     def can_repeat(self) -> bool:
@@ -67,11 +79,13 @@ class Inputs:
         return self.list_file is None or (self.list_file != STANDARD_INPUT and Path(self.list_file).is_file())
 
     def __iter__(self) -> Iterator[str]:
-        self.skipped = 0
-        for name in self._names():
-            for path in self._files_of(os.path.abspath(name) if self.absolute and not is_address(name) else name):
-                if path not in self.leave_out and not self._is_old(path):
-                    yield path
+        self.skipped = self.vanished = 0
+        own = frozenset(filter(None, map(_identity, self.leave_out)))
+        for name, is_listed in self._names():
+            path = os.path.abspath(name) if self.absolute and not is_address(name) else name
+            for found in [path] if is_listed else self._files_of(path):
+                if found not in self.leave_out and _identity(found) not in own and not self._is_old(found):
+                    yield found
 
     def misspelt(self) -> Iterator[tuple[str, str]]:
         """What was named and is not there, with the path that may have been meant."""
@@ -86,18 +100,19 @@ class Inputs:
                 if meant is not None:
                     yield name, meant
 
-    def _names(self) -> Iterator[str]:
+    def _names(self) -> Iterator[tuple[str, bool]]:
+        """What was named, and whether by the list, where a folder is a mistake: it becomes a row with an error."""
         for name in self.named:
             found = False
             if glob.has_magic(name) and not os.path.lexists(name):
                 for match in sorted(matches(name)):
                     found = True
-                    yield match
+                    yield match, False
             if not found:
-                yield name
+                yield name, False
         if self.list_file is not None:
             with _opened(self.list_file) as stream:
-                yield from listed(stream)
+                yield from ((name, True) for name in listed(stream))
 
     def _files_of(self, path: str) -> Iterator[str]:
         if not os.path.isdir(path):
@@ -112,8 +127,10 @@ class Inputs:
                     continue
                 if self.pictures_only and not self.globs and not seems_picture(inside):
                     self.skipped += 1
-                    continue
-                yield inside
+                elif os.path.lexists(inside):
+                    yield inside
+                else:
+                    self.vanished += 1
             if not self.recursive:
                 break
         yield from (str(error.filename) for error in closed)
@@ -131,6 +148,15 @@ class Inputs:
         return not self.globs or any(
             fnmatchcase(path if "/" in pattern else Path(path).name, pattern.lower()) for pattern in self.globs
         )
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Device and inode of a file, which are the same under all its names; None where there is none."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def is_address(name: str) -> bool:
@@ -192,22 +218,42 @@ def matches(pattern: str) -> Iterator[str]:
 
 
 def listed(stream: IO[bytes]) -> Iterator[str]:
-    """The names in a list: NUL between them if one is in the first 64 KiB, else one a line; empty ones are skipped."""
+    """The names in a list: NUL between them if one is in the first 64 KiB, else one a line; empty ones are skipped.
+
+    A byte order mark decides what the bytes are: UTF-8, UTF-16 or UTF-32, as PowerShell and Notepad write them. Without
+    one they are as in names of files.
+
+    Raises:
+        ScanError: the list is in UTF-16 without a mark, or not in what its mark says.
+    """
     chunk = stream.read(CHUNK_BYTES)
-    separator = b"\0" if b"\0" in chunk else b"\n"
-    tail = b""
-    while chunk:
-        *whole, tail = (tail + chunk).split(separator)
-        yield from _decoded(whole, separator)
-        chunk = stream.read(CHUNK_BYTES)
-    yield from _decoded([tail], separator)
+    mark, encoding = next((known for known in MARKS if chunk.startswith(known[0])), (b"", ""))
+    chunk = chunk[len(mark) :] or stream.read(CHUNK_BYTES)
+    if not mark and UNMARKED_UTF16.match(chunk):
+        raise ScanError("the list seems to be UTF-16 without a byte order mark; save it as UTF-8")
+    decoder = codecs.getincrementaldecoder(encoding or sys.getfilesystemencoding())(
+        "strict" if encoding else sys.getfilesystemencodeerrors()
+    )
+    try:
+        text = decoder.decode(chunk)
+        separator, tail = "\0" if "\0" in text else "\n", ""
+        while chunk:
+            *whole, tail = (tail + text).split(separator)
+            yield from _named(whole, separator)
+            chunk = stream.read(CHUNK_BYTES)
+            text = decoder.decode(chunk, final=not chunk)
+        yield from _named([tail + text], separator)
+    except UnicodeDecodeError as error:
+        raise ScanError(
+            f"the list is not in {error.encoding}, as its byte order mark says; save it as UTF-8"
+        ) from error
 
 
-def _decoded(names: Iterable[bytes], separator: bytes) -> Iterator[str]:
+def _named(names: Iterable[str], separator: str) -> Iterator[str]:
     for name in names:
-        cleaned = name.rstrip(b"\r") if separator == b"\n" else name
+        cleaned = name.rstrip("\r") if separator == "\n" else name
         if cleaned:
-            yield os.fsdecode(cleaned)
+            yield cleaned
 
 
 def _opened(list_file: str) -> AbstractContextManager[IO[bytes]]:

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -53,7 +54,7 @@ class Index:
         """Note the last row of a path, in place of an earlier one."""
         file = known.candidate
         values = (os.fsencode(file.path), known.offset, file.size, file.mtime_ns, known.fits, known.verdict)
-        with self._lock:
+        with self._using():
             self._database.execute(
                 "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, 0) "
                 "ON CONFLICT (path) DO UPDATE SET byte_offset = excluded.byte_offset, size = excluded.size, "
@@ -64,7 +65,7 @@ class Index:
     def claim(self, path: str) -> bool:
         """Whether this is the first time that this scan meets the path."""
         key = (os.fsencode(path),)
-        with self._lock:
+        with self._using():
             seen = self._database.execute("SELECT claimed FROM files WHERE path = ?", key).fetchone()
             self._database.execute(
                 "INSERT INTO files (path, claimed) VALUES (?, 1) ON CONFLICT (path) DO UPDATE SET claimed = 1", key
@@ -73,12 +74,12 @@ class Index:
 
     def release(self) -> None:
         """From now on every path is met for the first time again."""
-        with self._lock:
+        with self._using():
             self._database.execute("UPDATE files SET claimed = 0")
 
     def known(self, path: str) -> Known | None:
         """What is known of a path; None if it has no row."""
-        with self._lock:
+        with self._using():
             found = self._database.execute(
                 "SELECT byte_offset, size, mtime_ns, fits, verdict FROM files "
                 "WHERE path = ? AND byte_offset IS NOT NULL",
@@ -91,16 +92,16 @@ class Index:
 
     def unfit(self) -> int:
         """Number of rows that the present settings would not make."""
-        with self._lock:
+        with self._using():
             return int(self._database.execute("SELECT count(*) FROM files WHERE NOT fits").fetchone()[0])
 
     def offsets(self) -> Iterator[int]:
         """Where the last row of each path begins, in the order of the ledger."""
-        with self._lock:
+        with self._using():
             self._database.execute("CREATE INDEX IF NOT EXISTS by_offset ON files (byte_offset)")
         last = -1
         while True:
-            with self._lock:
+            with self._using():
                 found = self._database.execute(
                     "SELECT byte_offset FROM files WHERE byte_offset > ? ORDER BY byte_offset LIMIT 10000", (last,)
                 ).fetchall()
@@ -113,6 +114,22 @@ class Index:
         """Remove it."""
         with self._lock:
             self._database.close()
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        """Alone, with an error that says where room is wanted.
+
+        Raises:
+            ScanError: the disk that temporary files lie on is full.
+        """
+        try:
+            with self._lock:
+                yield
+        except sqlite3.OperationalError as error:
+            where = os.environ.get("SQLITE_TMPDIR") or os.environ.get("TMPDIR") or "/var/tmp"
+            raise ScanError(
+                f"the index of the scan needs room in {where} ({error}); free some, or set TMPDIR"
+            ) from error
 
 
 class ScanLedger:
@@ -156,7 +173,7 @@ class ScanLedger:
         """Add rows.
 
         Raises:
-            ScanError: the disk is full, or gone.
+            ScanError: the disk is full, or gone; the file was removed or replaced.
         """
         for row in rows:
             try:
@@ -164,6 +181,17 @@ class ScanLedger:
             except LedgerError as error:
                 raise ScanError(str(error)) from error
             self._note(offset, row)
+
+    def require_in_place(self) -> None:
+        """See `facecheck.ledger.Ledger.require_in_place`.
+
+        Raises:
+            ScanError: the file was removed or replaced.
+        """
+        try:
+            self._ledger.require_in_place()
+        except LedgerError as error:
+            raise ScanError(str(error)) from error
 
     def finished(self, candidate: Candidate) -> Known | None:
         """The row of a file that need not be looked at again: unchanged, and made with these settings."""

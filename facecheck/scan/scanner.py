@@ -1,5 +1,6 @@
 """The loop of a scan: threads read and judge what is not finished, a few files each; rows are written at once."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -45,11 +46,17 @@ class Rescore(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: verdict None means that it could not be read; known means that its row was there."""
+    """What became of one file.
+
+    Attributes:
+        verdict: None: it could not be read.
+        known: its row was there. vanished: it was removed before it was read, and has no row.
+    """
 
     path: str
     verdict: str | None
     known: bool = False
+    vanished: bool = False
 
 
 class Scanner:
@@ -89,12 +96,14 @@ class Scanner:
         # Closed by name: after an interruption no thread may look anything up in a ledger that is closed.
         with closing(self._finished(groups(self.candidates(paths)))) as finished:
             for group, rows in finished:
-                self.ledger.append(rows)
+                gone = {row["path"] for row in rows if _has_vanished(row)}
+                self.ledger.append(row for row in rows if row["path"] not in gone)
                 made = iter(rows)
                 for item in group:
-                    known = isinstance(item, Known)
-                    path = item.candidate.path if isinstance(item, Known) else item.path
-                    yield Outcome(path, item.verdict if isinstance(item, Known) else next(made)["verdict"], known)
+                    if isinstance(item, Known):
+                        yield Outcome(item.candidate.path, item.verdict, known=True)
+                    else:
+                        yield Outcome(item.path, next(made)["verdict"], vanished=item.path in gone)
 
     def candidates(self, paths: Iterable[str]) -> Iterator[Candidate | Known]:
         """Each path once: as a candidate if there is something to do, else as what is known of it."""
@@ -123,6 +132,11 @@ class Scanner:
 
         with Prefetch(waiting, work, threads=threads, ahead=AHEAD * threads) as finished:
             yield from finished
+
+
+def _has_vanished(row: Row) -> bool:
+    """Whether a file that could not be read was there before, and is no more."""
+    return row["error"] is not None and row["size"] is not None and not os.path.lexists(row["path"])
 
 
 def groups(items: Iterable[Candidate | Known]) -> Iterator[Group]:

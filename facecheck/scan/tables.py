@@ -1,7 +1,6 @@
 """Answers as tables: CSV, SQLite, and Parquet with the columns of the JSON rows under the same names."""
 
 import csv
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
@@ -11,7 +10,7 @@ from typing import Any
 
 from facecheck.errors import ScanError
 from facecheck.explain import wording
-from facecheck.files import printable, spreadsheet_cell
+from facecheck.files import partial_of, printable, spreadsheet_cell
 from facecheck.result import Face, Prediction
 from facecheck.scan.rows import Row, prediction_of
 
@@ -84,14 +83,13 @@ def write_sqlite(ledger: Any, target: Path) -> int:
 @contextmanager
 def _replacing(target: Path, failure: type[Exception] = OSError) -> Iterator[Path]:
     """A file to write to, which takes the target's place in the end."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        yield partial
-        partial.replace(target)
+        with partial_of(target) as partial:
+            yield partial
+            partial.replace(target)
     except (OSError, failure) as error:
-        raise ScanError(f"{target} cannot be written ({error}); the rows are safe in the JSONL file") from error
-    finally:
-        partial.unlink(missing_ok=True)
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise ScanError(f"{target} cannot be written ({why}); the rows are safe in the JSONL file") from error
 
 
 def write_parquet(ledger: Any, target: Path) -> int:

@@ -24,6 +24,8 @@ ClipSource: TypeAlias = "str | os.PathLike[str] | bytes | memoryview"
 
 FEWEST_SAMPLES = 16
 USUAL_STEP_S = 1.0
+HANDLERS_WITHIN = 1 << 20
+"""Bytes at the beginning and the end of an MP4 that are looked through for the kinds of its tracks."""
 COMPLETE_SHARE = 0.95
 """The number of frames in a header is an estimate."""
 PLANNED_SHARE = 0.9
@@ -109,10 +111,12 @@ class Clip:
             return capture
         is_large = capture.isOpened()
         capture.release()
+        sound_only = not is_large and self._bytes.has_sound_only()
         self._bytes.close()
         if is_large:
             raise ImageError(f"{self.name}: frames of more than {self.limits.max_pixels} pixels; reduce it first")
-        raise ImageError(f"{self.name}: a damaged video, or a codec that is not supported; convert it to MP4")
+        what = "has sound and no picture" if sound_only else "a damaged video, or a codec that is not supported"
+        raise ImageError(f"{self.name}: {what}; " + ("pass a film" if sound_only else "convert it to MP4"))
 
     def samples(self) -> Iterator[tuple[float, Pixels]]:
         """Seconds from the start, and the frame there (H, W, 3) uint8 RGB, upright.
@@ -212,6 +216,14 @@ class _Bytes(io.BufferedIOBase):
         except (OSError, ValueError):
             return -1
 
+    def has_sound_only(self) -> bool:
+        """Whether an MP4 says that it has a track of sound, and none of pictures (ISO 14496-12, `hdlr`)."""
+        found = b""
+        for place in (0, max(self.seek(0, os.SEEK_END) - HANDLERS_WITHIN, 0)):
+            self.seek(place)
+            found += self.read(HANDLERS_WITHIN)
+        return b"soun" in found and b"vide" not in found
+
     def close(self) -> None:
         """Also the file."""
         self._file.close()
@@ -226,4 +238,6 @@ def _opened(source: ClipSource, name: str) -> BinaryIO:
             raise ImageError(f"{name}: no such file, or not a regular one; check the path")
         return Path(source).open("rb")
     except (OSError, ValueError) as error:
-        raise ImageError(f"{name}: cannot be read ({error})") from error
+        raise ImageError(
+            f"{name}: cannot be read ({error.strerror if isinstance(error, OSError) else error})"
+        ) from error

@@ -358,12 +358,13 @@ def test_a_closed_checker_says_so_however_it_is_asked(tiny_model, detector, grac
 def test_a_checker_is_pickled_by_its_arguments(tiny_model, tmp_path, monkeypatch):
     path = save_model(tiny_model.network, tiny_model.config, tmp_path)
     made = []
-    monkeypatch.setattr(FaceChecker, "__init__", lambda self, *given, **named: made.append(named))
+    monkeypatch.setattr(FaceChecker, "__init__", lambda self, *given, **named: made.append((given, named)))
     plain = object.__new__(FaceChecker)
-    plain.__dict__ = {"_made_of": {"model": str(path), "device": "cpu"}, "_budget": None, "stability": True}
+    again = functools.partial(FaceChecker, str(path), device="cpu")
+    plain.__dict__ = {"_again": again, "_budget": None, "stability": True}
     assert copy.copy(plain).__dict__ == plain.__dict__ and made == []
     pickle.loads(pickle.dumps(plain))
-    assert made == [{"model": str(path), "device": "cpu", "max_fpr": None, "stability": True}]
+    assert made == [((str(path),), {"device": "cpu", "max_fpr": None, "stability": True})]
 
 
 def test_a_checker_in_memory_says_why_it_is_not_pickled(checker):

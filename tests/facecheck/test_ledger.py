@@ -129,3 +129,20 @@ def test_killed_at_any_moment_no_row_is_lost_or_doubled(path):
     found = numbers(path)
     assert found == list(range(len(found))) and len(found) >= 8
     assert all(json.loads(line) for line in path.read_bytes().split(b"\n")[: len(found)])
+
+
+@pytest.mark.parametrize("harm", ["removed", "replaced"])
+def test_a_file_that_loses_its_name_is_noticed(path, harm):
+    with Ledger(path) as ledger:
+        ledger.append({"number": 1})
+        path.unlink()
+        if harm == "replaced":
+            path.write_bytes(b"{}\n")
+        with pytest.raises(LedgerError, match=f"was {harm} while"):
+            ledger.append({"number": 2})
+
+
+def test_no_row_holds_what_is_no_json(path):
+    with Ledger(path) as ledger, pytest.raises(ValueError, match="JSON"):
+        ledger.append({"p_fake": float("nan")})
+    assert path.read_bytes() == b""

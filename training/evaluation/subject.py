@@ -15,6 +15,7 @@ from facecheck.errors import ModelError
 from facecheck.files import cache_folder, sha256_of, write_atomically
 from facecheck.model.checkpoint import Model, load_model
 from facecheck.model.config import ModelConfig
+from facecheck.model.export import OF_WEIGHTS
 from facecheck.model.files import DEFAULT_MODEL, WEIGHTS_DIR, read_model
 from training.data import FaceFile
 from training.evaluation.corruptions import CurvePoint
@@ -222,6 +223,7 @@ class OnnxNetwork(nn.Module):
         if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
             raise ValueError(f"{len(inputs)} inputs ({inputs[0].type}) and {len(outputs)} outputs")
         self._input = inputs[0].name
+        self.of_weights = self._session.get_modelmeta().custom_metadata_map.get(OF_WEIGHTS, "")
 
     def forward(self, faces: Tensor) -> Tensor:
         """The logits of one batch."""
@@ -247,4 +249,6 @@ def load_onnx(path: Path) -> Model:
         network(torch.zeros(2, 3, config.input_size, config.input_size))
     except Exception as error:  # onnxruntime's errors have no base class of their own.
         raise ModelError(f"{path} is not a classifier of faces with a free batch size: {error}") from error
+    if network.of_weights not in ("", config.sha256):
+        raise ModelError(f"{config_path} is the config of other weights than {path} was made of; export it again")
     return Model(network, replace(config, sha256=sha256_of(data)))

@@ -1,15 +1,25 @@
 """The options that say what a model runs on reach it from every command."""
 
 import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from data_generation import __main__ as data_generation
+from demo import __main__ as demo
 from facecheck.cli import main
 from facecheck.cli.options import runs_a_model
+from facecheck.errors import ModelError
 from facecheck.model.checkpoint import save_model
 from facecheck.settings import CheckerSettings
+from training import __main__ as training
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -44,3 +54,42 @@ def test_every_command_hands_them_on_and_says_what_is_wrong(command, weights, gr
     assert refused.stderr.endswith("runs on the CPU, not on 'cuda'; use device 'cpu' or engine 'torch'\n")
     assert CliRunner().invoke(main, [*words, "tensorrt"]).exit_code == 2
     assert "precision" in CliRunner().invoke(main, [*words, "torch", "--precision", "int8"]).stderr
+
+
+def run(*words: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "facecheck", *words]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT, **options)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk to write to")
+def test_a_full_disk_is_one_line_and_1():
+    with Path("/dev/full").open("w") as full:
+        ran = run("model", "list", stdout=full)
+    assert (ran.returncode, ran.stderr) == (1, "Error: standard output: No space left on device\n")
+
+
+def test_a_closed_pipe_is_1_without_a_word():
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = run("model", "list", stdout=writer)
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "Stopped."),
+        (OSError(28, "No space left on device", "/data/rows"), 1, "Error: /data/rows: No space left on device"),
+        (ModelError("no model here"), 1, "Error: no model here"),
+    ],
+)
+def test_every_command_ends_in_one_line(monkeypatch, problem, code, said):
+    def fail() -> None:
+        raise problem
+
+    for real in (main, training.main, data_generation.main, demo.main):
+        tried = type(real)("tried", callback=lambda: None)
+        tried.get_command = lambda *_: click.Command("fails", callback=fail)
+        result = CliRunner().invoke(tried, ["fails"])
+        assert (result.exit_code, result.output.strip()) == (code, said)

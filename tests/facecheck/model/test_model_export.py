@@ -55,6 +55,17 @@ def test_training_evaluate_reads_it(weights, tmp_path):
         torch.testing.assert_close(read.network(faces), load_model(weights).network(faces), atol=1e-4, rtol=0)
 
 
+def test_the_config_of_other_weights_is_seen(weights, tmp_path):
+    from training.evaluation.subject import load_onnx
+
+    target = tmp_path / "tiny.onnx"
+    export_onnx(weights, target)
+    config = json.loads(target.with_suffix(".json").read_text())
+    target.with_suffix(".json").write_text(json.dumps(config | {"sha256": "0" * 64}))
+    with pytest.raises(ModelError, match="config of other weights"):
+        load_onnx(target)
+
+
 def test_a_graph_that_answers_otherwise_is_not_written(weights, tmp_path, monkeypatch):
     graph = export._graph
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from facecheck.errors import ScanError
 from facecheck.scan.inputs import CHUNK_BYTES, Inputs, listed
 from facecheck.scan.rows import hash_of
 
@@ -105,6 +106,54 @@ def test_lists(tree):
     Path("list").write_bytes(b"two\nlines.jpg\0b.jpg\0")
     assert found(list_file="list") == ["two\nlines.jpg", "b.jpg"]
     assert not Inputs(list_file="-").can_repeat
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\0"])
+def test_a_byte_order_mark_decides_what_a_list_says(tree, encoding, end):
+    Path("list").write_bytes(end.join(["b.jpg", "x/c.jpg", "größe.jpg", ""]).encode(encoding))
+    assert found(list_file="list") == ["b.jpg", "x/c.jpg", "größe.jpg"]
+
+
+def test_a_long_list_in_utf_16_is_read_a_part_at_a_time():
+    names = [f"ö{number:06d}.jpg" for number in range(20_000)]
+    stream = io.BytesIO("\n".join(names).encode("utf-16"))
+    reading = listed(stream)
+    assert next(reading) == names[0] and stream.tell() == CHUNK_BYTES and [names[0], *reading] == names
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_list_whose_letters_would_be_names_is_refused(tree, encoding):
+    Path("list").write_bytes("x/c.jpg\nb.jpg\n".encode(encoding))
+    with pytest.raises(ScanError, match="UTF-16"):
+        found(list_file="list")
+    Path("list").write_bytes(b"\xff\xfeb\0.")
+    with pytest.raises(ScanError, match="utf-16"):
+        found(list_file="list")
+
+
+def test_a_folder_in_a_list_is_named_and_not_entered(tree):
+    Path("list").write_bytes(b"x\nb.jpg\n.\n")
+    assert found(list_file="list") == ["x", "b.jpg", "."]
+
+
+def test_what_the_scan_writes_is_known_under_every_name(tree):
+    (tree / "rows.jsonl").touch()
+    (tree / "out").mkdir()
+    (tree / "out" / "hard.jsonl").hardlink_to(tree / "rows.jsonl")
+    (tree / "soft.jsonl").symlink_to(tree / "rows.jsonl")
+    (tree / "linked").symlink_to(tree)
+    own = [str(tree / "rows.jsonl")]
+    assert found(["."], leave_out=own) == ["a.PNG", "b.jpg", "x/c.jpg", "x/y/d.txt"]
+    assert found(["linked/"], leave_out=own) == ["linked/a.PNG", "linked/b.jpg", "linked/x/c.jpg", "linked/x/y/d.txt"]
+
+
+def test_a_file_that_vanishes_from_its_folder_is_counted(tree, monkeypatch):
+    inputs = Inputs(["."])
+    reading = iter(inputs)
+    next(reading)
+    (tree / "b.jpg").unlink()
+    assert [Path(path).name for path in reading] == ["c.jpg", "d.txt"] and inputs.vanished == 1
 
 
 def test_a_list_is_read_a_part_at_a_time():

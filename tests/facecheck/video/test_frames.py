@@ -134,6 +134,14 @@ def test_what_is_no_clip_is_refused(tmp_path, grace_path):
             Clip(source)
 
 
+def test_an_mp4_with_sound_only_says_so(clip, tmp_path):
+    data = clip.read_bytes()
+    path = tmp_path / "song.mp4"
+    path.write_bytes(data.replace(b"vide", b"soun").replace(b"mp4v", b"mp4a").replace(b"vmhd", b"smhd"))
+    with pytest.raises(ImageError, match=r"song\.mp4: has sound and no picture"):
+        Clip(path)
+
+
 def test_frames_that_are_too_large_are_refused(clip):
     with pytest.raises(ImageError, match="frames of more than 100 pixels"):
         Clip(clip, ClipLimits(max_pixels=100))
