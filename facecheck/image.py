@@ -7,6 +7,7 @@ decoded, and whatever a decoder trips over comes back as one `ImageError` that n
 import base64
 import binascii
 import errno
+import inspect
 import os
 import re
 from pathlib import Path
@@ -125,8 +126,10 @@ def _bytes_of(source: Source, name: str) -> bytes:
     if isinstance(source, (str, os.PathLike)):
         return _from_file(os.fsdecode(source), name)
     if hasattr(source, "read"):
+        # An upload of FastAPI reads asynchronously, and has the file itself beside it.
+        stream = getattr(source, "file", source) if inspect.iscoroutinefunction(source.read) else source
         try:
-            data = source.read(MAX_BYTES + 1)
+            data = stream.read(MAX_BYTES + 1)
         except (OSError, ValueError) as error:  # ValueError: it is closed.
             raise ImageError(f"{name}: cannot be read ({shortened(str(error))})") from error
         if data == b"":

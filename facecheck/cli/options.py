@@ -137,7 +137,7 @@ def warn_misspelt(inputs: Inputs) -> None:
 
 def report_skipped(inputs: Inputs, found: int) -> None:
     """Say what was left out, and where nothing was found."""
-    others = f"{inputs.skipped} file{'s' if inputs.skipped > 1 else ''} that are no pictures"
+    others = f"{inputs.skipped} files that are no pictures" if inputs.skipped > 1 else "1 file that is no picture"
     if not found:
         also = f", only {others}" if inputs.skipped else ""
         click.echo(f"no picture in {', '.join(map(printable, inputs.named))}{also}", err=True)

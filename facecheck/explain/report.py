@@ -25,18 +25,12 @@ from facecheck.model.files import WEIGHTS_DIR
 from facecheck.provenance.findings import ABSENCE, CAUTION, Finding
 from facecheck.result import Face, Prediction
 
+FOLDER = Path(__file__).parent
 SHOWN_SIDE = 1100
 CARD_SECTIONS = ("Known limits",)
 SCALE = "<span class=heat><span>{}</span><i></i><span>{}</span></span>"
 OFFLINE = "Only the machine that judged the picture was needed for this report; nothing left it."
 TITLE = "facecheck: case report"
-PAGE = """<!doctype html>
-<html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}</title><style>{style}</style></head><body><main>
-{body}
-</main></body></html>
-"""
 
 
 @dataclass(frozen=True)
@@ -77,35 +71,24 @@ class Explanation:
     bytes: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The case report as plain values, without the pictures."""
-        return _as_dict(self)
+        """The case report as plain values, without the pictures; ready for `json.dumps`."""
+        return {
+            "prediction": self.prediction.to_dict(),
+            "file": {"sha256": self.sha256, "bytes": self.bytes},
+            "threshold": self.threshold,
+            "expected_errors": [[cell.meaning for cell in face.cells] for face in self.faces],
+            "heat_maps": [[heat.method for heat in face.heat_maps] for face in self.faces],
+            "versions": versions(),
+            "limits": list(wording.LIMITS),
+            "made_at": now(),
+        }
 
     def to_html(self) -> str:
-        """The case report as one self-contained page."""
-        return _as_html(self)
-
-
-def _as_dict(found: Explanation) -> dict[str, Any]:
-    """Everything of the report but the pictures; ready for `json.dumps`."""
-    return {
-        "prediction": found.prediction.to_dict(),
-        "file": {"sha256": found.sha256, "bytes": found.bytes},
-        "threshold": found.threshold,
-        "expected_errors": [[cell.meaning for cell in face.cells] for face in found.faces],
-        "heat_maps": [[heat.method for heat in face.heat_maps] for face in found.faces],
-        "versions": versions(),
-        "limits": list(wording.LIMITS),
-        "made_at": now(),
-    }
-
-
-def _as_html(found: Explanation) -> str:
-    """The page: self-contained, for screen and print, every input escaped."""
-    style = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
-    parts = [_head(found), _contradiction(found), _picture(found), _faces(found), _provenance(found), _model(found),
-             _limits(found), _technical(found)]  # fmt: skip
-    body = "\n".join(part for part in parts if part)
-    return PAGE.format(style=style, body=body, language=say("en"), title=say(TITLE))
+        """The case report as one self-contained page, for screen and print, every input escaped."""
+        page, style = (FOLDER.joinpath(name).read_text(encoding="utf-8") for name in ("report.html", "report.css"))
+        parts = (_head, _contradiction, _picture, _faces, _provenance, _model, _limits, _technical)
+        body = "\n".join(part for make in parts if (part := make(self)))
+        return page.format(style=style, body=body, language=say("en"), title=say(TITLE))
 
 
 def versions() -> dict[str, str]:

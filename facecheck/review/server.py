@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _get(self, what: str, asked: Mapping[str, list[str]]) -> Answer:
         kind, _, rest = what.partition("/")
         match kind:
-            case "" | "review.css" | "review.js":
+            case "" | "review.css" | "list.js" | "about.js" | "review.js":
                 name = kind or "review.html"
                 return (STATIC / name).read_bytes(), _kind(name), {}
             case "api":

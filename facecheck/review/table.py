@@ -87,10 +87,12 @@ class ReviewTable:
         with self._lock:
             for decision in decisions:
                 found = self._database.execute(
-                    "UPDATE files SET decision = ? WHERE path = ? AND size IS ? AND mtime_ns IS ? RETURNING id",
-                    (decision.judgement, os.fsencode(decision.reviewed), decision.size, decision.mtime_ns),
+                    "SELECT id FROM files WHERE path = ? AND size IS ? AND mtime_ns IS ?",
+                    (os.fsencode(decision.reviewed), decision.size, decision.mtime_ns),
                 ).fetchone()
-                changed.append(found[0] if found else 0)
+                number = found[0] if found else 0
+                self._database.execute("UPDATE files SET decision = ? WHERE id = ?", (decision.judgement, number))
+                changed.append(number)
         return changed
 
     def page(self, filters: Filters, sort: str, offset: int, limit: int) -> tuple[int, list[dict[str, Any]]]:

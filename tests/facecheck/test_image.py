@@ -248,3 +248,12 @@ def test_uploads_have_the_name_that_their_framework_gives(tmp_path):
         assert image.describe(spooled) == "<SpooledTemporaryFile>"
     with (tmp_path / "a.jpg").open("wb") as named:
         assert image.describe(named) == str(tmp_path / "a.jpg")
+
+
+def test_an_upload_of_fastapi_is_read_though_it_is_asynchronous(tmp_path):
+    datastructures = pytest.importorskip("starlette.datastructures", reason="needs FastAPI (the demo extra)")
+    Image.new("RGB", (7, 5), "red").save(tmp_path / "a.png")
+    with (tmp_path / "a.png").open("rb") as stream:
+        upload = datastructures.UploadFile(stream, filename="photo.png")
+        assert image.load(upload).shape == (5, 7, 3)
+        assert image.describe(upload) == "photo.png"

@@ -317,3 +317,12 @@ def test_help_has_groups_and_ends_with_examples_that_exist(command):
     assert all(f"{heading}:" in told for heading in command.groups)
     names = {parameter.name for parameter in command.params}
     assert all(name in names for group in command.groups.values() for name in group)
+
+
+@pytest.mark.parametrize("words", ["", "predict", "explain", "scan", "review", "model info"])
+def test_help_is_quick(words):
+    process = subprocess.Popen([sys.executable, "-m", "facecheck", *words.split(), "--help"], stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert used.ru_utime + used.ru_stime < 0.7

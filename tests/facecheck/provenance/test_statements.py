@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -192,3 +193,9 @@ def test_grok_and_jobs_of_hugging_face_are_hints():
     assert [(found.strength, found.claim) for found in grok.findings] == [("hint", "generated")]
     job = facecheck.provenance(png(**{"hf-job-id": "0123"}))
     assert [(found.strength, found.claim) for found in job.findings] == [("hint", "nothing")]
+
+
+def test_the_documents_have_every_row():
+    told = (Path(__file__).parents[3] / "docs" / "provenance.md").read_text(encoding="utf-8")
+    for row in statements():
+        assert (row.example if row.match == "pattern" else row.text) in told, row.text
