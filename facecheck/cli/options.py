@@ -23,8 +23,17 @@ from facecheck.settings import CheckerSettings
 
 UNREADABLE, FOUND, INTERRUPTED = 1, 3, 130
 """Exit codes: an input could not be read, --fail-on matched, Ctrl-C."""
+
+
+def _share(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """A number between 0 and 1, which NaN is not."""
+    if value is not None and not 0 < value < 1:
+        raise click.BadParameter(f"{value} is not between 0 and 1")
+    return value
+
+
 max_fpr = click.option(
-    "--max-fpr", type=float, help="Call at most this share of photographed faces fake, such as 0.01."
+    "--max-fpr", type=float, callback=_share, help="Call at most this share of photographed faces fake, such as 0.01."
 )
 fail_on = click.option(
     "--fail-on",

@@ -1,6 +1,7 @@
 """One run's network, moving average and optimizer: its steps, its checkpoint, and the processes that share it."""
 
 import dataclasses
+import io
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from facecheck.files import write_atomically
 from facecheck.model.architectures import build
 from facecheck.model.config import ModelConfig
 from training.augment import Delivery
@@ -206,9 +208,9 @@ class Trainer:
             "ema": self.ema.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        data = io.BytesIO()
+        torch.save(state, data)  # Into memory: of a full disk torch says that its own file is corrupt.
+        write_atomically(self.checkpoint, data.getvalue())
 
     def resume(self) -> bool:
         """Take up the checkpoint of the folder, if there is one.

@@ -93,3 +93,10 @@ def test_every_command_ends_in_one_line(monkeypatch, problem, code, said):
         tried.get_command = lambda *_: click.Command("fails", callback=fail)
         result = CliRunner().invoke(tried, ["fails"])
         assert (result.exit_code, result.output.strip()) == (code, said)
+
+
+@pytest.mark.parametrize("budget", ["nan", "0", "1", "-inf"])
+@pytest.mark.parametrize("command", ["predict", "scan"])
+def test_a_budget_is_a_share(command, budget):
+    result = CliRunner().invoke(main, [command, "photo.jpg", f"--max-fpr={budget}"])
+    assert result.exit_code == 2 and "between 0 and 1" in result.output
