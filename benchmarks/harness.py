@@ -19,6 +19,7 @@ from benchmarks.naive import NaiveStack
 from facecheck.checker import FaceChecker
 from facecheck.engines import is_cpu
 from facecheck.engines.runtime import processors
+from training.markdown import table
 
 Result = TypeVar("Result")
 
@@ -97,8 +98,7 @@ class Table:
     rows: list[tuple[object, ...]]
 
     def __str__(self) -> str:
-        lines = [self.columns, ("---",) * len(self.columns), *(tuple(map(_cell, row)) for row in self.rows)]
-        return "\n".join([f"## {self.title}", "", *(f"| {' | '.join(line)} |" for line in lines)])
+        return f"## {self.title}\n\n{table(self.columns, (map(_cell, row) for row in self.rows))}"
 
 
 @dataclass(frozen=True)

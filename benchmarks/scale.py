@@ -18,6 +18,7 @@ from facecheck.measurements import Quality
 from facecheck.result import Face, ModelInfo, Prediction, Verdict
 from facecheck.scan.ledger import ScanLedger
 from facecheck.scan.rows import Candidate, Settings, row_of
+from training import markdown
 
 DAY_H = 24
 KEYS_A_PAGE = 1000
@@ -91,9 +92,8 @@ def measure_ledger(rows: int) -> LedgerSpeed:
 def table(given: Given, ledger: LedgerSpeed, sizes: tuple[int, ...] = (10**6, 10**9)) -> str:
     """The table, in Markdown."""
     columns = [dict(_lines(size, given, ledger)) for size in sizes]
-    head = ["| pictures | " + " | ".join(f"{size:,}" for size in sizes) + " |", "|---" * (len(sizes) + 1) + "|"]
-    body = [f"| {name} | " + " | ".join(column[name] for column in columns) + " |" for name in columns[0]]
-    return "\n".join(head + body)
+    rows = ([name, *(column[name] for column in columns)] for name in columns[0])
+    return markdown.table(["pictures", *(f"{size:,}" for size in sizes)], rows)
 
 
 def _lines(n: int, given: Given, ledger: LedgerSpeed) -> Iterator[tuple[str, str]]:

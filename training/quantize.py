@@ -33,6 +33,7 @@ from training.data import FaceFile, judged_split
 from training.evaluation.corruptions import stratified
 from training.evaluation.scores import Scores, score_tiers
 from training.evaluation.summary import report_of
+from training.markdown import table
 
 CALIBRATED, MEASURED = ("clean", "web"), ("clean", "web", "hard")
 """Tiers: half of the calibration comes as each of the first, and every face of the table as each of the second."""
@@ -93,23 +94,18 @@ def measure_losses(stored: Stored, network: Any, rows: Sequence[FaceFile], root:
 
 def losses_markdown(found: Quantised) -> str:
     """The table, and what follows from it."""
-    lines = ["| tier | pictures | AUC f32 | AUC int8 | drop | same verdict |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {loss.tier} | {loss.pictures} | {loss.auc_f32:.4f} | {loss.auc_int8:.4f} | {loss.drop:.4f} "
-        f"| {loss.agreement:.2%} |"
-        for loss in found.losses
-    ]
+    rows = [
+        (each.tier, each.pictures, f"{each.auc_f32:.4f}", f"{each.auc_int8:.4f}", f"{each.drop:.4f}",
+         f"{each.agreement:.2%}")
+        for each in found.losses
+    ]  # fmt: skip
+    losses = table(["tier", "pictures", "AUC f32", "AUC int8", "drop", "same verdict"], rows)
     taken = "auto takes int8" if found.is_faithful else "auto does not take int8, --precision int8 does"
     limits = (
         f"a drop of at most {MAX_AUC_DROP} and {MIN_AGREEMENT:.1%} of {FEWEST_PICTURES} or more verdicts in each tier"
     )
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Split {found.split}. Calibrated on {found.calibration_faces} faces. {taken} (it asks for {limits}).",
-        ]
-    )
+    basis = f"Split {found.split}. Calibrated on {found.calibration_faces} faces."
+    return f"{losses}\n\n{basis} {taken} (it asks for {limits})."
 
 
 def _loss(tier: str, wanted: Scores, found: Scores) -> Loss:

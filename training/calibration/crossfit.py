@@ -17,6 +17,7 @@ from training.calibration.calibrate import fit_decision
 from training.calibration.calibration_set import CalibrationSet
 from training.data import FaceFile
 from training.evaluation.metrics import Bools, Floats, Words, balanced, expected_calibration_error
+from training.markdown import table
 
 
 def source_halves(rows: Sequence[FaceFile]) -> dict[str, int]:
@@ -152,24 +153,17 @@ def decision_markdown(data: CalibrationSet, decision: Decision, fit: CrossFit | 
         if fit
         else "NOT cross-fitted, for a class has one source only: these rates flatter."
     )
-    parts = ([how], _tiers(data, decision, judge, shown), _sources(data, judge, shown), _budgets(data, decision, judge,
-             shown), _scaling(decision))  # fmt: skip
-    return "\n\n".join("\n".join(lines) for lines in parts)
+    band = f"uncertain {decision.uncertain_from:.4f} to {decision.uncertain_to:.4f}"
+    parts = [how, f"threshold {decision.threshold:.4f}, {band}", _tiers(data, judge, shown)]
+    return "\n\n".join(
+        [*parts, _sources(data, judge, shown), _budgets(data, decision, judge, shown), _scaling(decision)]
+    )
 
 
-def _header(*cells: str) -> list[str]:
-    return [f"| {' | '.join(cells)} |", "|---" * len(cells) + "|"]
-
-
-def _tiers(data: CalibrationSet, decision: Decision, judge: CrossFit, shown: Words) -> list[str]:
+def _tiers(data: CalibrationSet, judge: CrossFit, shown: Words) -> str:
     raw, new, weights = calibration.p_fake(data.logits, Decision()), judge.p_fake(data), data.weights
     right = (judge.called(data) == data.targets).astype(np.float64)
-    abstained = judge.abstained(data)
-    lines = [
-        f"threshold {decision.threshold:.4f}, uncertain {decision.uncertain_from:.4f} to {decision.uncertain_to:.4f}",
-        "",
-        *_header("tier", "faces", "ECE raw", "ECE", "balanced accuracy", "forced choice", "coverage", "risk"),
-    ]
+    abstained, rows = judge.abstained(data), []
     for tier in shown:
         here = data.tiers == tier
         targets, mine, answered = data.targets[here], weights[here], ~abstained[here]
@@ -178,36 +172,36 @@ def _tiers(data: CalibrationSet, decision: Decision, judge: CrossFit, shown: Wor
         risk = np.average(1 - right[here][answered], weights=mine[answered]) if answered.any() else 0.0
         accuracy = balanced(credit, targets, mine), balanced(right[here], targets, mine)
         cells = (*errors, *accuracy, _mean(answered * 1.0, mine), risk)
-        lines.append(f"| {tier} | {here.sum()} | {' | '.join(f'{value:.3f}' for value in cells)} |")
-    return lines
+        rows.append((tier, here.sum(), *(f"{value:.3f}" for value in cells)))
+    names = ["tier", "faces", "ECE raw", "ECE", "balanced accuracy", "forced choice", "coverage", "risk"]
+    return table(names, rows)
 
 
 def _mean(values: Floats, weights: Floats) -> float:
     return float(np.average(values, weights=weights))
 
 
-def _sources(data: CalibrationSet, judge: CrossFit, shown: Words) -> list[str]:
-    lines, called = _header("photographs of", "faces", *(f"{tier}: false alarms" for tier in shown)), judge.called(data)
+def _sources(data: CalibrationSet, judge: CrossFit, shown: Words) -> str:
+    rows, called = [], judge.called(data)
     for source in np.unique(data.sources[data.targets == 0]):
         rates = [called[(data.sources == source) & (data.tiers == tier)] for tier in shown]
-        lines.append(f"| {source} | {len(rates[0])} | {' | '.join(f'{rate.mean():.1%}' for rate in rates)} |")
-    return lines
+        rows.append((source, len(rates[0]), *(f"{rate.mean():.1%}" for rate in rates)))
+    return table(["photographs of", "faces", *(f"{tier}: false alarms" for tier in shown)], rows)
 
 
-def _budgets(data: CalibrationSet, decision: Decision, judge: CrossFit, shown: Words) -> list[str]:
-    lines = _header("max-fpr", "threshold", "recall [95 %]", "false alarms [95 %]", *shown)
+def _budgets(data: CalibrationSet, decision: Decision, judge: CrossFit, shown: Words) -> str:
+    rows = []
     for b in decision.budgets:
         called = judge.called(data, b.max_fpr)
         real = [(data.targets == 0) & (data.tiers == tier) for tier in shown]
         rates = [_mean(called[here] * 1.0, data.weights[here]) for here in real]
         recall = f"{b.recall:.3f} [{b.recall_low:.3f}, {b.recall_high:.3f}]"
         fpr = "not measured" if b.fpr is None else f"{b.fpr:.2%} [{b.fpr_low:.2%}, {b.fpr_high:.2%}]"
-        cells = " | ".join(f"{rate:.2%}" for rate in rates)
-        lines.append(f"| {b.max_fpr:g} | {b.threshold:.4f} | {recall} | {fpr} | {cells} |")
-    return lines
+        rows.append((f"{b.max_fpr:g}", f"{b.threshold:.4f}", recall, fpr, *(f"{rate:.2%}" for rate in rates)))
+    return table(["max-fpr", "threshold", "recall [95 %]", "false alarms [95 %]", *shown], rows)
 
 
-def _scaling(decision: Decision) -> list[str]:
-    lines = [*_header("face, px", "temperature", "bias")]
-    lines += [f"| {knot.face_px:g} | {knot.temperature:.3f} | {knot.bias:+.3f} |" for knot in decision.knots]
-    return [*lines, f"| pooled | {decision.temperature:.3f} | {decision.bias:+.3f} |"]
+def _scaling(decision: Decision) -> str:
+    rows = [(f"{knot.face_px:g}", f"{knot.temperature:.3f}", f"{knot.bias:+.3f}") for knot in decision.knots]
+    pooled = ("pooled", f"{decision.temperature:.3f}", f"{decision.bias:+.3f}")
+    return table(["face, px", "temperature", "bias"], [*rows, pooled])

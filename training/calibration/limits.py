@@ -19,6 +19,7 @@ from facecheck.model.config import Limits
 from training.data import FaceFile, read_rgb
 from training.evaluation.corruptions import Corruption, blurred, compressed, cut_off, shrunk
 from training.evaluation.metrics import Floats, balanced
+from training.markdown import table
 
 ACCEPTABLE, ACCEPTABLE_LOSS = 0.9, 0.05
 SMALLEST_BIN = 60
@@ -129,8 +130,7 @@ def _limit(sweep: Sweep, bins: Sequence[Bin], acceptable: float = ACCEPTABLE) ->
 
 def limits_markdown(tables: dict[str, list[Bin]]) -> str:
     """The measured errors as one markdown table."""
-    lines = ["| limit | from | to | faces | balanced accuracy |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {n} | {b.low:g} | {b.high:g} | {b.faces} | {b.accuracy:.3f} |" for n, bins in tables.items() for b in bins
-    ]
-    return "\n".join(lines)
+    rows = (
+        (name, f"{b.low:g}", f"{b.high:g}", b.faces, f"{b.accuracy:.3f}") for name, bins in tables.items() for b in bins
+    )
+    return table(["limit", "from", "to", "faces", "balanced accuracy"], rows)

@@ -22,6 +22,7 @@ from training.evaluation.corruptions import stratified
 from training.evaluation.error_cells import HeldOut, Part, stable_and_not
 from training.evaluation.error_table import judge_stability, measure_errors
 from training.evaluation.observations import observe
+from training.markdown import table
 
 PREVALENCES = (0.5, 0.1, 0.01)
 
@@ -125,30 +126,31 @@ def errors(
 
 
 def _answers(bands: Sequence[AnswerBand]) -> str:
-    head = ["p_fake", "faces", "sources", "likelihood ratio [95 %]"]
-    head += [f"generated, of faces of which {share:.0%} are" for share in PREVALENCES]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    names, rows = ["p_fake", "faces", "sources", "likelihood ratio [95 %]"], []
+    names += [f"generated, of faces of which {share:.0%} are" for share in PREVALENCES]
     for band in bands:
         ratio = f"{band.likelihood_ratio:.3g} [{band.ratio_low:.3g}, {band.ratio_high:.3g}]"
         shares = (band.share_of_fakes(share) for share in PREVALENCES)
         cells = [f"{middle:.1%} [{low:.1%}, {high:.1%}]" for middle, low, high in shares]
-        place = f"{band.low:g} to {band.high:g}"
-        lines.append(f"| {' | '.join([place, str(band.faces), str(band.sources), ratio, *cells])} |")
-    return "\n".join(lines)
+        rows.append((f"{band.low:g} to {band.high:g}", band.faces, band.sources, ratio, *cells))
+    return table(names, rows)
 
 
 def _cells(tried: Sequence[HeldOut]) -> str:
-    head = "| measurement | range | face, px | error, half of the sources [95 %] | the other half | faces | inside |"
-    lines = [head, "|---|---|---|---|---|---|---|"]
+    names = [
+        "measurement", "range", "face, px", "error, half of the sources [95 %]", "the other half", "faces", "inside",
+    ]  # fmt: skip
+    rows = []
     for h in tried:
         cell, sizes = h.cell, f"{h.cell.from_px:g} to {h.cell.to_px or 'any'}"
         stated = f"{cell.error:.1%} [{cell.error_low:.1%}, {cell.error_high:.1%}] of {cell.faces}"
         inside = "yes" if h.inside else "no"
-        lines.append(f"| {cell.measure} | {cell.range} | {sizes} | {stated} | {h.error:.1%} | {h.faces} | {inside} |")
+        rows.append((cell.measure, cell.range, sizes, stated, f"{h.error:.1%}", h.faces, inside))
     held, agree = sum(h.inside for h in tried), sum(h.agrees for h in tried)
-    return "\n".join([*lines, "", f"Of {len(tried)} cells {held} are inside their interval and {agree} agree."])
+    counted = f"Of {len(tried)} cells {held} are inside their interval and {agree} agree."
+    return f"{table(names, rows)}\n\n{counted}"
 
 
 def _stability(parts: Sequence[Part]) -> str:
-    lines = ["| answer | faces | right | balanced |", "|---|---|---|---|"]
-    return "\n".join([*lines, *(f"| {p.name} | {p.faces} | {p.accuracy:.1%} | {p.balanced:.1%} |" for p in parts)])
+    rows = ((p.name, p.faces, f"{p.accuracy:.1%}", f"{p.balanced:.1%}") for p in parts)
+    return table(["answer", "faces", "right", "balanced"], rows)

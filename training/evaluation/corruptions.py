@@ -17,6 +17,7 @@ from facecheck.result import Face
 from training.augment import cut, recompress, reduced
 from training.data import FaceFile, read_rgb
 from training.evaluation.metrics import report
+from training.markdown import table
 from training.processing import PROCESSES, Box, Picture
 
 Corruption = Callable[[Picture, Box, float, np.random.Generator], tuple[Picture, Box]]
@@ -167,8 +168,8 @@ def measure_processing(checker: FaceChecker, photographs: Sequence[FaceFile], se
 
 def processing_markdown(found: Sequence[tuple[str, Sequence[Processed]]]) -> str:
     """One table of several models by title: the false positive rate, in brackets the share of `fake` verdicts."""
-    lines = ["| photographs | " + " | ".join(title for title, _ in found) + " |", "|---" * (len(found) + 1) + "|"]
-    for row in zip(*(points for _, points in found), strict=True):
-        cells = [f"{point.false_positive_rate:.1%} ({point.called_fake:.1%})" for point in row]
-        lines.append("| " + " | ".join([row[0].process, *cells]) + " |")
-    return "\n".join(lines)
+    rows = (
+        (row[0].process, *(f"{point.false_positive_rate:.1%} ({point.called_fake:.1%})" for point in row))
+        for row in zip(*(points for _, points in found), strict=True)
+    )
+    return table(["photographs", *(title for title, _ in found)], rows)

@@ -1,6 +1,6 @@
 """The report's tables as Markdown. Each function gives a heading, an explanation and a table, or nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from training.evaluation.comparison import Difference
 from training.evaluation.corruptions import CurvePoint
@@ -12,6 +12,7 @@ from training.evaluation.summary import (
     SMALLEST_GROUP,
     TierSummary,
 )
+from training.markdown import table
 
 AIMED_ACCURACY = {"clean": 0.95, "web": 0.93, "hard": 0.90}
 AIMED_TPR, AIMED_ECE = 0.85, 0.03
@@ -66,17 +67,17 @@ def overall(tiers: Sequence[TierSummary]) -> str:
     head = ["tier", "balanced accuracy", "forced choice", "coverage", "wrong of the answers", "AUC [95 %]", "AP",
             *rates, "EER", "ECE", "Brier", "AURC", "missed by MTCNN"]  # fmt: skip
     names = list(tiers[0].report.named())
-    intervals = _table(["tier", *names], ([t.tier, *(_span(t.intervals[name]) for name in names)] for t in tiers))
-    worst = _table(
+    intervals = table(["tier", *names], ([t.tier, *(_span(t.intervals[name]) for name in names)] for t in tiers))
+    worst = table(
         ["tier", "photographs", "accused", "fakes", "missed", "attribute", "error"],
         ([t.tier, *_worst(t.worst_real), *_worst(t.worst_fake), *_worst(t.worst_slice)] for t in tiers),
     )
     return "\n\n".join((
-        "## Tiers", _table(head, (_tier_cells(tier) for tier in tiers)),
+        "## Tiers", table(head, (_tier_cells(tier) for tier in tiers)),
         "95 % intervals, bootstrap over whole sources:", intervals,
         "Balanced accuracy of forced choices, by what weighs the same. Everywhere else a source of n faces weighs "
         "n / (n + 10): nearly the same, but four faces do not decide about a rate of 1 %.",
-        _table(
+        table(
             ["tier", "sources, as far as their size can tell", "sources, exactly", "faces"],
             ([t.tier, *(f"{v:.3f}" for v in (t.report.forced_choice, t.source_alike, t.face_alike))] for t in tiers),
         ),
@@ -184,15 +185,7 @@ def _across(heading: str, note: str, keys: Sequence[str], heads: Sequence[str], 
 
 
 def _section(heading: str, note: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "\n\n".join(part for part in (heading, note, _table(head, lines)) if part) if lines else ""
-
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    return "\n".join([_line(head), "|" + "---|" * len(head), *(_line(cells) for cells in lines)])
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    return "\n\n".join(part for part in (heading, note, table(head, lines)) if part) if lines else ""
 
 
 def _span(interval: tuple[float, float]) -> str:

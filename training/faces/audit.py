@@ -33,6 +33,7 @@ from training.data import NO_WORLD, WORLD, FaceFile, judged_split, read_manifest
 from training.faces import leakage, traces
 from training.faces.grouping import SURE_DISTANCE, near_pairs, perceptual_hash, same_value
 from training.faces.leakage import Leak
+from training.markdown import table
 
 MAX_METADATA_AUC = 0.60
 MAX_PIXEL_AUC = 0.75
@@ -92,14 +93,14 @@ class AuditReport:
         lines = ["# Audit: passed" if self.passed else "# Audit: FAILED", ""]
         lines += [f"- **LEAK: {failure}**" for failure in self.failures]
         lines += [f"- warning: {warning}" for warning in self.warnings]
-        lines += ["", "| traces | AUC | 95 % | limit | most telling features |", "|---|--:|---|--:|---|"]
+        leaks = []
         for name, leak in self.leaks.items():
             limit = f"{LIMITS[name]:.2f}" if name in LIMITS else "-"
             low, high = leak.interval
-            lines.append(f"| {name} | {leak.auc:.3f} | {low:.3f}-{high:.3f} | {limit} | {leak.worst()} |")
-        lines += ["", "| label | source | faces | share of its class |", "|---|---|--:|--:|"]
-        lines += [f"| {label} | {name} | {count} | {share:.0%} |" for label, name, count, share in self.sources]
-        return "\n".join([*lines, ""])
+            leaks.append((name, f"{leak.auc:.3f}", f"{low:.3f}-{high:.3f}", limit, leak.worst()))
+        sources = [(label, name, count, f"{share:.0%}") for label, name, count, share in self.sources]
+        lines += ["", table(["traces", "AUC", "95 %", "limit", "most telling features"], leaks)]
+        return "\n".join([*lines, "", table(["label", "source", "faces", "share of its class"], sources), ""])
 
 
 def audit(folder: Path, settings: AuditSettings | None = None, split: str = "train") -> AuditReport:

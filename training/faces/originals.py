@@ -21,6 +21,7 @@ from facecheck.image import MAX_BYTES
 from training.data import NO_WORLD, SPLITS, WORLD
 from training.faces.layouts import Photo
 from training.faces.traces import jpeg_quality
+from training.markdown import table
 
 LOSSY = frozenset({"JPEG", "MPO", "WEBP", "AVIF", "JPEG2000"})
 # Where no real photograph came as JPEG there is no habit to copy; these are common export settings.
@@ -177,17 +178,18 @@ def prepare_markdown(
     layouts: Sequence[str], rows: Sequence[dict[str, Any]], dropped: Sequence[Dropped], moved_groups: int
 ) -> str:
     """Counts kept for each source and split, counts dropped for each reason, and what needs attention."""
-    lines = [f"# {len(rows)} faces kept, {len(dropped)} files dropped", "", f"Found: {'; '.join(layouts)}.", ""]
-    lines += ["| label | source | train | val | test | world | groups |", "|---|---|--:|--:|--:|--:|--:|"]
     counts = Counter((row["label"], row["source"], row["split"]) for row in rows)
+    kept = []
     for label, source in sorted({(row["label"], row["source"]) for row in rows}):
         groups = {row["group"] for row in rows if (row["label"], row["source"]) == (label, source)}
-        numbers = [str(counts[label, source, split]) for split in SPLITS]
-        lines.append(f"| {label} | {source} | {' | '.join(numbers)} | {len(groups)} |")
-    lines += ["", "| dropped because | files | |", "|---|--:|---|"]
-    reasons = Counter(item.reason for item in dropped)
-    lines += [f"| {reason} | {count} | {REASONS[reason]} |" for reason, count in reasons.most_common()]
-    lines += ["", "Each dropped file, with details: `dropped.csv`.", ""]
+        kept.append((label, source, *(counts[label, source, split] for split in SPLITS), len(groups)))
+    reasons = Counter(item.reason for item in dropped).most_common()
+    lines = [
+        f"# {len(rows)} faces kept, {len(dropped)} files dropped", "", f"Found: {'; '.join(layouts)}.", "",
+        table(["label", "source", *SPLITS, "groups"], kept), "",
+        table(["dropped because", "files", ""], [(reason, count, REASONS[reason]) for reason, count in reasons]), "",
+        "Each dropped file, with details: `dropped.csv`.", "",
+    ]  # fmt: skip
     return "\n".join([*lines, *_attention(rows, dropped, moved_groups)])
 
 

@@ -17,6 +17,7 @@ from training.backbones.extractor import Features
 from training.backbones.features import View
 from training.data import FaceFile
 from training.evaluation.metrics import Floats, roc_auc, tpr_at
+from training.markdown import head, line
 from training.pseudo import AUTOENCODER, SELF_BLEND
 from training.unseen.logo import GENERATOR, Mask, Score, leave_one_out
 from training.unseen.probe import LinearProbe
@@ -161,7 +162,6 @@ def _limited(score: Score, allowed: Mask) -> Score:
 
 def markdown(findings: Iterable[Finding]) -> Iterator[str]:
     """The lines of a table, each as soon as its finding is there."""
-    yield "| training | AUC in domain | mean AUC, unseen | mean TPR@1% FPR, unseen |"
-    yield "|---|---|---|---|"
+    yield from head(["training", "AUC in domain", "mean AUC, unseen", "mean TPR@1% FPR, unseen"])
     for found in findings:
-        yield f"| {found.name} | {found.in_domain:.4f} | {found.unseen:.4f} | {found.tpr:.3f} |"
+        yield line((found.name, f"{found.in_domain:.4f}", f"{found.unseen:.4f}", f"{found.tpr:.3f}"))

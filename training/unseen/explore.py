@@ -20,6 +20,7 @@ from training.backbones.extractor import KINDS, Features, columns
 from training.backbones.features import View, extract
 from training.data import WORLD, FaceFile, copy_path, sampling_weights
 from training.evaluation.metrics import Floats
+from training.markdown import head, line
 from training.unseen.experiments import PAIRS, Experiment, Part, kept, learning, modern
 from training.unseen.judgement import Judgement, judge, weighted_auc
 from training.unseen.probe import Examples, Head
@@ -180,19 +181,20 @@ def _key(experiment: Experiment, inputs: Mapping[str, Any]) -> str:
     return sha256_of(json.dumps(facts, sort_keys=True).encode())[:32]
 
 
-HEADER = (
-    "| experiment | learned from | world AUC [95 %] | modern | balanced | TPR@1% FPR | most accused | least caught | "
-    "test AUC |\n|---|--:|---|--:|--:|--:|---|---|--:|"
-)
+COLUMNS = (
+    "experiment", "learned from", "world AUC [95 %]", "modern", "balanced", "TPR@1% FPR", "most accused",
+    "least caught", "test AUC",
+)  # fmt: skip
 
 
 def markdown(entries: Iterable[Entry]) -> Iterator[str]:
     """The lines of a table, each as soon as its entry is there."""
-    yield from HEADER.split("\n")
+    yield from head(COLUMNS)
     for entry in entries:
         world = entry.world
-        yield (
-            f"| {entry.name} | {entry.learned} | {world.auc:.3f} [{world.low:.3f}, {world.high:.3f}] | "
-            f"{world.modern_auc:.3f} | {world.balanced_accuracy:.3f} | {world.tpr:.3f} | "
-            f"{world.worst_real} {world.accused:.0%} | {world.worst_fake} {world.caught:.0%} | {entry.test_auc:.3f} |"
-        )
+        yield line((
+            entry.name, entry.learned, f"{world.auc:.3f} [{world.low:.3f}, {world.high:.3f}]",
+            f"{world.modern_auc:.3f}", f"{world.balanced_accuracy:.3f}", f"{world.tpr:.3f}",
+            f"{world.worst_real} {world.accused:.0%}", f"{world.worst_fake} {world.caught:.0%}",
+            f"{entry.test_auc:.3f}",
+        ))  # fmt: skip

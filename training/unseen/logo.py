@@ -21,6 +21,7 @@ from training.evaluation.metrics import Floats, Ints, clustered_interval, roc_au
 from training.fitting.monitoring import arrived, logits
 from training.fitting.train import Aids, train
 from training.fitting.trainer import TrainConfig
+from training.markdown import table
 
 GENERATOR, REAL_SOURCE = "generator", "real source"
 Mask = npt.NDArray[np.bool_]
@@ -133,16 +134,15 @@ def _real_source(rows: Sequence[FaceFile], held: Mask, name: str, score: Score) 
 
 def markdown(results: Sequence[Held]) -> str:
     """The results as markdown tables, one for each kind, with their means."""
-    lines: list[str] = []
+    tables: list[str] = []
     for kind, rate in ((GENERATOR, "TPR@1% FPR"), (REAL_SOURCE, "false alarms at 1 % elsewhere")):
         part = [held for held in results if held.kind == kind]
         if not part:
             continue
-        lines += [f"| unseen {kind} | faces | AUC [95 %] | {rate} |", "|---|---|---|---|"]
-        lines += [
-            f"| {h.name} | {h.faces} | {h.auc:.4f} [{h.interval[0]:.3f}, {h.interval[1]:.3f}] | {h.rate:.3f} |"
-            for h in part
+        rows = [
+            (h.name, h.faces, f"{h.auc:.4f} [{h.interval[0]:.3f}, {h.interval[1]:.3f}]", f"{h.rate:.3f}") for h in part
         ]
         auc, mean_rate = (float(np.mean([getattr(h, field) for h in part])) for field in ("auc", "rate"))
-        lines += [f"| **mean** | {sum(h.faces for h in part)} | **{auc:.4f}** | **{mean_rate:.3f}** |", ""]
-    return "\n".join(lines).rstrip()
+        mean = ("**mean**", sum(h.faces for h in part), f"**{auc:.4f}**", f"**{mean_rate:.3f}**")
+        tables.append(table([f"unseen {kind}", "faces", "AUC [95 %]", rate], [*rows, mean]))
+    return "\n\n".join(tables)
