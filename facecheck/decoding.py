@@ -46,6 +46,7 @@ BAND_PIXELS = 400_000
 SIDEWAYS = (5, 6, 7, 8)
 DAMAGED = "get the file again from where it came from"
 CUT = "The end of the file is missing; it was read as far as it goes."
+DARKER_THAN_14_BITS = 64
 ALMOST_FLAT, FLATTER = 4.0, 0.25
 """Grey levels of standard deviation; and how much flatter than another frame the first one may be."""
 
@@ -111,13 +112,29 @@ def decode(data: bytes, name: str) -> Picture:
 def _of_one(opened: ImageFile.ImageFile, data: bytes, name: str) -> Picture:
     """A picture of one frame; a JPEG that lacks no more than its end is read with one."""
     try:
-        return decoded(opened, name)
+        return _deepened(decoded(opened, name), orientation(opened), data)
     except ImageError:
         whole = completed(opened, data) if _is_checked(opened) else None
         if whole is None:
             raise
     with _opened(whole, name) as again:
         return replace(decoded(again, name), problems=(CUT,))
+
+
+def _deepened(picture: Picture, turned: int, data: bytes) -> Picture:
+    """A PNG of 16 bits a colour, of which Pillow keeps the upper 8, all again where it uses only a few of them."""
+    is_deep = data[12:16] == b"IHDR" and data[24:26] == b"\x10\x02" and int(picture.pixels.max()) < DARKER_THAN_14_BITS
+    if not is_deep:
+        return picture
+    import cv2
+
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if stored is None:
+        return picture
+    top, assumed = values.top_of(stored)
+    upright = np.empty_like(picture.pixels)
+    _as_stored(upright, turned)[:] = values.scaled(stored[:, :, ::-1], top)
+    return replace(picture, pixels=upright, problems=(assumed,))
 
 
 def _opened(data: bytes, name: str) -> ImageFile.ImageFile:
@@ -178,7 +195,7 @@ def decoded(picture: Image.Image, name: str) -> Picture:
         upright = np.empty((width, height, 3) if turned in SIDEWAYS else (height, width, 3), dtype=np.uint8)
         stored = _as_stored(upright, turned)
         is_plain = picture.mode == "RGB" and not {"icc_profile", "transparency"} & picture.info.keys()
-        convert, assumed = (_as_it_is, "") if is_plain else values.converter(picture)
+        convert, assumed = (lambda band: band, "") if is_plain else values.converter(picture)
         for top, band in _bands(picture):
             stored[top : top + band.height] = np.asarray(convert(band))
     except Exception as error:  # As above: any decoder, any exception.
@@ -186,10 +203,6 @@ def decoded(picture: Image.Image, name: str) -> Picture:
             raise ImageError(f"{name}: the PIL image is closed; pass it before it is, or open it again") from error
         raise ImageError(f"{name}: damaged or truncated ({shortened(str(error))}); {DAMAGED}") from error
     return Picture(upright, (assumed,) if assumed else ())
-
-
-def _as_it_is(band: Image.Image) -> Image.Image:
-    return band
 
 
 def _bands(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:

@@ -122,10 +122,10 @@ def completed(picture: "ImageFile.ImageFile", data: bytes) -> bytes | None:
     import numpy as np  # Here: what reads messages alone needs none.
 
     picture.tile = []  # Decoded as far as it goes: what follows only looks at that.
-    rows = np.flatnonzero(np.asarray(picture.convert("RGB")).any(axis=(1, 2)))
-    missing = picture.height - (int(rows[-1]) + 1 if len(rows) else 0)
+    box = picture.convert("L").getbbox()
+    missing = picture.height - (box[3] if box else 0)
     is_nearly_whole = missing <= min(ROWS_MISSING, picture.height // 2)
-    if picture.info.get("progressive") and not len(rows):
+    if picture.info.get("progressive") and box is None:
         # Nothing is decoded before the last scan; that one refines all coefficients to their last bit.
         *_, last = (found.start() for found in _SCAN_MARKER.finditer(data))
         end = last + 2 + int.from_bytes(data[last + 2 : last + 4])

@@ -130,6 +130,7 @@ LIMITS = (
     "The chances were measured on cameras and generators that the model had not seen; the next ones may do worse.",
     "The more faces a picture has, the more likely is one false alarm among them.",
     "The numbers were measured on sources of which many are portraits; they hold for pictures like those.",
+    "Marks in the pixels, such as SynthID, can only be read with their makers' detectors: nothing is said of them.",
     "Somebody who wants to fool the model can.",
     SCOPE,
 )

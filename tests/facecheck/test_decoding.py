@@ -170,3 +170,22 @@ def test_lab_is_shown_in_colour():
     )
     shown = image.load(saved(red, "TIFF"))[4, 4]
     np.testing.assert_allclose(shown, (200, 30, 30), atol=6)
+
+
+def test_an_avif_sequence_shows_the_frame_that_shows_something():
+    found = image.read(animation("AVIF", BLACK, PHOTO, PHOTO.point(lambda v: v // 2)))
+    assert found.frames == 3 and "number 2 was judged" in found.problems[0]
+    assert np.abs(found.pixels.astype(int) - np.asarray(PHOTO)).mean() < 8
+
+
+def test_twelve_bits_in_colour_keep_their_brightness():
+    import cv2
+
+    grey = np.linspace(0, 4095, 64 * 64).reshape(64, 64).round().astype(np.uint16)
+    stored = np.dstack([grey, grey[::-1], grey])
+    found = image.read(cv2.imencode(".png", stored)[1].tobytes())
+    np.testing.assert_allclose(found.pixels[:, :, 0], grey / 4095 * 255, atol=1)
+    np.testing.assert_allclose(found.pixels[:, :, 1], grey[::-1] / 4095 * 255, atol=1)
+    assert "12 bits" in found.problems[0]
+    full = image.read(cv2.imencode(".png", stored * 16)[1].tobytes())
+    assert full.problems == ()

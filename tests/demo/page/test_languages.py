@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from string import Formatter
 
@@ -13,6 +14,7 @@ from demo.page import blocks, panels, results, several
 from demo.page.examples import examples
 from demo.server.service import Judged
 from demo.settings import Settings
+from facecheck.detection.second_look import TURNED
 from facecheck.explain import wording
 from facecheck.explain.report import Explanation, FaceEvidence
 from facecheck.model.config import Decision, Limits
@@ -96,7 +98,8 @@ def test_what_stands_on_the_page_is_in_the_table(language):
 def test_answers_tables_and_reports_are_in_the_language_from_end_to_end(language, faces):
     table, judged = Table(language), prediction(*faces)
     with wording.speaking(table):
-        html = results.answer(Judged(PICTURE, judged, turned=1), Decision(), Limits())
+        turned = replace(judged, turned=1, problems=(TURNED,))
+        html = results.answer(Judged(PICTURE, turned), Decision(), Limits())
         html += several.table([several.Row(judged)] * 3, 3) + panels.progress("detect", 3, 10, 4)
         evidence = tuple(FaceEvidence(face, PICTURE, ()) for face in judged.faces)
         report = Explanation(judged, PICTURE, evidence).to_html()

@@ -318,3 +318,19 @@ def test_each_failure_has_its_own_sentence(monkeypatch, codes, words):
 def test_redactions_are_told():
     store = {"signature_info": {}, "redactions": ["self#jumbf=x"], "assertions": []}
     assert _details(store)["redacted"] == "self#jumbf=x"
+
+
+@pytest.mark.parametrize("kind", ["heic", "jxl"])
+def test_credentials_of_what_phones_take(signer, kind):
+    from tests.facecheck.test_decoding import HEIC
+
+    target, plain = io.BytesIO(), HEIC
+    if kind == "jxl":
+        pytest.importorskip("pillow_jxl", reason="pip install 'facecheck[formats]'")
+        stream = io.BytesIO()
+        Image.new("RGB", (64, 64), "teal").save(stream, "JXL", use_container=True)
+        plain = stream.getvalue()
+    manifest = {"assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [GENERATED]}}]}
+    c2pa.Builder.from_json(manifest).sign(signer, f"image/{kind}", io.BytesIO(plain), target)
+    finding = facecheck.provenance(target.getvalue()).findings[0]
+    assert (finding.source, finding.strength, finding.claim) == ("c2pa", "signed", "generated")

@@ -370,3 +370,13 @@ def test_blocks_are_found_by_structure():
     found = opened(saved("WEBP", exif=camera(), xmp=DECLARED))
     assert [block.kind for block in found.blocks] == ["exif", "xmp"]
     assert opened(b"BM") is None
+
+
+def test_a_thousand_ordinary_photographs_make_no_claim_of_generation_and_no_oddity(shared_faces, shared_photos):
+    photos = [*shared_photos, *sorted((shared_faces / "real").rglob("*.jpg"))[::7][:900]]
+    assert len(photos) > 900
+    for path in photos:
+        answer = read(path.read_bytes(), path.name)
+        assert not {Claim.GENERATED, Claim.PARTLY_GENERATED} & set(answer.claims), path
+        assert not any("appended_bytes" in finding.details for finding in answer.findings), path
+        assert answer.problems == (), path
