@@ -119,8 +119,6 @@ def completed(picture: "ImageFile.ImageFile", data: bytes) -> bytes | None:
     """
     if picture.format not in ("JPEG", "MPO"):
         return None
-    import numpy as np  # Here: what reads messages alone needs none.
-
     picture.tile = []  # Decoded as far as it goes: what follows only looks at that.
     box = picture.convert("L").getbbox()
     missing = picture.height - (box[3] if box else 0)
