@@ -251,6 +251,7 @@ def process(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow  # Three processes that convert.
 def test_killed_half_way_it_leaves_nothing_that_counts_and_two_at_once_agree(tiny, cache):
     killed = process("slowly")
     assert killed.stdout.readline() == "half way\n"

@@ -156,6 +156,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.mark.slow  # A process that loads all of torch, for its threads.
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_answers():
     """Threads of torch stay behind in the parent; a child that waits for them waits for ever."""
