@@ -203,6 +203,7 @@ def _stable_columns(pa: Any) -> Any:
     columns = {"path": text, "kind": text, "size": whole, "mtime_ns": whole, "sha256": text, "fingerprint": text}
     columns |= {"verdict": text, "p_fake": real, "reasons": pa.list_(text), "faces": pa.list_(pa.struct(face))}
     columns |= {"model": pa.struct({"name": text, "version": text, "sha256": text}), "error": text}
+    columns |= {"problems": pa.list_(text), "turned": whole, "frame": whole, "not_seen": pa.list_(text)}
     columns |= {"timing_ms": pa.struct({"decode": real, "detect": real, "classify": real})}
     columns |= {"budget": pa.struct(dict.fromkeys((field.name for field in fields(Budget)), real))}
     return pa.schema(columns | {"width": whole, "height": whole, "clip": pa.struct(clip)})
