@@ -40,7 +40,8 @@ def of_trailer(contents: Contents, end: int) -> Iterator[Finding]:
     found = list(_pieces(contents, end))
     unknown = sum(piece.end - piece.start for piece in found if piece.kind == "unknown")
     if known := list(dict.fromkeys(piece.kind for piece in found if piece.kind != "unknown")):
-        said = f"The picture is followed by {' and '.join(_WORDS[kind] for kind in known)}. Only the picture was judged."
+        what = " and ".join(_WORDS[kind] for kind in known)
+        said = f"The picture is followed by {what}. Only the picture was judged."
         yield Finding("file", Strength.HINT, said, details={"appended": ", ".join(known)})
     if unknown:
         said = f"{unknown} bytes follow the end of the picture. They say nothing about it and were not read."
