@@ -26,8 +26,8 @@ def main() -> None:
 
 
 for command in (
-    prompts.plan, prompts.prompts, images.generate, images.gate, detector.export, detector.challenge,
-    images.train_tiny,
+    prompts.plan, prompts.prompts, images.generate, images.adopt, images.gate, detector.export, detector.challenge,
+    detector.teach, images.train_tiny,
 ):  # fmt: skip
     main.add_command(command)
 

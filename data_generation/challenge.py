@@ -1,7 +1,7 @@
-"""How much of a generator does a detector catch, and which prompts slip through?"""
+"""How much of a generator does a detector catch, which prompts slip through, and what does it say of photographs?"""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,21 +11,26 @@ from PIL import Image
 
 import facecheck
 from data_generation.record import Row
-from facecheck import FaceChecker, Prediction
+from facecheck import FaceChecker, Prediction, image
 from facecheck.model.files import DEFAULT_MODEL
-from training.augment import delivered
+from training.augment import TIERS, delivered
+from training.data import judged_split, read_manifest
 from training.evaluation.metrics import wilson
+from training.evaluation.scores import Scores
+from training.evaluation.subject import judge
 
 Pixels = npt.NDArray[np.uint8]
 CLEAN, WEB = "clean", "web"
 """Of `training.augment.TIERS`."""
 FEWEST = 5
 """Images that a value of an attribute must have before its rate is reported."""
+ENOUGH = 30
+"""Images, below which a rate says little."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One accepted image and what the detector says of it, as made and in the tier *web*."""
+    """One accepted image and what the detector says of it in each delivery tier."""
 
     row: Row
     answers: Mapping[str, Prediction]
@@ -67,12 +72,78 @@ class Rate:
         return wilson(self.fake, self.images)
 
 
+@dataclass(frozen=True)
+class WorldRate:
+    """Pictures of one kind that nobody trained on, in one tier: a share called fake.
+
+    Attributes:
+        name: of the source of photographs, or of the generator; empty for all of a kind, sources weighing the same.
+        share: in [0, 1]; low, high: 95 %, Wilson; of all of a kind the lowest and highest source.
+    """
+
+    name: str
+    label: str
+    tier: str
+    pictures: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class World:
+    """What the same detector says of the data set's own split.
+
+    Attributes:
+        split: "world", or "test" where the data set sets no source aside.
+    """
+
+    split: str
+    rates: tuple[WorldRate, ...]
+
+    def of(self, tier: str, label: str, name: str = "") -> WorldRate | None:
+        """One rate; None where there is no such picture."""
+        found = (rate for rate in self.rates if (rate.tier, rate.label, rate.name) == (tier, label, name))
+        return next(found, None)
+
+
 def score(rows: Sequence[Row], folder: Path, model: str = "") -> tuple[FaceChecker, list[Scored]]:
-    """Ask a facecheck model (the default one without a name) about every image, in both tiers."""
+    """Ask a facecheck model (the default one without a name) about every image, in every tier."""
     checker = FaceChecker(model or DEFAULT_MODEL, engine="torch")  # The published rates are the reference's.
     paths = [folder / row.file for row in rows]
-    answers = {CLEAN: checker.predict(paths), WEB: checker.predict(delivered(path.read_bytes(), WEB) for path in paths)}
+    answers = {
+        tier: checker.predict(paths if TIERS[tier] is None else (delivered(path.read_bytes(), tier) for path in paths))
+        for tier in TIERS
+    }
     return checker, [Scored(row, {tier: found[i] for tier, found in answers.items()}) for i, row in enumerate(rows)]
+
+
+def judge_world(data: Path, model: str = "") -> World:
+    """What a model says of the split that rates are stated from, at its own threshold.
+
+    Where its decision was fitted on that very split, each source is judged by one that was fitted on others. What was
+    judged once is kept in facecheck's cache.
+    """
+    rows = read_manifest(data)
+    split = judged_split(rows, "test")
+    judged = judge(model or DEFAULT_MODEL, [row for row in rows if row.split == split], data, tuple(TIERS))
+    return World(split, tuple(_world_rates(judged.scores)))
+
+
+def _world_rates(scores: Scores) -> Iterator[WorldRate]:
+    for tier, part in scores.by_tier().items():
+        names = np.where(part.label == "fake", np.where(part.generator == "", part.source, part.generator), part.source)
+        for label in ("real", "fake"):
+            of_label, found = part.label == label, []
+            for name in sorted(set(names[of_label].tolist())):
+                chosen = of_label & (names == name)
+                hits, count = int((part.verdict[chosen] == "fake").sum()), int(chosen.sum())
+                found.append(WorldRate(name, label, tier, count, hits / count, *wilson(hits, count)))
+            yield from found
+            if found:
+                shares = [each.share for each in found]
+                total = sum(each.pictures for each in found)
+                yield WorldRate("", label, tier, total, sum(shares) / len(shares), min(shares), max(shares))
 
 
 def rate(name: str, scored: Sequence[Scored], tier: str = CLEAN) -> Rate:
@@ -107,9 +178,6 @@ def contact_sheet(scored: Sequence[Scored], folder: Path, columns: int = 8, side
     lines = max(-(-len(scored) // columns), 1)
     sheet = Image.new("RGB", (columns * side, lines * side), "white")
     for number, each in enumerate(scored):
-        with Image.open(folder / each.row.file, formats=("PNG",)) as opened:
-            sheet.paste(
-                opened.convert("RGB").resize((side, side), Image.Resampling.BICUBIC),
-                (number % columns * side, number // columns * side),
-            )
+        shown = Image.fromarray(image.load(folder / each.row.file)).resize((side, side), Image.Resampling.BICUBIC)
+        sheet.paste(shown, (number % columns * side, number // columns * side))
     return np.asarray(sheet)

@@ -5,63 +5,112 @@ import dataclasses
 import html
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
-from data_generation.challenge import CLEAN, WEB, Rate, Scored, by_attribute, contact_sheet, missed, rate
+from data_generation.challenge import (
+    CLEAN,
+    ENOUGH,
+    WEB,
+    Pixels,
+    Rate,
+    Scored,
+    World,
+    by_attribute,
+    contact_sheet,
+    missed,
+    rate,
+)  # fmt: skip
+from facecheck import FaceChecker
+from facecheck.explain.explanation import explain
 from facecheck.files import write_atomically
 from facecheck.model.config import ModelConfig
+from training.augment import TIERS
 
-SHEET, SHOWN = 48, 24
+SHEET, SHOWN, HARDEST = 48, 24, 10
+PORTRAIT_PX = 224
+TIER_WORDS = {
+    tier: f"{tier}: {f'{size[0]} px, JPEG q{size[1]}' if size else 'as it came'}" for tier, size in TIERS.items()
+}
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:66rem;margin:2rem auto;padding:0 1rem;color:#1c2330;background:#fff}
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem .8rem;text-align:left;border-bottom:1px solid #d5dae3}
 td.n,th.n{text-align:right}img{max-width:100%;image-rendering:auto}code,pre{background:#f1f3f7;padding:.15rem .3rem}
-pre{padding:.8rem;overflow:auto}.note{color:#4a5568}h1{line-height:1.2}
+pre{padding:.8rem;overflow:auto}.note{color:#4a5568}h1{line-height:1.2}.hard{display:flex;flex-wrap:wrap;gap:1rem}
+.hard figure{margin:0;width:17rem}.hard img{width:48%}figcaption{font-size:.85rem;overflow-wrap:anywhere}
 @media(prefers-color-scheme:dark){body{background:#12161d;color:#e6eaf1}td,th{border-color:#333c4b}
 code,pre{background:#1d232d}.note{color:#a9b4c4}}
 """
 
 
-def write_report(
-    out: Path, scored: Sequence[Scored], attributes: Mapping[str, Mapping[str, str]], attempted: int,
-    judge: ModelConfig, commands: str,
-) -> Path:  # fmt: skip
-    """Write challenge.html and challenge.json into `out`.
+@dataclass(frozen=True)
+class Challenge:
+    """Everything that the page tells.
 
-    Args:
-        scored: accepted images. attributes: prompt id -> attributes. attempted: images before the gate.
-        judge: the detector's config. commands: what retrains with these images.
+    Attributes:
+        folder: of the images. scored: accepted ones. attempted: images before the gate.
+        attributes: prompt id -> attributes. world: what the detector says of a data set; None where none was given.
+        commands: what retrains with these images.
     """
-    rates = {tier: rate(tier, scored, tier) for tier in (CLEAN, WEB)}
-    groups, slipped = by_attribute(scored, attributes), missed(scored)
-    write_atomically(out / "challenge.json", _json(scored, rates, groups, slipped, attempted, judge).encode())
-    page = _page(out, scored, rates, groups, slipped, attempted, judge, commands)
-    write_atomically(out / "challenge.html", page.encode())
-    return out / "challenge.html"
+
+    folder: Path
+    scored: Sequence[Scored]
+    attempted: int
+    checker: FaceChecker
+    attributes: Mapping[str, Mapping[str, str]]
+    world: World | None = None
+    commands: str = ""
+
+    @property
+    def judge(self) -> ModelConfig:
+        """The detector's config."""
+        return self.checker.config
+
+    @property
+    def generator(self) -> str:
+        """The model, or the models, that made the images."""
+        return ", ".join(dict.fromkeys(each.row.recipe.model for each in self.scored))
+
+
+def write_report(found: Challenge) -> Path:
+    """Write challenge.html and challenge.json into the folder of the images."""
+    rates = {tier: rate(tier, found.scored, tier) for tier in TIERS}
+    write_atomically(found.folder / "challenge.json", _json(found, rates).encode())
+    write_atomically(found.folder / "challenge.html", _page(found, rates).encode())
+    return found.folder / "challenge.html"
 
 
 def _rate_values(found: Rate) -> dict[str, Any]:
     return {**dataclasses.asdict(found), "caught": found.caught, "interval": found.interval}
 
 
-def _json(
-    scored: Sequence[Scored], rates: Mapping[str, Rate], groups: Sequence[Rate], slipped: Sequence[Scored],
-    attempted: int, judge: ModelConfig,
-) -> str:  # fmt: skip
+def _json(found: Challenge, rates: Mapping[str, Rate]) -> str:
+    judge, scored = found.judge, found.scored
     values = {
-        "generator": scored[0].row.recipe.model, "revision": scored[0].row.recipe.revision,
+        "generator": found.generator, "revision": scored[0].row.recipe.revision,
         "detector": {"name": judge.name, "version": judge.version, "sha256": judge.sha256},
-        "attempted": attempted, "accepted": len(scored),
-        "deliveries": {name: _rate_values(found) for name, found in rates.items()},
-        "attributes": [_rate_values(found) for found in groups],
-        "missed": [{"id": each.row.id, "p_fake": each.p_fake(), "prompt": each.row.recipe.prompt} for each in slipped],
+        "attempted": found.attempted, "accepted": len(scored), "known_by": labels_known(scored),
+        "deliveries": {name: _rate_values(each) for name, each in rates.items()},
+        "world": dataclasses.asdict(found.world) if found.world else None,
+        "attributes": [_rate_values(each) for each in by_attribute(scored, found.attributes)],
+        "missed": [
+            {"id": each.row.id, "p_fake": each.p_fake(), "prompt": each.row.recipe.prompt} for each in missed(scored)
+        ],
         "scores": {each.row.id: each.p_fake() for each in scored},
     }  # fmt: skip
     return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+
+
+def labels_known(scored: Sequence[Scored]) -> dict[str, int]:
+    """How the labels are known: the first sentence of each record -> images."""
+    said = Counter(f"{each.row.known_by.partition('. ')[0].rstrip('.')}." for each in scored if each.row.known_by)
+    return dict(said.most_common())
 
 
 def headline(found: Rate) -> str:
@@ -70,63 +119,114 @@ def headline(found: Rate) -> str:
     return f"{found.caught:.0%} of {found.images} images are called fake (95 %: {low:.0%} to {high:.0%})"
 
 
-def _page(
-    out: Path, scored: Sequence[Scored], rates: Mapping[str, Rate], groups: Sequence[Rate], slipped: Sequence[Scored],
-    attempted: int, judge: ModelConfig, commands: str,
-) -> str:  # fmt: skip
-    recipe = scored[0].row.recipe
-    parts = [
-        f"<h1>How much of {html.escape(recipe.model)} does {html.escape(judge.name)} {html.escape(judge.version)} "
-        "catch?</h1>",
-        f"<p><strong>{headline(rates[CLEAN])}</strong>, and {rates[WEB].caught:.0%} after the web's JPEG q60.</p>",
-        f"<p class=note>{attempted} images were made ({_how(recipe)}); {len(scored)} passed the gate, which never asks "
-        "the detector for its opinion.</p>",
-        _table(list(rates.values()), "tier"),
-        _attributes(groups),
-        f"<h2>What slips through</h2><p>{len(slipped)} of {len(scored)} are not called fake"
-        f"{', the least suspicious first' if slipped else ''}.</p>",
-        _slipped(slipped),
-        "<h2>The images</h2>",
-        _sheet("Missed", slipped, out),
-        _sheet("Called fake", [each for each in scored if each.is_caught], out),
-        f"<h2>Teach the detector</h2><pre>{html.escape(commands)}</pre>",
-    ]
-    title = html.escape(f"{recipe.model} against {judge.name}")
+def page(title: str, parts: Iterable[str]) -> str:
+    """A page that loads nothing."""
     return (
         f'<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
-        f"<title>{title}</title><style>{STYLE}</style>{''.join(parts)}</html>\n"
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style>{''.join(parts)}</html>\n"
     )
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """The first column is text, the others are numbers."""
+    cells = "".join(f"<th{' class=n' if place else ''}>{html.escape(name)}" for place, name in enumerate(head))
+    rows = "".join(
+        "<tr>"
+        + "".join(f"<td{' class=n' if place else ''}>{html.escape(str(value))}" for place, value in enumerate(line))
+        for line in lines
+    )
+    return f"<table><tr>{cells}{rows}</table>"
+
+
+def _page(found: Challenge, rates: Mapping[str, Rate]) -> str:
+    judge, scored = found.judge, found.scored
+    slipped, hardest = missed(scored), sorted(scored, key=Scored.p_fake)[:HARDEST]
+    shown = {each.row.id for each in hardest}
+    others = [each for each in scored if each.row.id not in shown]
+    named = f"{judge.name} {judge.version}"
+    return page(
+        f"{found.generator} against {judge.name}",
+        [
+            f"<h1>How much of {html.escape(found.generator)} does {html.escape(named)} catch?</h1>",
+            f"<p><strong>{headline(rates[CLEAN])}</strong>, and {rates[WEB].caught:.0%} after the web's JPEG q60.</p>",
+            _few(len(scored)),
+            f"<p class=note>{found.attempted} images were made ({_how(scored[0].row.recipe)}); {len(scored)} passed "
+            "the gate, which never asks the detector for its opinion.</p>",
+            _known(scored),
+            table(_HEAD, (_line(each, TIER_WORDS[tier]) for tier, each in rates.items())),
+            _world(found.world),
+            _attributes(by_attribute(scored, found.attributes)),
+            f"<h2>What slips through</h2><p>{len(slipped)} of {len(scored)} are not called fake"
+            f"{', the least suspicious first' if slipped else ''}.</p>",
+            _slipped(slipped),
+            _hard(found, hardest),
+            "<h2>The other images</h2>" if others else "",
+            _sheet("Missed", [each for each in others if not each.is_caught], found.folder),
+            _sheet("Called fake", [each for each in others if each.is_caught], found.folder),
+            f"<h2>Teach the detector</h2><pre>{html.escape(found.commands)}</pre>",
+        ],
+    )
+
+
+def _few(images: int) -> str:
+    if images >= ENOUGH:
+        return ""
+    return f"<p class=note>Fewer than {ENOUGH} images: the interval is what counts, not the share.</p>"
 
 
 def _how(recipe: Any) -> str:
     steps = f", {recipe.steps} steps" if recipe.steps else ""
-    return html.escape(f"{recipe.mode}, {recipe.width}x{recipe.height}{steps}, revision {recipe.revision[:20]}")
+    size = f", {recipe.width}x{recipe.height}" if recipe.width else ""
+    revision = f", revision {recipe.revision[:20]}" if recipe.revision else ""
+    return html.escape(f"{recipe.mode}{size}{steps}{revision}")
 
 
-def _table(rates: Sequence[Rate], first: str) -> str:
-    head = "".join(
-        f"<th class=n>{name}" for name in ("images", "called fake", "95 %", "uncertain", "missed", "no face")
-    )
-    return f"<table><tr><th>{first}{head}{''.join(map(_line, rates))}</table>"
+def _known(scored: Sequence[Scored]) -> str:
+    lines = "".join(f"<li>{count} images: {html.escape(said)}" for said, count in labels_known(scored).items())
+    return f"<p class=note>How it is known that they are generated:</p><ul class=note>{lines}</ul>" if lines else ""
 
 
-def _line(found: Rate) -> str:
+_HEAD = ("tier", "images", "called fake", "95 %", "uncertain", "missed", "no face")
+
+
+def _line(found: Rate, name: str) -> tuple[object, ...]:
     low, high = found.interval
-    values = (
-        found.images,
-        f"{found.caught:.0%}",
-        f"{low:.0%} to {high:.0%}",
-        found.uncertain,
-        found.real,
-        found.no_face,
-    )
-    return f"<tr><td>{html.escape(found.name)}" + "".join(f"<td class=n>{value}" for value in values)
+    share = f"{found.caught:.0%}", f"{low:.0%} to {high:.0%}"
+    return name, found.images, *share, found.uncertain, found.real, found.no_face
+
+
+def _world(world: World | None) -> str:
+    """The same detector, at the same threshold, on pictures that nobody trained it on."""
+    if world is None:
+        return (
+            "<p class=note>What it says of photographs is not known here: pass --data DATA, a folder of "
+            "<code>training prepare</code>.</p>"
+        )
+    unseen = "sources that it never learned from" if world.split == "world" else "sources that it learned from"
+    head = ("at the same threshold", *TIERS, "pictures")
+    lines = [
+        _world_line(world, "real", "", "photographs that are called fake (sources weigh the same)"),
+        _world_line(world, "fake", "", "other generators, caught (they weigh the same)"),
+    ]
+    names = sorted({(each.label, each.name) for each in world.rates if each.name}, reverse=True)
+    lines += [_world_line(world, label, name, name) for label, name in names]
+    return f"<h2>Beside it: {unseen}</h2>" + table(head, lines)
+
+
+def _world_line(world: World, label: str, name: str, shown: str) -> tuple[object, ...]:
+    rates = [world.of(tier, label, name) for tier in TIERS]
+    counts = [each.pictures for each in rates if each]
+    kind = "" if not name else " (photographs)" if label == "real" else " (generator)"
+    return f"{shown}{kind}", *(f"{each.share:.0%}" if each else "" for each in rates), max(counts, default=0)
 
 
 def _attributes(groups: Sequence[Rate]) -> str:
     if not groups:
         return "<p class=note>No attribute can be told apart: too few images, or a model that reads no prompt.</p>"
-    return "<h2>By attribute, the least caught first</h2>" + _table(groups[:SHOWN], "attribute")
+    head = ("attribute", *_HEAD[1:])
+    return "<h2>By attribute, the least caught first</h2>" + table(
+        head, (_line(each, each.name) for each in groups[:SHOWN])
+    )
 
 
 def _slipped(slipped: Sequence[Scored]) -> str:
@@ -138,12 +238,31 @@ def _slipped(slipped: Sequence[Scored]) -> str:
     return f"<table><tr><th class=n>p_fake<th>prompt<th>image{lines}</table>" if lines else ""
 
 
+def _hard(found: Challenge, hardest: Sequence[Scored]) -> str:
+    """The faces with the lowest scores, each beside what spoke for the answer."""
+    figures = []
+    for each in hardest:
+        seen = explain(found.folder / each.row.file, checker=found.checker).faces
+        maps = [seen[0].pixels, seen[0].heat_maps[0].on(seen[0].pixels)] if seen else []
+        shown = "".join(f'<img alt="" src="{_data_url(pixels, PORTRAIT_PX)}"> ' for pixels in maps)
+        said = f"p_fake {each.p_fake():.2f}, {each.row.id}{'' if maps else ': no face found'}"
+        figures.append(f"<figure>{shown}<figcaption>{html.escape(said)}</figcaption></figure>")
+    title = f"<h2>The hardest {len(hardest)}, and what the answer looked at</h2>"
+    return f"{title}<div class=hard>{''.join(figures)}</div>" if hardest else ""
+
+
 def _sheet(title: str, scored: Sequence[Scored], folder: Path) -> str:
     """A contact sheet of the first images under a title; nothing where there are none."""
     if not scored:
         return ""
-    stream = io.BytesIO()
-    Image.fromarray(contact_sheet(scored[:SHEET], folder)).save(stream, "JPEG", quality=88)
-    data = base64.b64encode(stream.getvalue()).decode()
     shown = f"{min(len(scored), SHEET)} of {len(scored)}"
-    return f'<h3>{title} ({shown})</h3><img alt="{shown} images" src="data:image/jpeg;base64,{data}">'
+    sheet = _data_url(contact_sheet(scored[:SHEET], folder))
+    return f'<h3>{title} ({shown})</h3><img alt="{shown} images" src="{sheet}">'
+
+
+def _data_url(pixels: Pixels, side: int = 0) -> str:
+    picture, stream = Image.fromarray(np.ascontiguousarray(pixels)), io.BytesIO()
+    if side:
+        picture.thumbnail((side, side))
+    picture.save(stream, "JPEG", quality=88)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -9,7 +9,7 @@ import os
 import shlex
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from facecheck import image
 from facecheck.errors import ImageError
 from facecheck.files import sha256_of, write_atomically
 from training.faces.names import slug
+from training.faces.prepare import PrepareConfig
 
 SPLITS = (("train", 0.70), ("val", 0.85), ("test", 1.0))
 MANIFEST = "manifest.jsonl"
@@ -40,7 +41,7 @@ class Exported:
 
 def export(
     folder: Path, rows: Sequence[Row], judged: Mapping[str, tuple[str, ...]], out: Path,
-    photographs: Sequence[Path] = (), source: str = "",
+    photographs: Sequence[Path] = (), source: str = "", splits: Callable[[str], str] | None = None,
 ) -> Exported:  # fmt: skip
     """Fill `out`, which must be new or an earlier export.
 
@@ -49,7 +50,7 @@ def export(
         photographs: real ones to balance the images with, drawn in an order that depends on their bytes only; those
             that the gate would refuse as images are refused as photographs. Not needed where images were made from
             photographs: each brings its own.
-        source: name of the photographs' collection.
+        source: name of the photographs' collection. splits: group -> split; `split_of` without one.
 
     Raises:
         GenerationError: nothing was accepted, or `out` holds something else.
@@ -62,12 +63,13 @@ def export(
     entries = [_fake(folder, row, out) for row in accepted]
     pairs = {row.pair: row for row in accepted if row.pair}
     entries += [_placed(folder / pair, out, _real_entry(row.recipe.photo, source)) for pair, row in pairs.items()]
-    refused = 0
+    refused, split = 0, splits or split_of
     for entry in _balancing(photographs, len(accepted) - len(pairs), out, source):
         if entry is None:
             refused += 1
         else:
             entries.append(entry)
+    entries = [entry | {"split": split(entry["group"])} for entry in entries]
     write_atomically(out / MANIFEST, "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in entries).encode())
     return Exported(Counter((entry["label"], entry["split"]) for entry in entries), refused)
 
@@ -85,10 +87,10 @@ def split_of(group: str) -> str:
 
 
 def _fake(folder: Path, row: Row, out: Path) -> Entry:
-    recipe, group = row.recipe, group_of(row)
+    recipe = row.recipe
     values = {
         "label": "fake", "source": slug(recipe.model), "model": recipe.model, "licence": row.licence, "accepted": True,
-        "group": group, "split": split_of(group), "prompt_id": recipe.prompt_id, "prompt": recipe.prompt,
+        "group": group_of(row), "prompt_id": recipe.prompt_id, "prompt": recipe.prompt,
         "cell": recipe.cell, "id": row.id, "mode": recipe.mode, "sha256": row.sha256,
     }  # fmt: skip
     return _placed(folder / row.file, out, values)
@@ -96,7 +98,7 @@ def _fake(folder: Path, row: Row, out: Path) -> Entry:
 
 def _real_entry(digest: str, source: str) -> Entry:
     name = slug(source or "photographs")
-    return {"label": "real", "source": name, "accepted": True, "group": digest, "split": split_of(digest)}
+    return {"label": "real", "source": name, "accepted": True, "group": digest}
 
 
 def _placed(path: Path, out: Path, entry: Entry, name: str = "") -> Entry:
@@ -142,10 +144,16 @@ def _acceptable(path: Path, judge: Gate) -> bool:
     return not gate.reasons(judge.measure([picture])[0], (width, height), None, Limits())
 
 
+def smallest_face(rows: Sequence[Row]) -> int:
+    """What `training prepare` must let through so that images as small as these are not lost, pixels."""
+    side = min((row.size[0] for row in rows), default=SMALL_PX)
+    return side // 2 if side < SMALL_PX else PrepareConfig.min_face_px
+
+
 def next_command(rows: Sequence[Row], out: Path, data: Path) -> str:
     """What makes training data of an export; faces as small as the images were made are let through."""
-    side = min((row.recipe.width for row in rows), default=0)
-    small = f" --min-face {side // 2}" if side < SMALL_PX else ""
+    side = smallest_face(rows)
+    small = "" if side == PrepareConfig.min_face_px else f" --min-face {side}"
     return f"python -m training prepare {shlex.quote(str(out))} {shlex.quote(str(data))} --keep-split{small}"
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from data_generation.attributes import is_minor
 from data_generation.record import Row
@@ -25,7 +24,7 @@ Pixels = npt.NDArray[np.uint8]
 NO_FACE, SEVERAL, UNSURE, SMALL, CUT = "no_face", "several_faces", "unsure_face", "small_face", "cut_face"
 BLANK, SATURATED, FLAGGED, DUPLICATE = "blank", "saturated", "safety_flag", "duplicate"
 UNCHECKED = "unchecked_minor"
-HASH_SIDE, PIECES = 64, 16
+PIECES = 16
 JUDGEMENT = "gate.json"
 
 
@@ -68,8 +67,10 @@ class Gate:
 
     def measure(self, images: Sequence[Pixels]) -> list[Measurements]:
         """Measurements of (H, W, 3) uint8 RGB images."""
+        from training.faces.grouping import perceptual_hash
+
         return [
-            Measurements(_faces(found.boxes, found.confidence), perceptual_hash(image), *_light(image))
+            Measurements(_faces(found.boxes, found.confidence), perceptual_hash(image).hex(), *_light(image))
             for image, found in zip(images, self.detector.detect(images), strict=True)
         ]
 
@@ -86,34 +87,29 @@ def _light(image: Pixels) -> tuple[float, float]:
     return round(float(grey.std()), 2), round(float(((grey <= 1) | (grey >= 254)).mean()), 4)
 
 
-def perceptual_hash(image: Pixels) -> str:
-    """128 bits of (H, W, 3) uint8 RGB in hexadecimal: pHash, then dHash."""
-    import imagehash
-
-    grey = Image.fromarray(image).convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BOX)
-    return f"{imagehash.phash(grey)}{imagehash.dhash(grey)}"
-
-
 def reasons(
     measured: Measurements | Row,
     size: tuple[int, int],
     flagged: bool | None = None,
     limits: Limits | None = None,
     age: str = "",
+    several: bool = False,
 ) -> tuple[str, ...]:
     """Why an image of `size` (width, height) is rejected, looking at it alone; empty if it is accepted.
 
     Args:
-        flagged, age: as in `data_generation.record.Row`. An image of a minor passes only if a safety checker saw it.
+        flagged, age, several: as in `data_generation.record.Row`. An image of a minor passes only if a safety checker
+            saw it.
     """
     limits = limits or Limits()
     sure = [face for face in measured.faces if face["confidence"] >= limits.confidence]
+    is_told = len(sure) == 1 or (several and len(sure) > 1)  # Of several the largest counts.
     failed = {
         NO_FACE: not measured.faces,
         UNSURE: bool(measured.faces) and not sure,
-        SEVERAL: len(sure) > 1,
-        SMALL: len(sure) == 1 and _side(sure[0]["box"]) < limits.face_px,
-        CUT: len(sure) == 1 and _outside(sure[0]["box"], size) > limits.outside,
+        SEVERAL: len(sure) > 1 and not several,
+        SMALL: is_told and _side(sure[0]["box"]) < limits.face_px,
+        CUT: is_told and _outside(sure[0]["box"], size) > limits.outside,
         BLANK: measured.contrast < limits.contrast,
         SATURATED: measured.clipped > limits.clipped,
         FLAGGED: bool(flagged),
@@ -138,11 +134,8 @@ def judge(rows: Iterable[Row], limits: Limits | None = None) -> dict[str, tuple[
     Of two duplicates the one whose id comes first stays.
     """
     limits = limits or Limits()
-    found = {
-        row.id: reasons(row, (row.recipe.width, row.recipe.height), row.flagged, limits, row.age)
-        for row in rows_by_id(rows)
-    }
-    kept = _Seen(limits.distance)
+    found = {row.id: reasons(row, row.size, row.flagged, limits, row.age, row.several) for row in rows_by_id(rows)}
+    kept = Seen(limits.distance)
     for row in rows_by_id(rows):
         if not found[row.id] and kept.has(row.phash):
             found[row.id] = (DUPLICATE,)
@@ -156,24 +149,26 @@ def rows_by_id(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: row.id)
 
 
-class _Seen:
+class Seen:
     """Hashes, looked up by their pieces: two within `distance` bits agree in one of `distance` + 1 pieces at least.
 
     (The pigeonhole principle; Manku et al. 2007, "Detecting near-duplicates for web crawling".)
     """
 
-    def __init__(self, distance: int) -> None:
+    def __init__(self, distance: int = Limits.distance) -> None:
         if distance >= PIECES:
             raise ValueError(f"duplicates are looked for within {PIECES - 1} bits at most, not {distance}")
         self.distance = distance
         self.by_piece: dict[tuple[int, int], list[int]] = {}
 
     def has(self, phash: str) -> bool:
+        """Whether a hash like it was added."""
         value = int(phash, 16)
         near = (other for key in self._keys(value) for other in self.by_piece.get(key, ()))
         return any((value ^ other).bit_count() <= self.distance for other in near)
 
     def add(self, phash: str) -> None:
+        """Remember a hash, hexadecimal."""
         value = int(phash, 16)
         for key in self._keys(value):
             self.by_piece.setdefault(key, []).append(value)

@@ -14,6 +14,7 @@ from typing import Any
 
 from data_generation.attributes import DEFAULTS, STRATA, Attributes, SamplingError, Weights, draw
 from data_generation.errors import PlanError
+from data_generation.use_cases import USE_CASE, suit
 from facecheck.files import sha256_of, write_atomically
 
 FORMAT = 1
@@ -97,6 +98,8 @@ def make_plan(cells: int, seed: int = 0, count: int = 1, weights: Weights = DEFA
     _check_weights(weights)
     try:
         drawn = draw(weights, cells, seed)
+        if USE_CASE in weights:
+            suit(drawn, weights, seed)
     except SamplingError as error:
         raise PlanError(str(error)) from error
     same: Counter[str] = Counter()

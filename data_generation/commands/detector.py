@@ -1,4 +1,4 @@
-"""What the images are for: export, challenge."""
+"""What the images are for: export, challenge, teach."""
 
 import shlex
 from collections.abc import Sequence
@@ -7,13 +7,26 @@ from typing import Any
 
 import click
 
-from data_generation.commands import FILE, FOLDER, NEW_FOLDER
-from data_generation.commands.images import GROUP, model_options, settings_of
+from data_generation.commands import (
+    FILE,
+    FOLDER,
+    MODEL_HELP,
+    MODEL_OPTIONS,
+    NEW_FOLDER,
+    SERVICE_ONLY,
+    model_options,
+    refuse,
+    service_options,
+    service_settings_of,
+    settings_of,
+)  # fmt: skip
+from data_generation.commands.images import GROUP, ask_service
 from data_generation.errors import GenerationError
 from data_generation.gate import read_judgement
-from data_generation.prompts.record import read_prompts
-from data_generation.record import Row, read_folder
-from data_generation.synthesis.settings import DEFAULT_MODEL, EMBEDDED_MODEL
+from data_generation.prompts.record import Prompt, read_prompts
+from data_generation.record import Row
+from data_generation.store import read_folder
+from data_generation.synthesis.settings import DEFAULT_MODEL, PREFIX
 
 
 @click.command(context_settings={"show_default": True})
@@ -45,45 +58,113 @@ def export(images: Path, out: Path, real: Path | None, source: str) -> None:
 
 @click.command(context_settings={"show_default": True})
 @click.argument("out", type=NEW_FOLDER)
-@click.option("--model", default=DEFAULT_MODEL, help=f"Hub id, folder, or {EMBEDDED_MODEL} (ships with facecheck).")
-@click.option("--prompts", type=FILE, required=True, help="prompts.jsonl, as `prompts` writes it.")
+@click.option("--prompts", type=FILE, help="prompts.jsonl: make these images first. Else OUT holds some already.")
+@click.option("--model", default=DEFAULT_MODEL, help=MODEL_HELP)
 @click.option("--each", default=1, help="Images of every prompt.")
 @click.option("--detector", default="", show_default="the one that ships", help="Name or path of a facecheck model.")
+@click.option("--data", type=FOLDER, help="Data set of `training prepare`, to stand beside: photographs, other fakes.")
 @model_options
-def challenge(out: Path, model: str, prompts: Path, each: int, detector: str, **options: Any) -> None:
-    """Make images of a generator, let facecheck judge them, and write OUT/challenge.html.
+@service_options
+def challenge(
+    out: Path, prompts: Path | None, model: str, each: int, detector: str, data: Path | None, **options: Any
+) -> None:
+    """Let facecheck judge images of a generator and write OUT/challenge.html; with --prompts, make them first.
 
     \b
     python -m data_generation challenge sdxl --prompts prompts.jsonl --model stabilityai/stable-diffusion-xl-base-1.0
+    python -m data_generation challenge midjourney --data DATA
 
-    The page tells how much is caught, as made and after the web's JPEG; which attributes and prompts slip through; and
-    the commands that retrain with the images. The same command again goes on where it was; images that OUT holds of
-    another model, seed, or other prompts are not counted.
+    The page tells how much is caught in each delivery tier, what the same detector says of photographs and of other
+    generators in DATA, which attributes and prompts slip through, and what the answers on the hardest ten looked at.
+    The same command again goes on where it was; images that OUT holds of another model, seed, or other prompts are not
+    counted.
     """  # noqa: D301 - \b is click's
-    from data_generation.challenge import CLEAN, rate, score
-    from data_generation.challenge_report import headline, write_report
+    from data_generation.challenge import CLEAN, judge_world, rate, score
+    from data_generation.challenge_report import Challenge, headline, write_report
+
+    written = read_prompts(prompts) if prompts else []
+    if prompts:
+        asked = _made(out, prompts, written, model, each, options)
+        rows = [row for row in read_folder(out) if row.id in asked]
+    else:
+        refuse(("model", "each", *MODEL_OPTIONS, *SERVICE_ONLY), "images that are there already; pass --prompts")
+        rows = read_folder(out)
+    accepted = _accepted(out, rows)
+    checker, scored = score(accepted, out, detector)
+    attributes = {prompt.id: prompt.attributes for prompt in written}
+    world = judge_world(data, detector) if data else None
+    found = Challenge(out, scored, len(rows), checker, attributes, world, _retraining(out, accepted))
+    page = write_report(found)
+    click.echo(headline(rate(CLEAN, scored)))
+    click.echo(str(page))
+
+
+def _made(out: Path, file: Path, prompts: Sequence[Prompt], model: str, each: int, options: dict[str, Any]) -> set[str]:
+    """Make what is missing of a run; the ids of all of its images."""
+    if model.startswith(PREFIX):
+        settings = service_settings_of(model, **options)
+        ask_service(out, file, each, settings)
+        return {settings.recipe(prompt, index).id for prompt in prompts for index in range(each)}
     from data_generation.synthesis.generate import Local, Run, Shard, tasks
     from data_generation.synthesis.pipelines import Pipeline
 
     pipeline = Pipeline(settings_of(model, "txt2img", **options))
+    wanted = list(tasks(pipeline, prompts, [], each))
     group = pipeline.settings.batch if pipeline.device == "cuda" else GROUP
-    written = read_prompts(prompts)
-    wanted = list(tasks(pipeline, written, [], each))
     Run(out, pipeline, Shard()).make(wanted, Local(pipeline), group)
-    asked = {task.recipe.id for task in wanted}
-    rows = [row for row in read_folder(out) if row.id in asked]
-    judged = read_judgement(out, rows)
+    return {task.recipe.id for task in wanted}
+
+
+def _accepted(images: Path, rows: Sequence[Row]) -> list[Row]:
+    judged = read_judgement(images, rows)
     accepted = [row for row in rows if not judged[row.id]]
     if not accepted:
         raise GenerationError(
-            f"the gate accepted none of {len(rows)} images; see `python -m data_generation gate {out}`"
+            f"the gate accepted none of {len(rows)} images; see `python -m data_generation gate {images}`"
         )
-    checker, scored = score(accepted, out, detector)
-    attributes = {each.id: each.attributes for each in written}
-    retraining = _retraining(out, accepted)
-    page = write_report(out, scored, attributes, len(rows), checker.config, retraining)
-    click.echo(headline(rate(CLEAN, scored)))
-    click.echo(str(page))
+    return accepted
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("images", type=FOLDER)
+@click.argument("out", type=NEW_FOLDER)
+@click.option("--data", type=FOLDER, required=True, help="What the detector learned from, by `training prepare`.")
+@click.option("--real", type=FOLDER, required=True, help="Photographs; as many are taken as images are learned.")
+@click.option("--source", default="", show_default="their folder's", help="Name of the photographs' collection.")
+@click.option("--detector", default="", show_default="the one that ships", help="Name or path of a facecheck model.")
+@click.option("--steps", default=400)
+@click.option("--batch", default=32)
+@click.option("--lr", default=5e-5)
+@click.option("--side", default=224, help="Input side, pixels.")
+@click.option("--workers", default=2, type=click.IntRange(0), help="Processes; 0: this one.")
+def teach(
+    images: Path, out: Path, data: Path, real: Path, source: str, detector: str, steps: int, batch: int, lr: float,
+    side: int, workers: int,
+) -> None:  # fmt: skip
+    """Teach the detector half of the accepted IMAGES into OUT, ask about the other half, and write OUT/taught.html.
+
+    \b
+    python -m data_generation teach faces lesson --data DATA --real PHOTOGRAPHS
+
+    The page tells how much of the half that was not learned is caught before and after, and what became of every other
+    generator and of the photographs of DATA. Exit code 1 if the retrained model must not replace the present one.
+    """  # noqa: D301 - \b is click's
+    from data_generation.export import smallest_face
+    from data_generation.synthesis.photos import listed
+    from data_generation.teach import teach as learn
+    from training.fitting.trainer import TrainConfig
+
+    rows = _accepted(images, read_folder(images))
+    config = TrainConfig(steps=steps, batch=batch, lr=lr, phases=((1.0, side),), frozen=(), workers=workers)
+    try:
+        lesson = learn(images, rows, out, data, listed(real).paths, config, smallest_face(rows), source, detector)
+    except ValueError as error:
+        raise GenerationError(str(error)) from error
+    click.echo(lesson.line)
+    click.echo(str(out / "taught.html"))
+    if lesson.outcome.refusals:
+        click.echo("must not replace the present model: " + "; ".join(lesson.outcome.refusals))
+        raise click.exceptions.Exit(1)
 
 
 def _retraining(out: Path, rows: Sequence[Row]) -> str:

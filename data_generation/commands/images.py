@@ -1,71 +1,64 @@
 """Making images and judging them: generate, gate, train-tiny."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
-from data_generation.commands import FILE, FOLDER, NEW_FOLDER
+from data_generation.commands import (
+    FILE,
+    FOLDER,
+    MODEL_HELP,
+    NEW_FOLDER,
+    Command,
+    model_options,
+    refuse,
+    service_options,
+    service_settings_of,
+    settings_of,
+)  # fmt: skip
 from data_generation.errors import GenerationError
 from data_generation.gate import Limits, counts, judge, write_judgement
 from data_generation.prompts.record import read_prompts
-from data_generation.record import MODES, read_folder
-from data_generation.synthesis.settings import DEFAULT_MODEL, DTYPES, EMBEDDED_MODEL, Settings
+from data_generation.record import MODES
+from data_generation.store import read_folder
+from data_generation.synthesis.settings import (
+    DEFAULT_MODEL,
+    PREFIX,
+    ServiceSettings,
+    Settings,
+)  # fmt: skip
 
-Command = Callable[..., None]
 GROUP = 16
 """Images between two looks of the detector, and what a kill can cost on a processor."""
-
-
-def model_options(command: Command) -> Command:
-    """Everything that `Settings` holds but model and mode."""
-    for option in reversed((
-        click.option("--revision", default="", show_default="its newest", help="Branch, tag or commit on the hub."),
-        click.option("--scheduler", default="", show_default="the model's", help="Such as EulerDiscreteScheduler."),
-        click.option("--steps", default=0, help="Denoising steps; 0 = the pipeline's default."),
-        click.option("--guidance", type=float, show_default="the pipeline's", help="Classifier-free guidance scale."),
-        click.option("--strength", default=0.5, help="img2img, inpaint: how much is repainted, above 0, at most 1."),
-        click.option("--size", type=(int, int), default=(0, 0), help="WIDTH HEIGHT; 0 0 = the model's own."),
-        click.option("--dtype", type=click.Choice(DTYPES), show_default="float16 on a GPU, else float32"),
-        click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, ..."),
-        click.option("--batch", default=4, help="Images at once on a GPU; halved where memory is short."),
-        click.option("--offload", is_flag=True, help="Keep only the working part of the model on the GPU."),
-        click.option("--licence", default="", show_default="as the model says", help="Of the model."),
-        click.option("--seed", default=0, help="Of the run; each image has its own, drawn from it."),
-    )):  # fmt: skip
-        command = option(command)
-    return command
-
-
-def settings_of(model: str, mode: str, size: tuple[int, int], dtype: str | None, **options: Any) -> Settings:
-    """Options -> Settings."""
-    return Settings(model, mode=mode, width=size[0], height=size[1], dtype=dtype or "", **options)
 
 
 @click.command(context_settings={"show_default": True})
 @click.argument("out", type=NEW_FOLDER)
 @click.option("--prompts", type=FILE, help="prompts.jsonl, as `prompts` writes it.")
 @click.option("--photos", type=FOLDER, help="Photographs to start from: all modes but txt2img.")
-@click.option("--model", default=DEFAULT_MODEL, help=f"Hub id, folder, or {EMBEDDED_MODEL} (ships with facecheck).")
+@click.option("--model", default=DEFAULT_MODEL, help=MODEL_HELP)
 @click.option("--mode", type=click.Choice(MODES), default="txt2img")
 @click.option("--each", default=1, help="Images of every prompt, or of every photograph.")
 @click.option("--shard", default="1/1", help="i/n: make only this part; parts depend on nothing but the images' ids.")
 @click.option("--ray", "address", help="Spread over the Ray cluster at this address; `local` starts one here.")
 @click.option("--actors", default=0, show_default="one for each GPU, else processor", help="With --ray: pipelines.")
 @model_options
+@service_options
 def generate(
     out: Path, prompts: Path | None, photos: Path | None, model: str, mode: str, each: int, shard: str,
     address: str | None, actors: int, **options: Any,
 ) -> None:  # fmt: skip
-    """Make images with a diffusers model and write every one into OUT/manifest.jsonl.
+    """Make images with a diffusers model, or let a service make them, and write every one into OUT/manifest.jsonl.
 
     \b
     python -m data_generation generate faces --prompts prompts.jsonl
     python -m data_generation generate faces --prompts prompts.jsonl --model stabilityai/stable-diffusion-xl-base-1.0
     python -m data_generation generate pairs --photos holiday/ --mode vae --model ./realistic-vision
     python -m data_generation generate tiny --prompts prompts.jsonl --model facecheck/tiny-faces
+    python -m data_generation generate paid --prompts prompts.jsonl --model openai:gpt-image-2 --max-cost 2
 
     txt2img paints from prompts. vae, img2img and inpaint start from photographs, cut around the largest face: the
     model's autoencoder alone, a part of the denoising, or the face alone. The photograph in the same square and size is
@@ -73,7 +66,13 @@ def generate(
 
     The same command again makes only what is missing, whatever stopped it. Every image has its own seed and can be made
     again alone: on a processor the same recipe gives the same pixels.
+
+    A service is asked for no image twice, whatever stops the run: OUT/requests.jsonl knows what was asked for.
     """  # noqa: D301 - \b is click's
+    if model.startswith(PREFIX):
+        refuse(["photos", "mode", "shard", "address", "actors"], "an image service")
+        ask_service(out, prompts, each, service_settings_of(model, **options))
+        return
     from data_generation.synthesis.generate import Local, Run, Shard, tasks
     from data_generation.synthesis.photos import listed
     from data_generation.synthesis.pipelines import Pipeline
@@ -95,8 +94,27 @@ def generate(
     click.echo(f"{made.new} images made, {made.before} were there, {out}/manifest{part.suffix}.jsonl")
     if found and found.note:
         click.echo(found.note)
-    if made.faceless:
-        click.echo(f"{made.faceless} photographs left out: unreadable, or no face found")
+    for note in made.notes():
+        click.echo(note)
+
+
+def ask_service(out: Path, prompts: Path | None, each: int, settings: ServiceSettings) -> None:
+    """Let a service make what OUT lacks.
+
+    Raises:
+        GenerationError: there is no prompt, or the service cannot go on.
+    """
+    from data_generation.synthesis.service import Service
+
+    _check_prompts(prompts)
+    Service(out, settings, click.echo).make(read_prompts(prompts) if prompts else [], each)
+
+
+def _check_prompts(prompts: Path | None) -> None:
+    if prompts is None:
+        raise GenerationError("--prompts FILE is missing; write one with `python -m data_generation prompts`")
+    if not prompts.stat().st_size:
+        raise GenerationError(f"{prompts} is empty; write prompts with `python -m data_generation prompts`")
 
 
 def _check_inputs(settings: Settings, prompts: Path | None, photos: Path | None) -> None:
@@ -104,12 +122,34 @@ def _check_inputs(settings: Settings, prompts: Path | None, photos: Path | None)
         raise GenerationError(f"--mode {settings.mode} starts from photographs; pass --photos FOLDER")
     if not settings.needs_photos and photos is not None:
         raise GenerationError("--photos has no use in txt2img; pass --mode vae, img2img or inpaint")
-    if prompts is None and (settings.needs_prompts or not settings.needs_photos):
-        raise GenerationError("--prompts FILE is missing; write one with `python -m data_generation prompts`")
-    if prompts and not prompts.stat().st_size:
-        raise GenerationError(f"{prompts} is empty; write prompts with `python -m data_generation prompts`")
+    if prompts or settings.needs_prompts or not settings.needs_photos:
+        _check_prompts(prompts)
     if settings.needs_photos and settings.width != settings.height:
         raise GenerationError("photographs are cut to squares; pass --size N N")
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("folder", type=FOLDER)
+@click.argument("out", type=NEW_FOLDER)
+@click.option("--generator", required=True, help="What made the pictures, such as 'Midjourney 7'.")
+@click.option("--data", type=FOLDER, help="Data set of `training prepare`; pictures that it knows are left out.")
+@click.option("--licence", default="unknown", help="Of the pictures.")
+@click.option("--grid", type=click.Choice(["auto", "always", "never"]), default="auto", help="Cut pictures of four.")
+def adopt(folder: Path, out: Path, generator: str, data: Path | None, licence: str, grid: str) -> None:
+    """Take the pictures of FOLDER, which were made elsewhere, into OUT/manifest.jsonl.
+
+    \b
+    python -m data_generation adopt downloads midjourney --generator "Midjourney 7"
+
+    The label is your word, so what each file says of itself is read first: one that names a camera or another generator
+    is refused, and where nothing proves the label, the record says so. Near-duplicates are left out, grids of four are
+    cut. The files themselves stay as they are. The same command again takes what is new; OUT/adopted.json lists what
+    was left out, and why.
+    """  # noqa: D301 - \b is click's
+    from data_generation.adopt import Adopter
+
+    for line in Adopter(out, generator, data, licence, grid).adopt(folder).lines():
+        click.echo(line)
 
 
 def _limit_options(command: Command) -> Command:

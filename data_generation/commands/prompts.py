@@ -12,7 +12,8 @@ from data_generation.attributes import DEFAULTS
 from data_generation.commands import FILE, NEW_FILE
 from data_generation.plan import Plan, make_plan, reweighted
 from data_generation.prompts.template import TemplateWriter
-from data_generation.prompts.writing import NEGATIVE, Rules, Writer, write_prompts
+from data_generation.prompts.writing import DIALECTS, NEGATIVE, TAGS, Rules, Writer, write_prompts
+from data_generation.use_cases import with_use_cases
 
 TEMPLATE, OPENAI, AUTO = "template", "openai", "auto"
 MODEL = "gpt-6-luna"
@@ -28,16 +29,20 @@ MODEL = "gpt-6-luna"
     "--weight", "weights", multiple=True, type=(str, str, click.FloatRange(0)),
     help="ATTRIBUTE VALUE WEIGHT: make a value rarer or more frequent; 0 leaves it out.",
 )  # fmt: skip
+@click.option("--use-cases", is_flag=True, help="Headshots, selfies, snapshots, ...: pictures as they are met.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 def plan(
     out: Path, cells: int, per_cell: int, seed: int, like: Path | None, weights: tuple[tuple[str, str, float], ...],
-    force: bool,
+    use_cases: bool, force: bool,
 ) -> None:  # fmt: skip
     """Draw up which faces shall be made, into the JSON file OUT.
 
     Age, gender presentation and skin tone (Monk scale) are crossed; hair, facial hair, expression, head pose, eyewear,
     headwear, setting, lighting and camera are spread over the cells so that each value comes as often as its weight
     asks, to within one. Implausible pairs (a bearded child, office lamps on the beach) are not drawn.
+
+    With --use-cases every cell has a use (company headshot, dating profile, mirror selfie, testimonial, press portrait,
+    ID photo, snapshot at night, group) with the places, light and cameras that suit it.
 
     OUT has one line for each attribute and each cell and is meant to be edited: change counts and values, delete or
     add cells, add values of your own to "attributes". Every id must be unique, and stay as it is once a cell has
@@ -51,6 +56,8 @@ def plan(
     if out.exists() and not force:
         raise click.ClickException(f"{out} exists: choose another name, or replace it with --force")
     values = Plan.load(like).weights if like else DEFAULTS
+    if use_cases:
+        values = with_use_cases(values)
     changes = {(attribute, value): weight for attribute, value, weight in weights}
     made = make_plan(cells, seed, per_cell, reweighted(values, changes))
     made.save(out)
@@ -64,7 +71,11 @@ def plan(
     "--writer", "kind", default=AUTO, type=click.Choice([AUTO, TEMPLATE, OPENAI]),
     help="`auto` is openai where there is a key or a --base-url, otherwise template.",
 )  # fmt: skip
-@click.option("--max-words", default=Rules.max_words, type=click.IntRange(8), help="Longer prompts are refused.")
+@click.option(
+    "--dialect", default=TAGS, type=click.Choice(list(DIALECTS)),
+    help="tags for CLIP (Stable Diffusion 1.5, XL), sentences for FLUX and others, instructions for gpt-image.",
+)  # fmt: skip
+@click.option("--max-words", type=click.IntRange(8), show_default="the dialect's", help="Longer prompts are refused.")
 @click.option("--negative", default=NEGATIVE, help="What no picture shall show, words with commas between them.")
 @click.option("--seed", type=int, help="Of the template writer; without it that of the plan.")
 @click.option("--model", default=MODEL, help="Language model.")
@@ -81,13 +92,14 @@ def plan(
 @click.option("--price-in", type=click.FloatRange(0), help="Of a million tokens sent, to report the cost.")
 @click.option("--price-out", type=click.FloatRange(0), help="Of a million tokens received.")
 def prompts(
-    plan: Path, out: Path, kind: str, max_words: int, negative: str, seed: int | None, key_env: str,
-    base_url: str | None, **settings: Any,
+    plan: Path, out: Path, kind: str, dialect: str, max_words: int | None, negative: str, seed: int | None,
+    key_env: str, base_url: str | None, **settings: Any,
 ) -> None:  # fmt: skip
     """Write a prompt for every picture of PLAN into the JSON lines file OUT.
 
     OUT only grows: a second run, after a crash or an edited plan, asks for what is missing and no more. Prompts are
-    short and plain, because CLIP reads 77 tokens and long prompts confuse the image models; no two are alike.
+    plain, and as long as their readers like them: CLIP reads 77 tokens, the newer models whole sentences; no two are
+    alike.
 
     `template` puts phrases together: no network, no key, the same prompts every time. `openai` asks a language model
     for structured output, through the Responses format or, where a server does not have it, chat completions or JSON
@@ -105,10 +117,10 @@ def prompts(
     key = os.environ.get(key_env, "")
     if kind == OPENAI and not (key or base_url):
         raise click.ClickException(f"${key_env} is empty: put the key there, or use `--writer template`")
-    rules = Rules(max_words, negative)
+    rules = Rules(max_words or DIALECTS[dialect], negative, dialect)
     wanted = Plan.load(plan)
     if kind == TEMPLATE or (kind == AUTO and not (key or base_url)):
-        _write(wanted, out, TemplateWriter(wanted.seed if seed is None else seed), rules)
+        _write(wanted, out, TemplateWriter(wanted.seed if seed is None else seed, dialect), rules)
     else:
         _write_with_model(wanted, out, rules, key, base_url, **settings)
 

@@ -2,23 +2,27 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import openai
 
-from data_generation.api_client import LONGEST_PAUSE, ApiKey, Backoff, RateLimit, Usage
-from data_generation.errors import PromptError
+from data_generation.api_client import (
+    LONGEST_PAUSE,
+    UNSUPPORTED,
+    Backoff,
+    RateLimit,
+    Server,
+    Usage,
+    is_passing,
+    is_unknown_model,
+)  # fmt: skip
+from data_generation.errors import GenerationError, PromptError
 from data_generation.prompts.structured_output import DIALECTS, Items, Malformed, Query, instructions, request
 from data_generation.prompts.writing import PromptTask, Rules, UnusableAnswer
 
 logger = logging.getLogger(__name__)
 
-UNSUPPORTED = frozenset({400, 404, 405, 415, 422, 501})
-REPEATABLE = frozenset({408, 409, 429})
 PATIENCE = 2
 """Malformed answers before another dialect is tried; a server may ignore what it does not know."""
-PLACEHOLDER = "none"
-"""Sent to servers that ask for no key; the client insists on one."""
 
 
 class OpenAIWriter:
@@ -48,21 +52,19 @@ class OpenAIWriter:
         attempts: int = 8, timeout: float = 120.0, backoff: Backoff | None = None, rate_limit: RateLimit | None = None,
         usage: Usage | None = None,
     ) -> None:  # fmt: skip
-        if base_url and not base_url.startswith(("http://", "https://")):
-            raise PromptError(f"--base-url must begin with http:// or https://, got {base_url!r}")
         self.model, self.batch, self.attempts, self.rules = model, batch, attempts, rules or Rules()
         self.usage, self.backoff, self.rate_limit = usage or Usage(), backoff or Backoff(), rate_limit or RateLimit()
-        self._key = ApiKey(key.strip())
-        self._client = openai.OpenAI(
-            api_key=self._key.value or PLACEHOLDER, base_url=base_url, max_retries=0, timeout=timeout
-        )
+        try:
+            self._server = Server(key, base_url, timeout)
+        except GenerationError as error:
+            raise PromptError(str(error)) from None
         self._dialects = list(DIALECTS)
         self._proven = False
         self._malformed = 0
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._server.close()
 
     def write(self, tasks: Sequence[PromptTask]) -> list[str]:
         """One text for each task, "" where the model left it out.
@@ -71,16 +73,18 @@ class OpenAIWriter:
             UnusableAnswer: a refusal, an answer cut short, or not the JSON that was asked for.
             PromptError: the server cannot be reached, refuses the key, does not know the model, or has enough.
         """
-        query = Query(self._client, self.model, instructions(self.rules), request(tasks), self.usage)
+        query = Query(self._server.client, self.model, instructions(self.rules), request(tasks), self.usage)
         try:
             items = self._spoken(query)
         except UnusableAnswer as error:
-            reason = self._key.line(str(error))
+            reason = self._server.key.line(str(error))
             if isinstance(error, Malformed):
                 self._consider_dialect(reason)
             raise UnusableAnswer(reason) from None
         self._proven = True
-        answers = [(answer.item, answer.prompt) for answer in items.prompts if not self._key.is_in(answer.prompt)]
+        answers = [
+            (answer.item, answer.prompt) for answer in items.prompts if not self._server.key.is_in(answer.prompt)
+        ]
         texts = dict(reversed(answers))
         return [texts.get(number, "") for number in range(1, len(tasks) + 1)]
 
@@ -90,12 +94,12 @@ class OpenAIWriter:
             try:
                 return self._asked(query)
             except openai.APIStatusError as error:
-                is_final = error.status_code not in UNSUPPORTED or _is_unknown_model(error)
+                is_final = error.status_code not in UNSUPPORTED or is_unknown_model(error)
                 if is_final or (len(self._dialects) == 1 and not self._proven):
                     raise PromptError(self._advice(error)) from None
                 if self._proven:
-                    raise UnusableAnswer(self._message(error)) from None
-                self._next_dialect(self._message(error))
+                    raise UnusableAnswer(self._server.message(error)) from None
+                self._next_dialect(self._server.message(error))
 
     def _asked(self, query: Query) -> Items:
         """The answer, if need be after several requests."""
@@ -107,12 +111,12 @@ class OpenAIWriter:
             try:
                 return self._dialects[0](query)
             except openai.APIStatusError as error:
-                if not _is_passing(error):
+                if not is_passing(error):
                     self.usage.failures += 1
                     raise
-                reason, headers = self._message(error), error.response.headers
+                reason, headers = self._server.message(error), error.response.headers
             except openai.APIConnectionError as error:
-                reason = self._key.line(f"{error.message} {error.__cause__ or ''}")
+                reason = self._server.message(error)
             failures += 1
             self.usage.failures += 1
             self._wait(failures, reason, headers)
@@ -123,7 +127,7 @@ class OpenAIWriter:
             raise PromptError(f"the server asks to wait {seconds:.0f} s ({reason}): run again later to go on")
         if failures > self.backoff.retries:
             raise PromptError(
-                f"no answer from {self._address()} after {failures} requests (last: {reason}): "
+                f"no answer from {self._server.address} after {failures} requests (last: {reason}): "
                 "check --base-url and the network, lower --batch or --per-minute; run again to go on"
             )
         logger.warning("%s; asking again in %.1f s", reason, seconds)
@@ -142,35 +146,8 @@ class OpenAIWriter:
 
     def _advice(self, error: openai.APIStatusError) -> str:
         """One line on an error that repeating does not mend."""
-        answer = f"{self._address()} answers {self._message(error)}"
-        if error.status_code in {401, 403}:
-            return f"{answer}: set another key, or use `--writer template`"
-        if error.status_code in {402, 429}:
-            return f"{answer}: the account is used up; top it up and run again to go on"
-        if _is_unknown_model(error):
-            return f"{answer}: name a model that it has with --model, {self.model!r} is not one"
-        return (
-            f"{answer}: it must speak OpenAI's Responses or chat-completions format; "
+        otherwise = (
+            "it must speak OpenAI's Responses or chat-completions format; "
             "check --base-url (it often ends in /v1) and --model"
         )
-
-    def _message(self, error: openai.APIStatusError) -> str:
-        body: Any = error.body
-        message = body.get("message") if isinstance(body, dict) else None
-        return self._key.line(f"{error.status_code}: {message or error.message}")
-
-    def _address(self) -> str:
-        url = self._client.base_url
-        return self._key.line(f"{url.scheme}://{url.netloc.decode()}{url.path}")
-
-
-def _is_passing(error: openai.APIStatusError) -> bool:
-    """Whether the same request may succeed later."""
-    busy = error.status_code in REPEATABLE or (error.status_code >= 500 and error.status_code not in UNSUPPORTED)
-    return busy and error.code != "insufficient_quota"
-
-
-def _is_unknown_model(error: openai.APIStatusError) -> bool:
-    text = error.message.casefold()
-    named = "model" in text and ("not found" in text or "not exist" in text)
-    return error.status_code == 404 and (error.code == "model_not_found" or named)
+        return self._server.advice(error, self.model, otherwise, ", or use `--writer template`")

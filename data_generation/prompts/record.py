@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from data_generation.errors import PromptError
+from data_generation.use_cases import GROUP, USE_CASE
 from facecheck.errors import LedgerError
 from facecheck.files import sha256_of
 from facecheck.ledger import Ledger, whole_lines
@@ -35,6 +36,16 @@ class Prompt:
     attributes: dict[str, str]
     writer: str
     model: str
+
+    @property
+    def age(self) -> str:
+        """Of the person, as the plan says it."""
+        return self.attributes.get("age", "")
+
+    @property
+    def several(self) -> bool:
+        """Whether it asks for more than one person."""
+        return self.attributes.get(USE_CASE) == GROUP
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "Prompt":

@@ -12,7 +12,7 @@ import pydantic
 
 from data_generation.api_client import Usage
 from data_generation.attributes import NONE, SKIN_TONES
-from data_generation.prompts.writing import PromptTask, Rules, UnusableAnswer
+from data_generation.prompts.writing import INSTRUCTIONS, SENTENCES, TAGS, PromptTask, Rules, UnusableAnswer
 
 
 class Item(pydantic.BaseModel):
@@ -112,12 +112,21 @@ def json_mode(query: Query) -> Items:
 DIALECTS: tuple[Dialect, ...] = (responses, chat, json_mode)
 
 
+FORMS = {
+    TAGS: "one plain English phrase",
+    SENTENCES: "two to four plain English sentences",
+    INSTRUCTIONS: "an instruction to make one photograph, in two to five plain English sentences,",
+}
+"""What a prompt is, by dialect."""
+
+
 def instructions(rules: Rules) -> str:
     """The same for every request."""
     return (
         "You write prompts for a text-to-image model that makes photographs of faces. For each numbered person write "
-        f"one plain English phrase of at most {max(rules.max_words - 10, 8)} words that names every attribute listed "
-        "and shows exactly one clothed person, head and shoulders. Vary wording and order. No names of real people, no "
+        f"{FORMS[rules.dialect]} of at most {max(rules.max_words - 10, 8)} words that names every attribute listed "
+        "and shows exactly one clothed person, head and shoulders, unless the use case is a group. "
+        "Vary wording and order. No names of real people, no "
         "artists, no quality words such as masterpiece or 8k, nothing about what must not be seen. "
         'Give each prompt the number of its person as "item", and exactly one prompt for each person.'
     )

@@ -4,7 +4,8 @@ import random
 from collections.abc import Mapping, Sequence
 
 from data_generation.attributes import NONE, SKIN_TONES
-from data_generation.prompts.writing import PromptTask
+from data_generation.prompts.writing import INSTRUCTIONS, TAGS, PromptTask
+from data_generation.use_cases import GROUP, USE_CASE, USE_CASES
 
 VERSION = "template-2"
 """Written into the record; goes up when the phrases change. 2: everybody is in everyday clothes."""
@@ -15,13 +16,13 @@ AROUND = ("setting", "lighting")
 CAMERA = "camera"
 
 FRAMES = (
-    "a photo of",
-    "portrait photo of",
-    "candid photo of",
-    "close-up photo of",
-    "head and shoulders photo of",
-    "everyday photo of",
-    "photograph of",
+    "a photo of {}",
+    "portrait photo of {}",
+    "candid photo of {}",
+    "close-up photo of {}",
+    "head and shoulders photo of {}",
+    "everyday photo of {}",
+    "photograph of {}",
 )
 
 PEOPLE = {
@@ -42,7 +43,16 @@ PEOPLE = {
     ("elderly", "androgynous"): ("elderly androgynous person", "androgynous person of 75"),
 }
 
-CLOTHED = "in everyday clothes"
+PRONOUNS = {"feminine": ("She", "is"), "masculine": ("He", "is")}
+THEY = ("They", "are")
+EVERYDAY = "in everyday clothes"
+ORDINARY = (
+    "ordinary light, skin as it is, nothing retouched",
+    "a little noise, a background that is not tidy, no pose of a model",
+    "natural skin with its marks, a picture like many others",
+    "nothing glamorous, no perfect skin, no perfect light",
+)
+"""What generated portraits lack."""
 
 HEADWEAR_THAT_HIDES_HAIR = frozenset({"headscarf", "hood", "knitted hat"})
 
@@ -95,6 +105,9 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
         "beach": ("on a beach", "at the beach"),
         "balcony": ("on a balcony", "on a balcony in the city"),
         "market": ("at a street market", "at a market stall"),
+        "bathroom": ("in a bathroom", "in a small bathroom"),
+        "bar": ("in a bar", "at a bar"),
+        "car": ("in a car", "in the seat of a car"),
     },
     "lighting": {
         "hard midday sun": ("hard midday sun", "strong sunlight", "bright sun with hard shadows"),
@@ -107,6 +120,7 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
         "flash": ("direct flash", "on-camera flash"),
         "dim evening light": ("dim evening light", "little light, evening"),
         "backlight": ("backlit", "light from behind"),
+        "street lamps at night": ("street lamps at night", "light of street lamps"),
     },
     "camera": {
         "smartphone": ("smartphone photo", "taken with a smartphone"),
@@ -122,16 +136,20 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 class TemplateWriter:
-    """A writer that picks among phrases, seeded by plan seed, cell, ordinal and attempt."""
+    """A writer that picks among phrases, seeded by plan seed, cell, ordinal and attempt.
+
+    Args:
+        dialect: of `data_generation.prompts.writing.DIALECTS`.
+    """
 
     name = "template"
-    model = VERSION
     batch = 64
     attempts = 100
     max_useless = 100
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, dialect: str = TAGS) -> None:
+        self.seed, self.dialect = seed, dialect
+        self.model = VERSION if dialect == TAGS else f"{VERSION} {dialect}"
 
     def write(self, tasks: Sequence[PromptTask]) -> list[str]:
         return [self._text(task) for task in tasks]
@@ -140,9 +158,37 @@ class TemplateWriter:
         rng = random.Random(f"{self.seed}/{task.cell.id}/{task.ordinal}/{task.attempt}")
         attributes = task.cell.attributes
         subject = _subject(attributes, rng)
-        clauses = _clauses(attributes, rng)
-        text = ", ".join([f"{rng.choice(FRAMES)} {subject}", CLOTHED, *clauses])
-        return text[0].upper() + text[1:]
+        case = USE_CASES.get(attributes.get(USE_CASE, ""))
+        clothes = case.clothes if case else EVERYDAY
+        if self.dialect == TAGS:
+            shot = rng.choice(case.shot if case else FRAMES).format(subject)
+            return _capital(", ".join([shot, clothes, *_clauses(attributes, rng)]))
+        shot = rng.choice(case.shot if case else ("everyday photo of {}",)).format(subject)
+        return _told(shot, clothes, attributes, rng, self.dialect == INSTRUCTIONS)
+
+
+def _told(shot: str, clothes: str, attributes: Mapping[str, str], rng: random.Random, asked: bool) -> str:
+    """Whole sentences; for a model that is given instructions, with what a photograph is."""
+    who, are = PRONOUNS.get(attributes["gender"], THEY)
+    about = [phrase for phrase in (_phrase(name, attributes, rng) for name in ABOUT) if phrase]
+    known = {*SUBJECT, *ABOUT, *AROUND, CAMERA, USE_CASE}
+    added = [_phrase(name, attributes, rng) for name in attributes if name not in known]
+    place, light = (_phrase(name, attributes, rng) for name in AROUND)
+    camera = _phrase(CAMERA, attributes, rng)
+    lines = [
+        f"Make a realistic photograph: {shot}." if asked else f"{_article(shot).capitalize()} {shot}.",
+        f"{who} {are} {clothes}: {_listed([*about, *added])}." if about or added else f"{who} {are} {clothes}.",
+        _capital(f"{_listed([each for each in (place, light, camera) if each])}.") if place or light or camera else "",
+    ]
+    if asked:
+        people = "real people" if attributes.get(USE_CASE) == GROUP else "a real person"
+        lines.append(f"It must look like a picture that somebody took of {people}: {rng.choice(ORDINARY)}.")
+        lines.append("No text, no watermark, no frame, nothing drawn or rendered.")
+    return " ".join(line for line in lines if line)
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _subject(attributes: Mapping[str, str], rng: random.Random) -> str:
@@ -165,7 +211,7 @@ def _hair(attributes: Mapping[str, str]) -> str:
 def _clauses(attributes: Mapping[str, str], rng: random.Random) -> list[str]:
     """What the person does and where, in one of two orders, then what somebody added to the plan, then the camera."""
     names = [*ABOUT, *AROUND] if rng.random() < 0.6 else [*AROUND, *ABOUT]
-    added = [name for name in attributes if name not in {*SUBJECT, *names, CAMERA}]
+    added = [name for name in attributes if name not in {*SUBJECT, *names, CAMERA, USE_CASE}]
     phrases = [_phrase(name, attributes, rng) for name in [*names, *added, CAMERA]]
     return [phrase for phrase in phrases if phrase]
 
@@ -177,7 +223,7 @@ def _phrase(name: str, attributes: Mapping[str, str], rng: random.Random) -> str
 
 
 def _article(noun: str) -> str:
-    return "an" if noun[0] in "aeiou" else "a"
+    return "an" if noun[0] in "aeiouI" else "a"
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -13,13 +13,19 @@ from typing import Protocol
 from data_generation.errors import PromptError
 from data_generation.plan import Cell, Plan
 from data_generation.prompts.record import Prompt, PromptFile, identifier
+from data_generation.use_cases import GROUP, USE_CASE
 
+OTHERS = "several people"
 NEGATIVE = (
-    "nude, naked, nudity, drawing, painting, illustration, cartoon, anime, 3d render, sculpture, doll, several people, "
+    "nude, naked, nudity, drawing, painting, illustration, cartoon, anime, 3d render, sculpture, doll, "
+    f"{OTHERS}, "
     "deformed face, cropped head, text, watermark, frame"
 )
 """Words with commas between them: a diffusion model reads "no drawings please" as a wish for drawings."""
 
+TAGS, SENTENCES, INSTRUCTIONS = "tags", "sentences", "instructions"
+DIALECTS = {TAGS: 45, SENTENCES: 110, INSTRUCTIONS: 150}
+"""How a model likes to be spoken to -> most words."""
 FEWEST_WORDS = 5
 CHARACTERS_A_WORD = 8
 PUNCTUATION = ".,;:!?()[]\"'“”\u2018\u2019"
@@ -40,10 +46,12 @@ class Rules:
     Attributes:
         max_words: 45 words are about 60 of the 77 tokens that CLIP reads; it ignores the rest.
         negative: what every picture must not show.
+        dialect: of `DIALECTS`.
     """
 
-    max_words: int = 45
+    max_words: int = DIALECTS[TAGS]
     negative: str = NEGATIVE
+    dialect: str = TAGS
 
     def complaint(self, text: str) -> str:
         """What is wrong with `text`, or nothing."""
@@ -222,6 +230,8 @@ class _Run:
     def _prompt(self, task: PromptTask, text: str) -> Prompt:
         key = identifier(task.cell.id, task.ordinal, text)
         attributes, negative = task.cell.attributes, self.rules.negative
+        if attributes.get(USE_CASE) == GROUP:
+            negative = negative.replace(f"{OTHERS}, ", "")
         return Prompt(key, task.cell.id, task.ordinal, text, negative, attributes, self.writer.name, self.writer.model)
 
     def _consider_giving_up(self, complaints: Sequence[str]) -> None:

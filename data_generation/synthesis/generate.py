@@ -4,34 +4,35 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
 from tqdm import tqdm
 
-from data_generation import gate
 from data_generation.errors import GenerationError
-from data_generation.gate import Gate, Limits
+from data_generation.gate import UNCHECKED, Limits
 from data_generation.prompts.record import Prompt
-from data_generation.record import Manifest, Recipe, Row, encode_plain_png, encode_png, remove_partials, store
+from data_generation.record import Recipe, Row
+from data_generation.store import Manifest, Master, Recorder, encode_plain_png, encode_png, remove_partials, store
 from data_generation.synthesis.photos import Photo, prepared
 from data_generation.synthesis.pipelines import Pipeline, Rendered
 from facecheck.files import sha256_of
 
-IMAGES, PHOTOS = "images", "photos"
+PHOTOS = "photos"
+MADE_HERE = "It was made here, by this recipe."
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
 Work = tuple[list[Recipe], list[Photo | None]]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One image to be made, the photograph it is made from, if it is, and the age that its prompt asks for."""
+    """One image to be made, the photograph it is made from, if it is, and whom its prompt asks for, as in `Row`."""
 
     recipe: Recipe
     photo: Path | None = None
     age: str = ""
+    several: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,25 +73,26 @@ def tasks(pipeline: Pipeline, prompts: Sequence[Prompt], photos: Sequence[Path],
         for number, photo in enumerate(photos):
             digest = sha256_of(photo)
             prompt = prompts[number % len(prompts)] if prompts else None
-            values, age = (_prompt_fields(pipeline, prompt), _age(pipeline, prompt)) if prompt else ({}, "")
+            values, people = (_prompt_fields(pipeline, prompt), _people(pipeline, prompt)) if prompt else ({}, ())
             for index in range(each):
-                yield Task(pipeline.recipe(digest, index, photo=digest, **values), photo, age)
+                yield Task(pipeline.recipe(digest, index, photo=digest, **values), photo, *people)
         return
     for prompt in prompts:
         for index in range(each):
             recipe = pipeline.recipe(prompt.id, index, **_prompt_fields(pipeline, prompt))
-            yield Task(recipe, age=_age(pipeline, prompt))
+            yield Task(recipe, None, *_people(pipeline, prompt))
 
 
 def _prompt_fields(pipeline: Pipeline, prompt: Prompt) -> dict[str, str]:
     if not pipeline.takes_prompt:
         return {"prompt_id": prompt.id}
-    negative = prompt.negative if "negative_prompt" in pipeline.takes else ""
+    negative = prompt.negative if pipeline.takes_negative else ""
     return {"prompt_id": prompt.id, "cell": prompt.cell, "prompt": prompt.prompt, "negative": negative}
 
 
-def _age(pipeline: Pipeline, prompt: Prompt) -> str:
-    return prompt.attributes.get("age", "") if pipeline.takes_prompt else ""
+def _people(pipeline: Pipeline, prompt: Prompt) -> tuple[str, bool]:
+    """Whom the model is asked for: their age, and whether they are several."""
+    return (prompt.age, prompt.several) if pipeline.takes_prompt else ("", False)
 
 
 class Renderer(Protocol):
@@ -114,11 +116,27 @@ class Local:
 
 @dataclass(frozen=True)
 class Made:
-    """What a run did: images made now, made before, and photographs without a readable face."""
+    """What a run did.
+
+    Attributes:
+        new, before: images made now, and earlier. faceless: photographs without a readable face.
+        unchecked: new images of minors that no safety checker looked at; the gate refuses them.
+    """
 
     new: int
     before: int
     faceless: int
+    unchecked: int = 0
+
+    def notes(self) -> Iterator[str]:
+        """For the screen."""
+        if self.faceless:
+            yield f"{self.faceless} photographs left out: unreadable, or no face found"
+        if self.unchecked:
+            yield (
+                f"{self.unchecked} images of minors will not be accepted: no safety checker looked at "
+                "them; plan for adults with `plan --weight age child 0 --weight age teenager 0`"
+            )
 
 
 class Run:
@@ -131,10 +149,9 @@ class Run:
 
     def __init__(self, folder: Path, pipeline: Pipeline, shard: Shard, limits: Limits | None = None) -> None:
         self.folder, self.pipeline, self.shard = folder, pipeline, shard
-        self.limits = limits or Limits()
-        self.gate = Gate()
+        self.recorder = Recorder(folder, shard.suffix, limits)
         self.versions = {name: version(name) for name in LIBRARIES}
-        self.faceless = 0
+        self.faceless = self.unchecked = 0
 
     def make(self, wanted: Iterable[Task], renderer: Renderer, group: int) -> Made:
         """Make every image that the record lacks, `group` at a time.
@@ -142,13 +159,13 @@ class Run:
         Raises:
             GenerationError: another run writes here; memory is too short; the record is damaged.
         """
-        remove_partials(self._images)
+        remove_partials(self.recorder.images)
         remove_partials(self._photos)
         with Manifest(self.folder / f"manifest{self.shard.suffix}.jsonl") as manifest:
             own = [task for task in wanted if self.shard.holds(task.recipe)]
             missing = [task for task in own if task.recipe.id not in manifest.ids]
             made = self._make(missing, renderer, group, manifest)
-        return Made(made, len(own) - len(missing), self.faceless)
+        return Made(made, len(own) - len(missing), self.faceless, self.unchecked)
 
     def _make(self, missing: Sequence[Task], renderer: Renderer, group: int, manifest: Manifest) -> int:
         opened: dict[int, list[tuple[Task, Photo | None]]] = {}
@@ -159,6 +176,7 @@ class Run:
                 seconds = (time.perf_counter() - began) / max(len(pairs), 1)
                 for row in self._rows(pairs, images, seconds):
                     manifest.append(row)
+                    self.unchecked += UNCHECKED in row.reasons
                 made, began = made + len(pairs), time.perf_counter()
                 bar.update(len(pairs))
         return made
@@ -175,7 +193,7 @@ class Run:
 
     def _readable(self, missing: Sequence[Task]) -> Iterator[tuple[Task, Photo | None]]:
         for task in missing:
-            photo = prepared(task.photo, task.recipe.width, self.gate.detector) if task.photo else None
+            photo = prepared(task.photo, task.recipe.width, self.recorder.gate.detector) if task.photo else None
             if task.photo and photo is None:
                 self.faceless += 1
             else:
@@ -184,20 +202,15 @@ class Run:
     def _rows(
         self, pairs: Sequence[tuple[Task, Photo | None]], images: Sequence[Rendered], seconds: float
     ) -> Iterator[Row]:
-        measured = self.gate.measure([each.image for each in images])
-        for (task, photo), rendered, found in zip(pairs, images, measured, strict=True):
-            recipe = task.recipe
-            path = self._images / f"{recipe.id}.png"
-            content = encode_png(rendered.image, recipe, self.versions, self.pipeline.licence)
-            sha256 = store(content, path)
-            pair = self._pair(recipe, photo)
-            height, width = rendered.image.shape[:2]
-            yield Row(
-                recipe, self._relative(path), sha256, found.phash, found.faces, found.contrast, found.clipped,
-                rendered.flagged, gate.reasons(found, (width, height), rendered.flagged, self.limits, task.age),
-                self.pipeline.licence, self.versions, pair, round(seconds, 3),
-                datetime.now(UTC).isoformat(timespec="seconds"), task.age,
-            )  # fmt: skip
+        yield from self.recorder.rows([
+            Master(
+                task.recipe, encode_png(rendered.image, task.recipe, self.versions, self.pipeline.licence),
+                rendered.image, self.pipeline.licence, flagged=rendered.flagged, versions=self.versions,
+                pair=self._pair(task.recipe, photo), seconds=seconds, age=task.age, several=task.several,
+                known_by=MADE_HERE,
+            )
+            for (task, photo), rendered in zip(pairs, images, strict=True)
+        ])  # fmt: skip
 
     def _pair(self, recipe: Recipe, photo: Photo | None) -> str:
         if photo is None:
@@ -205,14 +218,7 @@ class Run:
         path = self._photos / f"{recipe.photo[:20]}-{recipe.width}.png"
         if not path.exists():
             store(encode_plain_png(photo.pixels), path)
-        return self._relative(path)
-
-    def _relative(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
-
-    @property
-    def _images(self) -> Path:
-        return self.folder / f"{IMAGES}{self.shard.suffix}"
 
     @property
     def _photos(self) -> Path:

@@ -1,6 +1,7 @@
 """Load any diffusers pipeline and make images with it."""
 
 import inspect
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ import torch
 from PIL import Image
 
 from data_generation.errors import GenerationError
-from data_generation.record import IMG2IMG, INPAINT, TXT2IMG, VAE, Recipe
+from data_generation.record import EDIT, IMG2IMG, INPAINT, VAE, Recipe
+from data_generation.synthesis.families import FAMILIES, GUIDANCE, check_room, family_of
 from data_generation.synthesis.photos import Photo
 from data_generation.synthesis.settings import EMBEDDED_MODEL, LICENCES, Settings
 from facecheck.files import sha256_of
@@ -22,7 +24,6 @@ Pixels = npt.NDArray[np.uint8]
 EMBEDDED_FOLDER = Path(__file__).parent.parent / "tiny" / "weights"
 DEFAULT_SIZE = 512
 LOADERS = {
-    TXT2IMG: "DiffusionPipeline",
     IMG2IMG: "AutoPipelineForImage2Image",
     INPAINT: "AutoPipelineForInpainting",
     VAE: "AutoModel",
@@ -57,21 +58,33 @@ class Pipeline:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.device = _device(settings.device)
-        self.dtype = settings.dtype or ("float16" if self.device == "cuda" else "float32")
+        known = family_of(settings.model)
+        on_gpu = (known.dtype if known else "float16") if self.device.startswith("cuda") else "float32"
+        self.dtype = settings.dtype or on_gpu
+        if known:
+            check_room(known, settings, self.device, self.dtype)
         self.pipe = _loaded(settings, getattr(torch, self.dtype))
         place = Path(located(settings.model))
         is_own = place.is_dir() and settings.model != EMBEDDED_MODEL
         self.name = place.resolve().name if is_own else settings.model
+        self.lora = sha256_of(Path(settings.lora)) if settings.lora else ""
         folder = place if place.is_dir() else _snapshot(settings)
         self.revision = _revision(folder) if place.is_dir() else folder.name
-        self.licence = settings.licence or LICENCES.get(settings.model, "") or _readme_licence(folder)
+        self.family = known or family_of(self.name, type(self.pipe).__name__)
+        told = known.licence if known else LICENCES.get(settings.model, "")
+        self.licence = settings.licence or told or _readme_licence(folder)
         self._prepare()
+        if settings.mode == EDIT and "image" not in self.takes:
+            editors = ", ".join(family.model for family in FAMILIES if family.edits)
+            raise GenerationError(f"{settings.model} cannot be used for edit: it takes no image; such do: {editors}")
 
     def _prepare(self) -> None:
         if self.settings.scheduler and hasattr(self.pipe, "scheduler"):
             self.pipe.scheduler = _scheduler(self.pipe, self.settings.scheduler)
-        if self.settings.offload and self.device == "cuda":
-            self.pipe.enable_model_cpu_offload()
+        if self.lora:
+            _add_lora(self.pipe, self.settings.lora)
+        if self.settings.offload and self.device.startswith("cuda"):
+            self.pipe.enable_model_cpu_offload(device=self.device)
         else:
             self.pipe.to(self.device)
         if hasattr(self.pipe, "set_progress_bar_config"):
@@ -85,21 +98,33 @@ class Pipeline:
         return "prompt" in self.takes
 
     @property
+    def takes_negative(self) -> bool:
+        """Whether the model heeds what no picture shall show."""
+        return "negative_prompt" in self.takes and (self.family is None or self.family.negative)
+
+    @property
+    def knob(self) -> str:
+        """The argument that takes the guidance."""
+        return self.family.knob if self.family and self.family.knob in self.takes else GUIDANCE
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height of the images, pixels."""
-        own = _own_side(self.pipe)
+        own = _own_side(self.pipe) or (self.family.side if self.family else DEFAULT_SIZE)
         return self.settings.width or own, self.settings.height or own
 
     def recipe(self, name: str, index: int, **values: Any) -> Recipe:
         """The recipe of image `index` of a prompt or photograph."""
         settings, (width, height) = self.settings, self.size
         scheduler = type(self.pipe.scheduler).__name__ if hasattr(self.pipe, "scheduler") else ""
+        steps, guidance = (self.family.steps, self.family.guidance) if self.family else (None, None)
+        options = json.dumps({"lora": self.lora}) if self.lora else ""
         return Recipe(
             self.name, self.revision, settings.mode, settings.seed_of(name, index), index,
-            scheduler=scheduler, steps=int(self._number("num_inference_steps", settings.steps or None)),
-            guidance=self._number("guidance_scale", settings.guidance),
+            scheduler=scheduler, steps=int(self._number("num_inference_steps", settings.steps or steps)),
+            guidance=self._number(self.knob, guidance if settings.guidance is None else settings.guidance),
             strength=settings.strength if settings.mode in (IMG2IMG, INPAINT) else 0.0,
-            width=width, height=height, dtype=self.dtype, **values,
+            width=width, height=height, dtype=self.dtype, options=options, **values,
         )  # fmt: skip
 
     def _number(self, parameter: str, asked: float | None) -> float:
@@ -126,7 +151,8 @@ class Pipeline:
             torch.set_num_threads(threads)
 
     def _halving(self, recipes: Sequence[Recipe], photos: Sequence[Photo | None]) -> list[Rendered]:
-        size = min(self.settings.batch, len(recipes)) if self.device == "cuda" else 1
+        is_batched = self.device.startswith("cuda") and self.settings.mode != EDIT
+        size = min(self.settings.batch, len(recipes)) if is_batched else 1
         done: list[Rendered] = []
         while len(done) < len(recipes):
             part = slice(len(done), len(done) + size)
@@ -162,12 +188,14 @@ class Pipeline:
             "negative_prompt": [recipe.negative for recipe in recipes],
             "batch_size": len(recipes),
             "generator": [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes],
-            "num_inference_steps": first.steps, "guidance_scale": first.guidance,
-            "width": first.width, "height": first.height, "output_type": "pil",
+            "num_inference_steps": first.steps, self.knob: first.guidance,
+            "width": first.width, "height": first.height, "max_area": first.width * first.height, "output_type": "pil",
         }  # fmt: skip
         if photos:
             possible |= {"image": [Image.fromarray(photo.pixels) for photo in photos], "strength": first.strength}
             possible["mask_image"] = [Image.fromarray(photo.mask) for photo in photos]
+        if not self.takes_negative:
+            del possible["negative_prompt"]
         return {name: value for name, value in possible.items() if name in self.takes}
 
     def _round_trip(self, photo: Photo) -> Rendered:
@@ -195,9 +223,20 @@ def _loaded(settings: Settings, dtype: torch.dtype) -> Any:
     if looks_like_folder(settings.model) and not Path(place).is_dir():
         raise GenerationError(f"{place}: no such folder; give a folder in diffusers' layout or a hub id")
     try:
-        return getattr(diffusers, LOADERS[settings.mode]).from_pretrained(place, **options)
+        return getattr(diffusers, LOADERS.get(settings.mode, "DiffusionPipeline")).from_pretrained(place, **options)
     except (OSError, ValueError, ImportError) as error:
         raise GenerationError(_unreachable(settings, error)) from error
+
+
+def _add_lora(pipe: Any, path: str) -> None:
+    if not hasattr(pipe, "load_lora_weights"):
+        raise GenerationError(f"{type(pipe).__name__} takes no LoRA; leave --lora out")
+    try:
+        pipe.load_lora_weights(path)
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        if "PEFT" in str(error):
+            raise GenerationError("--lora needs peft: pip install 'facecheck[generation]'") from error
+        raise GenerationError(f"{path} does not fit {type(pipe).__name__}: {_one_line(error)}") from error
 
 
 def looks_like_folder(model: str) -> bool:
@@ -206,7 +245,10 @@ def looks_like_folder(model: str) -> bool:
 
 
 def _unreachable(settings: Settings, error: Exception) -> str:
-    reason = re.sub(r"\s+", " ", str(error))[:200]
+    reason = _one_line(error)
+    if re.search(r"gated|\b40[13]\b|restricted", str(error), re.IGNORECASE):
+        page = f"https://huggingface.co/{settings.model}"
+        return f"{settings.model} is gated: accept its terms at {page}, then `hf auth login`, and run again ({reason})"
     if Path(located(settings.model)).is_dir():
         return f"{settings.model} cannot be used for {settings.mode}: {reason}"
     return (
@@ -214,6 +256,10 @@ def _unreachable(settings: Settings, error: Exception) -> str:
         f"where there is a network (`hf download {settings.model} --local-dir FOLDER`) and pass --model FOLDER, or use "
         f"--model {EMBEDDED_MODEL}, which ships with facecheck"
     )
+
+
+def _one_line(error: Exception) -> str:
+    return re.sub(r"\s+", " ", str(error))[:200]
 
 
 def _scheduler(pipe: Any, name: str) -> Any:
@@ -227,10 +273,10 @@ def _scheduler(pipe: Any, name: str) -> Any:
 
 
 def _own_side(pipe: Any) -> int:
-    """Of the images that the network was trained on; an autoencoder alone counts pixels, a denoiser latents."""
+    """Of the images that the network was trained on, 0 if unknown; an autoencoder counts pixels, a denoiser latents."""
     network = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None) or pipe
     side = getattr(network.config, "sample_size", None)
-    return side * int(getattr(pipe, "vae_scale_factor", 1)) if isinstance(side, int) else DEFAULT_SIZE
+    return side * int(getattr(pipe, "vae_scale_factor", 1)) if isinstance(side, int) else 0
 
 
 def _snapshot(settings: Settings) -> Path:

@@ -1,24 +1,23 @@
-"""What a run of `generate` is asked to do, the same for all of its images."""
+"""What a run of `generate` is asked to do, the same for all of its images: by a pipeline here, or by a service."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
+from typing import Any
 
+from data_generation.api_client import Prices
 from data_generation.errors import GenerationError
-from data_generation.record import MODES, TXT2IMG, VAE
+from data_generation.prompts.record import Prompt
+from data_generation.record import MODES, TXT2IMG, VAE, Recipe
 from facecheck.files import sha256_of
 
 DEFAULT_MODEL = "SG161222/Realistic_Vision_V1.4"
 EMBEDDED_MODEL = "facecheck/tiny-faces"
 DTYPES = ("float32", "float16", "bfloat16")
-LICENCES = {
-    "SG161222/Realistic_Vision_V1.4": "creativeml-openrail-m",
-    "stable-diffusion-v1-5/stable-diffusion-v1-5": "creativeml-openrail-m",
-    "stabilityai/stable-diffusion-xl-base-1.0": "openrail++",
-    "stabilityai/stable-diffusion-3-medium-diffusers": "stabilityai-ai-community",
-    "black-forest-labs/FLUX.1-schnell": "apache-2.0",
-    "black-forest-labs/FLUX.1-dev": "flux-1-dev-non-commercial-license",
-    EMBEDDED_MODEL: "CC BY-NC-SA 4.0",
-}
-"""Of well-known models, as their hub pages gave them in 2026; `--licence` wins, then the model's own README."""
+LICENCES = {DEFAULT_MODEL: "creativeml-openrail-m", EMBEDDED_MODEL: "CC BY-NC-SA 4.0"}
+"""Of models that are in no family; `--licence` wins, then the model's own README."""
+PREFIX = "openai:"
+"""A --model that begins so is one of a service."""
+OPENAI_URL = "https://api.openai.com/v1"
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Settings:
         width, height: pixels, 0 = the model's own.
         dtype: of `DTYPES`; empty = float32 on a processor, float16 on a GPU.
         batch: images at once on a GPU; a processor makes them one by one, because the last bit of a batch differs.
-        offload: keep on the GPU only the part that works.
+        offload: keep on the GPU only the part that works. lora: weights that are added, a file of safetensors.
         seed: of the run; every image's own is drawn from it, its prompt and its number.
     """
 
@@ -49,6 +48,7 @@ class Settings:
     device: str = "auto"
     batch: int = 4
     offload: bool = False
+    lora: str = ""
     licence: str = ""
     seed: int = 0
 
@@ -75,3 +75,58 @@ class Settings:
     def seed_of(self, name: str, index: int) -> int:
         """The seed of image `index` of a prompt or photograph: 48 bits, the same on every machine."""
         return int(sha256_of(f"{self.seed}/{name}/{index}".encode())[:12], 16)
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """What a run asks a service for.
+
+    Attributes:
+        model: as the service calls it. base_url: empty = OpenAI's. key: shown to nobody else.
+        size: "1024x1024" and the like; empty, as quality and format, = as the service likes.
+        format: of the file, "png", "jpeg" or "webp". licence: of the images.
+        timeout: seconds for one image. retries: of requests that were not worked on. per_minute: 0 = no limit.
+        max_cost: in the currency of the prices, for all images of the folder; None = no limit.
+        retry_lost: ask again for images whose answer did not arrive, though they may have been paid for.
+    """
+
+    model: str
+    base_url: str = ""
+    key: str = field(default="", repr=False)
+    size: str = ""
+    quality: str = ""
+    format: str = ""
+    licence: str = ""
+    timeout: float = 300.0
+    retries: int = 6
+    backoff: float = 1.0
+    per_minute: float = 0.0
+    concurrency: int = 4
+    max_cost: float | None = None
+    prices: Prices = field(default_factory=Prices.load)
+    retry_lost: bool = False
+
+    @property
+    def address(self) -> str:
+        """Of the service, without a name or password."""
+        scheme, _, rest = (self.base_url or OPENAI_URL).partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+
+    @property
+    def moderates(self) -> bool:
+        """Whether a safety checker is known to look at every image."""
+        return not self.base_url
+
+    def recipe(self, prompt: Prompt, index: int) -> Recipe:
+        """The recipe of image `index` of a prompt; a service takes no seed."""
+        options = {name: getattr(self, name) for name in ("format", "quality") if getattr(self, name)}
+        width, height = (int(side) for side in self.size.split("x")) if self.size else (0, 0)
+        return Recipe(
+            self.model, "", TXT2IMG, 0, index, prompt.id, prompt.cell, prompt.prompt, width=width, height=height,
+            dtype="", options=json.dumps(options, sort_keys=True) if options else "",
+        )  # fmt: skip
+
+    def request(self, recipe: Recipe) -> dict[str, Any]:
+        """What is sent: only what was asked for, because servers refuse what they do not know."""
+        wishes = {"size": self.size, "quality": self.quality, "output_format": self.format}
+        return {"model": self.model, "prompt": recipe.prompt, "n": 1, **{k: v for k, v in wishes.items() if v}}

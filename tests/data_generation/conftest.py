@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from data_generation.gate import Gate, reasons
-from data_generation.record import TXT2IMG, Manifest, Recipe, Row, encode_png, store
+from data_generation.record import TXT2IMG, Recipe, Row
+from data_generation.store import Manifest, encode_png, store
+from tests.data_generation.image_server import serving
 
 SIDE = 64
 WORDS = "abcdefghijklmnopqrstuvwxyz0123456789,."
@@ -173,6 +175,13 @@ def recorded(four_images, tmp_path):
     """A copy of the four images, to be written beside."""
     folder, rows = four_images
     return shutil.copytree(folder, tmp_path / "images"), list(rows)
+
+
+@pytest.fixture
+def images_api():
+    """A server of images, for one test."""
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture

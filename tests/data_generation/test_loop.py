@@ -13,9 +13,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from data_generation.__main__ import main as generation
-from data_generation.record import read_folder
+from data_generation.store import read_folder
 from data_generation.synthesis.pipelines import EMBEDDED_FOLDER
 from data_generation.synthesis.settings import EMBEDDED_MODEL
+from facecheck.model.checkpoint import save_model
 from training.__main__ import main as training
 
 IMAGES, PHOTOGRAPHS = 24, 48
@@ -26,11 +27,15 @@ def people(tmp_path_factory) -> Path:
     """Photographs of different people: the part of Labelled Faces in the Wild that ships with scikit-image."""
     folder = tmp_path_factory.mktemp("people")
     for number, face in enumerate(np.load(Path(skimage.data_dir) / "lfw_subset.npy")[:PHOTOGRAPHS]):
-        picture = Image.new("L", (280, 280), 128)
-        portrait = Image.fromarray((face / face.max() * 255).astype(np.uint8))
-        picture.paste(portrait.resize((200, 200), Image.Resampling.BICUBIC), (40, 40))
-        picture.convert("RGB").save(folder / f"{number}.jpg", quality=90)
+        portrait(face).save(folder / f"{number}.jpg", quality=90)
     return folder
+
+
+def portrait(face: np.ndarray) -> Image.Image:
+    picture = Image.new("L", (280, 280), 128)
+    small = Image.fromarray((face / face.max() * 255).astype(np.uint8))
+    picture.paste(small.resize((200, 200), Image.Resampling.BICUBIC), (40, 40))
+    return picture.convert("RGB")
 
 
 def run(command, *arguments) -> str:
@@ -107,31 +112,146 @@ def test_a_challenge_counts_the_images_of_its_own_run_alone(tmp_path):
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "generation.md").read_text()
+COMMANDS = re.findall(r"^    (python -m .*)$", GUIDE, re.M)
+THREE = [line for line in COMMANDS if re.search(r" (generate|adopt|challenge|teach) ", line)][:5]
 OFFLINE = re.findall(r"^    (python -m .*)$", GUIDE[GUIDE.index("## facecheck/tiny-faces") :], re.M)
 SMALLER = {
-    "plan": {"150": str(IMAGES)}, "challenge": {"challenge": "challenge --steps 12"},
-    "update": {"update": "update --steps 1 --batch 4 --side 64 --tier clean"},
+    "plan": {"150": str(IMAGES)},
+    "generate": {"facecheck/tiny-faces": "facecheck/tiny-faces --steps 12"},
+    "challenge": {"challenge": "challenge --detector SMALL", "facecheck/tiny-faces": "facecheck/tiny-faces --steps 12"},
+    "update": {
+        "update": "update --steps 1 --batch 4 --side 64 --tier clean",
+        "facecheck/weights/facecheck-resnet50.safetensors": "SMALL",
+    },
+    "teach": {"teach": "teach --steps 1 --batch 4 --side 64 --workers 0 --detector SMALL"},
 }  # fmt: skip
-"""What the test puts in place of words of the documents, so that it takes less time."""
+"""What the test puts in place of words of the documents, so that it takes less time; SMALL is a small detector."""
+
+
+def follow(line: str, small: Path, codes=(0,)) -> str:
+    """Run a command of the documents as it is written."""
+    _, _, package, command, *words = shlex.split(line)
+    swaps = SMALLER.get(command, {})
+    given = [each for word in (command, *words) for each in (swaps[word].split() if word in swaps else [word])]
+    given = [str(small) if each == "SMALL" else each for each in given]
+    done = CliRunner().invoke({"training": training, "data_generation": generation}[package], given)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code in codes, done.output
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def small(tiny_model, tmp_path_factory) -> Path:
+    """A detector of a few thousand weights."""
+    return save_model(tiny_model.network, tiny_model.config, tmp_path_factory.mktemp("small"))
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("lenient")
-def test_the_documents_way_without_a_network_is_as_written(people, tmp_path, monkeypatch):
+def test_the_documents_way_without_a_network_is_as_written(people, small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "facecheck").symlink_to(ROOT / "facecheck")
     (tmp_path / "PHOTOGRAPHS").symlink_to(people)
     (tmp_path / "OLD_DATA").symlink_to("new-data")
     assert [line.split()[3] for line in OFFLINE] == ["plan", "prompts", "challenge", "export", "prepare", "update"]
     for line in OFFLINE:
-        _, _, package, command, *words = shlex.split(line)
-        swaps = SMALLER.get(command, {})
-        words = " ".join(swaps.get(word, word) for word in (command, *words)).split()
-        done = CliRunner().invoke({"training": training, "data_generation": generation}[package], words)
-        assert done.exit_code in ((0, 1) if command == "update" else (0,)), done.output
+        follow(line, small, (0, 1) if " update " in line else (0,))
     assert "mistakes of the present model became cases" in (tmp_path / "updates" / "1" / "update.md").read_text()
     page = html.unescape((tmp_path / "tiny" / "challenge.html").read_text())
     assert all(line in page for line in OFFLINE[3:])
+
+
+@pytest.fixture(scope="module")
+def data(people, tmp_path_factory) -> Path:
+    """A small data set: photographs of some people, and of others that pass for fakes."""
+    folder = tmp_path_factory.mktemp("data")
+    for number, path in enumerate(sorted(people.iterdir())[:HALF]):
+        place = folder / "photos" / ("real" if number % 2 else "fake") / ("lfw" if number % 2 else "sdxl")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / path.name).write_bytes(path.read_bytes())
+    run(training, "prepare", folder / "photos", folder / "data", "--workers", 0, "--split", 0.4, 0.2, 0.4)
+    return folder / "data"
+
+
+HALF = PHOTOGRAPHS // 2
+
+
+@pytest.fixture
+def here(people, data, tmp_path, monkeypatch):
+    """A folder in which the documents' first three commands find what they name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "DATA").symlink_to(data)
+    (tmp_path / "PHOTOGRAPHS").mkdir()
+    for path in sorted(people.iterdir())[HALF:]:
+        (tmp_path / "PHOTOGRAPHS" / path.name).write_bytes(path.read_bytes())
+    run(generation, "plan", "plan.json", "--cells", IMAGES, "--use-cases", "--weight", "age", "child", 0)
+    run(generation, "prompts", "plan.json", "prompts.jsonl", "--dialect", "instructions", "--writer", "template")
+    return tmp_path
+
+
+def test_the_documents_begin_with_three_commands():
+    assert [line.split()[3] for line in THREE] == ["generate", "generate", "adopt", "challenge", "teach"]
+
+
+def asked_and_taught(folder: Path, small: Path, generator: str) -> None:
+    said = follow(THREE[3], small)
+    assert "images are called fake (95 %:" in said
+    page = (folder / "faces" / "challenge.html").read_text()
+    assert f"How much of {generator} does" in page
+    assert "sdxl (generator)" in page
+    said = follow(THREE[4], small, (0, 1))
+    assert re.search(r"before: \d+% of \d+ images .*; retrained: \d+% of \d+ images .*none of them learned", said)
+    taught = json.loads((folder / "lesson" / "taught.json").read_text())
+    rows = {row.id for row in read_folder(folder / "faces") if not row.reasons}
+    manifest = (folder / "lesson" / "export" / "manifest.jsonl").read_text()
+    learned = {json.loads(line).get("id") for line in manifest.splitlines()}
+    assert taught["after"]["clean"]["images"] == len(rows - learned)
+    assert {each["name"] for each in taught["world_after"]["rates"]} == {"", "lfw", "sdxl"}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("lenient")
+def test_the_three_commands_with_the_embedded_generator(here, small):
+    assert f"{IMAGES} images made" in follow(THREE[0], small)
+    asked_and_taught(here, small, EMBEDDED_MODEL)
+
+
+@pytest.fixture(scope="module")
+def portraits(tmp_path_factory) -> Path:
+    """Other people than `people`: they stand in for what services and web apps make."""
+    folder = tmp_path_factory.mktemp("portraits")
+    for number, face in enumerate(np.load(Path(skimage.data_dir) / "lfw_subset.npy")[PHOTOGRAPHS : 2 * PHOTOGRAPHS]):
+        portrait(face).save(folder / f"{number:02}.png")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("lenient")
+def test_the_three_commands_with_a_service(here, small, portraits, images_api, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
+    monkeypatch.setenv("OPENAI_BASE_URL", images_api.url)
+    images_api.pictures = [path.read_bytes() for path in sorted(portraits.iterdir())]
+    said = follow(THREE[1], small)
+    assert f"{IMAGES} images to ask for, 0 were asked for before; at most {IMAGES * 0.0059:.4f} USD" in said
+    assert f"{IMAGES} images received, 0 were there" in said
+    assert follow(THREE[1], small).splitlines()[-1].startswith(f"0 images received, {IMAGES} were there")
+    assert set(images_api.asked.values()) == {1}
+    assert {row.answer["model"] for row in read_folder(here / "faces")} == {"gpt-image-2"}
+    assert all(body["prompt"].startswith("Make a realistic photograph") for body in images_api.bodies)
+    asked_and_taught(here, small, "gpt-image-2")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("lenient")
+def test_the_three_commands_with_a_folder_of_downloads(here, small, portraits):
+    (here / "downloads").symlink_to(portraits)
+    said = follow(THREE[2], small)
+    assert re.search(r"\d+ images adopted, 0 were there", said)
+    assert "nothing proves the label" in said
+    asked_and_taught(here, small, "Midjourney 7")
+    page = (here / "faces" / "challenge.html").read_text()
+    assert "A person says so; nothing in the file proves it." in page
 
 
 DOCUMENTS = [ROOT / name for name in ("README.md", "docs/generation.md")]
@@ -148,13 +268,15 @@ def test_every_documented_command_is_one_that_exists(line, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     for name in ("plan.json", "prompts.jsonl"):
         (tmp_path / name).touch()
-    for name in ("faces", "Human Faces/Real Images", "tiny", "PHOTOGRAPHS"):
+    for name in ("faces", "Human Faces/Real Images", "tiny", "PHOTOGRAPHS", "DATA", "downloads"):
         (tmp_path / name).mkdir(parents=True)
     name, *words = shlex.split(line)[3:]
     generation.commands[name].make_context(name, words)
 
 
-@pytest.mark.parametrize("command", ["plan", "prompts", "generate", "gate", "export", "challenge", "train-tiny"])
+@pytest.mark.parametrize(
+    "command", ["plan", "prompts", "generate", "adopt", "gate", "export", "challenge", "teach", "train-tiny"]
+)
 def test_every_command_explains_itself_with_an_example(command):
     said = run(generation, command, "--help")
     assert f"python -m data_generation {command} " in said

@@ -12,11 +12,9 @@ import pytest
 from PIL import Image
 
 from data_generation.errors import GenerationError
-from data_generation.record import (
-    TXT2IMG,
+from data_generation.record import TXT2IMG, Recipe, Row
+from data_generation.store import (
     Manifest,
-    Recipe,
-    Row,
     embedded_recipe,
     encode_png,
     read_folder,

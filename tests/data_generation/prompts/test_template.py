@@ -9,6 +9,7 @@ from data_generation.plan import Cell, make_plan
 from data_generation.prompts.record import read_prompts
 from data_generation.prompts.template import PEOPLE, PHRASES, TemplateWriter
 from data_generation.prompts.writing import NEGATIVE, PromptTask, Rules, dedup_key, name_complaint, write_prompts
+from data_generation.use_cases import EXTRA
 
 MAN = {
     "age": "elderly", "gender": "masculine", "skin_tone": "monk-9", "hair": "short curly", "hair_colour": "grey",
@@ -23,7 +24,7 @@ def _text(attributes, ordinal=0, seed=0):
 
 def test_every_default_value_has_phrases():
     for name, phrases in PHRASES.items():
-        assert set(phrases) == set(DEFAULTS[name]) - {NONE}
+        assert set(phrases) == {*DEFAULTS[name], *EXTRA.get(name, ())} - {NONE}
     assert {(age, gender) for age in DEFAULTS["age"] for gender in DEFAULTS["gender"]} == set(PEOPLE)
     assert set(SKIN_TONES) == set(DEFAULTS["skin_tone"])
 

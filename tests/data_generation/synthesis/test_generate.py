@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from data_generation import store
 from data_generation.gate import Gate, Measurements
 from data_generation.prompts.record import read_prompts
-from data_generation.record import read_folder
-from data_generation.synthesis import generate
-from data_generation.synthesis.generate import Local, Run, Shard, tasks
+from data_generation.store import read_folder
+from data_generation.synthesis.generate import Local, Made, Run, Shard, tasks
 from data_generation.synthesis.pipelines import Pipeline
 from data_generation.synthesis.settings import Settings
 
@@ -61,7 +61,7 @@ def _child(*arguments) -> None:
     import torch
 
     torch.set_num_threads(1)
-    generate.Gate = _Blind
+    store.Gate = _Blind
     make(*arguments)
 
 
@@ -127,7 +127,7 @@ def test_pairs_are_kept_with_their_photographs(stable_diffusion, photos, tmp_pat
     for row in read_folder(tmp_path):
         original = next(path for path in photos.iterdir() if sha256_of(path) == row.recipe.photo)
         kept = image.load(tmp_path / row.pair)
-        assert (kept == prepared(original, 64, run.gate.detector).pixels).all()
+        assert (kept == prepared(original, 64, run.recorder.gate.detector).pixels).all()
         assert not (kept == image.load(tmp_path / row.file)).all()
 
 
@@ -141,6 +141,7 @@ def test_a_row_knows_the_age_that_the_model_was_asked_for(stable_diffusion, litt
         ("photo of person 1", "60-69"),
     }
     assert all(("unchecked_minor" in row.reasons) == (row.age == "child") for row in rows)
+    assert "plan for adults" in next(Made(6, 0, 0, 3).notes())
     make(tmp_path / "unread", little_ddpm, young)
     assert {row.age for row in read_folder(tmp_path / "unread")} == {""}
     pipeline = Pipeline(Settings(str(stable_diffusion), mode="img2img"))

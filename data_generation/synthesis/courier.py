@@ -1,0 +1,304 @@
+"""The courier: a process of its own that asks a service for images and writes down what comes of it.
+
+What a service was asked for is paid for, so it must not be asked for twice, nor its answer be lost. A request is on the
+disk before it is sent, and an image before anybody else hears of it. The courier lives in a session of its own: what
+kills the run that started it leaves it receiving the answers that are on their way; then it ends, and the next run
+finds them. Only what kills the courier too, or a connection that breaks, can cost an image; such a request is written
+down as lost and not sent again unless a person says so.
+"""
+
+import base64
+import binascii
+import contextlib
+import json
+import logging
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+import openai
+
+from data_generation.api_client import LONGEST_PAUSE, Backoff, RateLimit, Server, is_passing
+from data_generation.errors import GenerationError
+from data_generation.record import suffix_of
+from facecheck import image
+from facecheck.decoding import CUT
+from facecheck.errors import ImageError, LedgerBusyError, LedgerError
+from facecheck.files import sha256_of, write_atomically
+from facecheck.ledger import KeyedLedger
+
+logger = logging.getLogger(__name__)
+
+REQUESTS = "requests.jsonl"
+IMAGES = "images"
+SENT, ANSWERED, DONE, REFUSED, LOST, UNSENT, STOP = "sent", "answered", "done", "refused", "lost", "unsent", "stop"
+"""What is known of a request. `answered`: the service named an address for the image. `refused`: by its moderation.
+`unsent`: not sent, or known not to have been worked on. `stop` is no state: no request can succeed."""
+MODERATION = frozenset({"moderation_blocked", "content_policy_violation", "content_filter"})
+UNCLEAR = frozenset({502, 504})
+"""Answers of a gateway that does not know what became of the request; so are those from 520 on."""
+NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+LARGEST_BYTES, DOWNLOADS = 64 << 20, 4
+ROOM_BYTES = 64 << 20
+"""Free on the disk, below which nothing is asked for."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a request: a state, what to say of it, and what else is to be written down."""
+
+    state: str
+    says: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a courier works; `key` stands in no file.
+
+    Attributes:
+        patience: seconds that it waits for an earlier courier of this folder, and for room on the disk.
+    """
+
+    folder: str
+    model: str
+    key: str = field(default="", repr=False)
+    base_url: str | None = None
+    timeout: float = 300.0
+    retries: int = 6
+    backoff: float = 1.0
+    per_minute: float = 0.0
+    concurrency: int = 4
+    patience: float = 600.0
+
+
+class Courier:
+    """Sends requests side by side and keeps OUT/requests.jsonl. Use as a context manager.
+
+    Args:
+        say: hears every event, a JSON object with "key" and "state".
+
+    Raises:
+        GenerationError: the key or the address cannot be one; requests.jsonl cannot be written.
+    """
+
+    def __init__(self, order: Order, say: Callable[[Mapping[str, Any]], None]) -> None:
+        self.order, self.say, self.folder = order, say, Path(order.folder)
+        self.server = Server(order.key, order.base_url, order.timeout)
+        self.backoff = Backoff(order.retries, order.backoff)
+        self.closing = threading.Event()
+        self.rate_limit = RateLimit(order.per_minute, self.closing.wait)
+        self.ledger = KeyedLedger(self.folder / REQUESTS)
+        self._lock, self._turn, self._not_before = threading.RLock(), threading.Lock(), 0.0
+
+    def __enter__(self) -> Self:
+        end = time.monotonic() + self.order.patience
+        while not self._opened():
+            if time.monotonic() > end:
+                raise GenerationError(f"{self.ledger.path} is still being written; wait, and run again")
+            time.sleep(0.1)
+        (self.folder / IMAGES).mkdir(exist_ok=True)
+        self.pool = ThreadPoolExecutor(self.order.concurrency)
+        for key, entry in list(self.ledger.entries.items()):
+            if entry["state"] == SENT:
+                self.note(
+                    key,
+                    state=LOST,
+                    says="the machine stopped before the answer came",
+                    losses=entry.get("losses", 0) + 1,
+                )
+            if entry["state"] == ANSWERED:
+                outcome = Outcome(ANSWERED, more={"url": entry["url"]})
+                self.pool.submit(self._safely, self._finish, key, outcome)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.set()
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        self.server.close()
+        self.ledger.close()
+
+    def _opened(self) -> bool:
+        """Whether no other courier holds the ledger any more: an earlier run's may still be receiving."""
+        try:
+            self.ledger.open()
+        except LedgerBusyError:
+            return False
+        return True
+
+    def take(self, key: str, entry: Mapping[str, Any]) -> None:
+        """Send a request when its turn comes; `entry` holds "request" and what else is to be written down."""
+        self.pool.submit(self._safely, self._send, key, entry)
+
+    def note(self, key: str, *, tell: bool = True, **values: Any) -> None:
+        """Write down what is known of a request, and tell."""
+        with self._lock:
+            entry = {**self.ledger.entries.get(key, {}), **values}
+            self.ledger.add(key, entry)
+            self.ledger.sync()
+        if tell:
+            self.say(self.ledger.entries[key])
+
+    def stop(self, key: str, says: str) -> None:
+        """Send nothing more; what was sent is still received."""
+        self.closing.set()
+        self.say({"key": key, "state": STOP, "says": says})
+
+    def _safely(self, work: Callable[[str, Any], None], key: str, what: object) -> None:
+        try:
+            work(key, what)
+        except (OSError, LedgerError) as error:
+            self.stop(key, f"{error}: make room on the disk, and run again to go on")
+        except Exception as error:  # Whoever waits for this request must hear of it.
+            self.stop(key, f"the courier failed ({error!r}): run again to go on")
+
+    def _send(self, key: str, entry: Mapping[str, Any]) -> None:
+        for failures in range(1, self.backoff.retries + 2):
+            with self._turn:
+                self.closing.wait(max(self._not_before - time.monotonic(), 0))
+                self.rate_limit.wait()
+            if self.closing.is_set():
+                return self.say({"key": key, "state": UNSENT})
+            if shutil.disk_usage(self.folder).free < ROOM_BYTES:
+                return self.stop(key, f"less than {ROOM_BYTES >> 20} MB are free in {self.folder}")
+            self.note(key, **entry, state=SENT, sent=time.time(), tell=False)
+            outcome = self.outcome(entry["request"])
+            if outcome.state != UNSENT:
+                return self._finish(key, outcome)
+            self.note(key, state=UNSENT, says=outcome.says, tell=False)
+            seconds = self.backoff.seconds(failures, outcome.headers)
+            if seconds > LONGEST_PAUSE:
+                return self.stop(key, f"the service asks to wait {seconds:.0f} s ({outcome.says}): run again later")
+            logger.warning("%s; asking again in %.1f s", outcome.says, seconds)
+            self._not_before = max(self._not_before, time.monotonic() + seconds)
+        says = f"no image from {self.server.address} after {failures} requests (last: {outcome.says})"
+        return self.stop(key, f"{says}: check --base-url and the network, or lower --per-minute; run again to go on")
+
+    def outcome(self, request: Mapping[str, Any]) -> Outcome:
+        """Send a request once."""
+        try:
+            raw = self.server.client.images.with_raw_response.generate(**request)
+            body = raw.http_response.json()
+        except openai.APIStatusError as error:
+            return self._of_status(error)
+        except openai.APIConnectionError as error:
+            state = UNSENT if isinstance(error.__cause__, NEVER_SENT) else LOST
+            return Outcome(state, self.server.message(error))
+        except ValueError:
+            return Outcome(LOST, "the answer is not JSON, or was cut off")
+        return self._of_body(body, raw.headers.get("x-request-id", ""))
+
+    def _of_status(self, error: openai.APIStatusError) -> Outcome:
+        says, status = self.server.message(error), error.status_code
+        if error.code in MODERATION or "safety system" in error.message.casefold():
+            return Outcome(REFUSED, says)
+        if status in UNCLEAR or status >= 520:
+            return Outcome(LOST, says)
+        if is_passing(error):
+            return Outcome(UNSENT, says, headers=error.response.headers)
+        otherwise = "check --base-url (it often ends in /v1), --size, --quality and --format"
+        return Outcome(STOP, self.server.advice(error, self.order.model, otherwise))
+
+    def _of_body(self, body: Any, request_id: str) -> Outcome:
+        first = (body.get("data") or [None])[0] if isinstance(body, dict) else None
+        if not isinstance(first, dict):
+            return Outcome(LOST, self.server.key.line(f"the answer holds no image: {body}"))
+        told = {name: body[name] for name in ("created", "usage", "size", "quality", "output_format") if name in body}
+        told |= {"revised_prompt": first["revised_prompt"]} if first.get("revised_prompt") else {}
+        told |= {"request_id": request_id} if request_id else {}
+        more = {"answer": told, "answered": time.time()}
+        if url := first.get("url"):
+            return Outcome(ANSWERED, more=more | {"url": str(url)})
+        try:
+            text = "".join(str(first.get("b64_json") or "").rpartition(",")[2].split())
+            return Outcome(DONE, more=more, content=base64.b64decode(text, validate=True))
+        except binascii.Error:
+            return Outcome(LOST, "the image was cut off", more)
+
+    def _finish(self, key: str, outcome: Outcome) -> None:
+        """Write down what came; of an address, fetch the image first."""
+        if outcome.state == STOP:
+            self.note(key, state=UNSENT, says=outcome.says, tell=False)
+            return self.stop(key, outcome.says)
+        if outcome.state == ANSWERED:
+            self.note(key, state=ANSWERED, **outcome.more, tell=False)
+            outcome = self._fetched(outcome)
+        if outcome.state == DONE:
+            outcome = self._stored(key, outcome)
+        losses = self.ledger.entries[key].get("losses", 0) + (outcome.state == LOST)
+        return self.note(key, state=outcome.state, says=outcome.says, losses=losses, **outcome.more)
+
+    def _fetched(self, outcome: Outcome) -> Outcome:
+        """The image at an address that the service named; asking again for what is made already costs nothing."""
+        problem = ""
+        for attempt in range(DOWNLOADS):
+            time.sleep(attempt and min(self.backoff.base * 2**attempt, 30))
+            try:
+                with httpx2.stream("GET", outcome.more["url"], timeout=60, follow_redirects=True) as answer:
+                    answer.raise_for_status()
+                    content = b""
+                    for part in answer.iter_bytes():
+                        content += part
+                        if len(content) > LARGEST_BYTES:
+                            raise ValueError(f"it is larger than {LARGEST_BYTES >> 20} MB")
+                return Outcome(DONE, more=outcome.more, content=content)
+            except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+                problem = self.server.key.line(str(error) or type(error).__name__)
+        return Outcome(LOST, f"the image could not be fetched ({problem})", outcome.more)
+
+    def _stored(self, key: str, outcome: Outcome) -> Outcome:
+        """The image on the disk, if it is one; a full disk is waited for, because the image is paid for."""
+        try:
+            if CUT in image.read(outcome.content).problems:
+                return Outcome(LOST, "the image was cut off", outcome.more)
+        except ImageError as error:
+            return Outcome(LOST, f"the image is damaged ({error})", outcome.more)
+        path = self.folder / IMAGES / f"{key}{suffix_of(outcome.content)}"
+        end = time.monotonic() + self.order.patience
+        while True:
+            try:
+                write_atomically(path, outcome.content)
+                break
+            except OSError as error:
+                if time.monotonic() > end:
+                    return Outcome(LOST, f"it could not be written ({error})", outcome.more)
+                logger.warning("%s; an image that is paid for waits: make room", error)
+                time.sleep(1)
+        return Outcome(
+            DONE, more={**outcome.more, "file": f"{IMAGES}/{path.name}", "sha256": sha256_of(outcome.content)}
+        )
+
+
+def main() -> None:
+    """Standard input: an `Order`, then one request a line, to its end. Standard output: "ready", then the events."""
+    logging.basicConfig(format="%(message)s")
+    logging.raiseExceptions = False
+    lock = threading.Lock()
+
+    def say(event: Mapping[str, Any]) -> None:
+        # Who started this may be gone; what comes is written down all the same.
+        with lock, contextlib.suppress(OSError):
+            os.write(1, json.dumps(event).encode() + b"\n")
+
+    try:
+        with Courier(Order(**json.loads(sys.stdin.readline())), say) as courier:
+            say({"key": "", "state": "ready"})
+            for line in sys.stdin:
+                asked = json.loads(line)
+                courier.take(asked.pop("key"), asked)
+    except (GenerationError, LedgerError) as error:
+        say({"key": "", "state": STOP, "says": str(error)})
+
+
+if __name__ == "__main__":
+    main()
