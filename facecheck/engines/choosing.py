@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from facecheck.engines import AUTO, BF16, ENGINES, F16, F32, INT8, OPENVINO, PRECISIONS, TORCH, Choice, is_cpu
 from facecheck.errors import DeviceError
+from facecheck.sanitising import shortened
 
 if TYPE_CHECKING:
     from facecheck.engines.quantised import Quantised
@@ -31,7 +32,7 @@ def choose(
     """
     for kind, given, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
         if given not in known:
-            raise DeviceError(f"there is no {kind} {given!r}; use one of {', '.join(known)}")
+            raise DeviceError(f"there is no {kind} {shortened(given)!r}; use one of {', '.join(known)}")
     if engine == AUTO:
         engine, device = _engine_for(device, precision)
     if engine == TORCH:

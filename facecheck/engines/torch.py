@@ -14,6 +14,7 @@ from facecheck.engines.runtime import best_workers
 from facecheck.errors import DeviceError, NoFeatureMapError
 from facecheck.model.architectures import architecture, stages
 from facecheck.model.checkpoint import Model
+from facecheck.sanitising import shortened
 
 LARGEST_BATCH = 32
 AUTOCAST = {BF16: torch.bfloat16, F16: torch.float16}
@@ -31,9 +32,9 @@ def pick_device(device: str) -> torch.device:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        why = str(error).splitlines()[0]
+        why = shortened(str(error).splitlines()[0])
         raise DeviceError(
-            f"device {device!r} is not available ({why}); use 'auto', or what is here: {devices()}"
+            f"device {shortened(device)!r} is not available ({why}); use 'auto', or what is here: {devices()}"
         ) from error
     return chosen
 

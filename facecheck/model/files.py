@@ -27,17 +27,21 @@ def model_files(name_or_path: str | os.PathLike[str]) -> tuple[Path, Path]:
     """
     text = os.fspath(name_or_path)
     path = Path(text)
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except (OSError, ValueError) as error:  # Too long, or with a NUL.
+        raise ModelError(f"no model at {shortened(text)!r}; that is no path") from error
+    if is_folder:
         found = sorted(path.glob("*.safetensors"))
         if len(found) != 1:
-            raise ModelError(f"folder {text!r} holds {len(found)} .safetensors files; name one of them")
+            raise ModelError(f"folder {shortened(text)!r} holds {len(found)} .safetensors files; name one of them")
         path = found[0]
     elif path.suffix != ".safetensors" and path.name == text:
         path = WEIGHTS_DIR / f"{text}.safetensors"
     config = path.with_suffix(".json")
     if path.suffix != ".safetensors" or not path.is_file() or not config.is_file():
         raise ModelError(
-            f"no model at {text!r}; pass a name ({', '.join(available()) or 'none installed'}), a folder, "
+            f"no model at {shortened(text)!r}; pass a name ({', '.join(available()) or 'none installed'}), a folder, "
             "or a .safetensors file with its .json config beside it"
         )
     return path, config

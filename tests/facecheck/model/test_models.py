@@ -203,6 +203,13 @@ def test_missing_models_say_what_there_is(saved, tmp_path):
         load_model(saved)
 
 
+def test_a_long_name_is_not_repeated():
+    for name in ("A" * 300, "A" * 5000, "A" * 5000 + "/b.safetensors", "a\0b"):
+        with pytest.raises(ModelError, match="no model at") as caught:
+            load_model(name)
+        assert len(str(caught.value)) < 500
+
+
 def test_a_folder_must_hold_one_model(saved, tmp_path):
     shutil.copy(saved, tmp_path / "second.safetensors")
     with pytest.raises(ModelError, match="holds 2"):

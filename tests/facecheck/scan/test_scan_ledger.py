@@ -1,6 +1,7 @@
 """The file of rows: whole lines only, one writer, the last row of a path counts."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -126,3 +127,18 @@ def test_a_full_disk_is_one_sentence_and_the_next_scan_goes_on(path, settings, m
         monkeypatch.undo()
     with ScanLedger(path, settings) as ledger:
         assert [row["path"] for row in ledger.rows()] == ["/a"]
+
+
+def test_a_full_disk_of_temporary_files_is_one_sentence(path, settings, make_row, monkeypatch):
+    class Full:
+        def execute(self, *_):
+            raise sqlite3.OperationalError("database or disk is full")
+
+        def close(self):
+            pass
+
+    monkeypatch.setenv("TMPDIR", "/scratch")
+    with ScanLedger(path, settings) as ledger:
+        ledger.index._database = Full()
+        with pytest.raises(ScanError, match=r"room in /scratch \(database or disk is full\)"):
+            ledger.append([make_row("a.jpg")])
