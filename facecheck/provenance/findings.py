@@ -35,7 +35,11 @@ class Claim(StrEnum):
     NOTHING = "nothing"
 
 
-_IS = {Claim.GENERATED: "was generated", Claim.PHOTOGRAPHED: "is a photograph"}
+_IS = {
+    Claim.GENERATED: "was generated", Claim.PARTLY_GENERATED: "was generated in part",
+    Claim.PHOTOGRAPHED: "is a photograph",
+}  # fmt: skip
+_GENERATED = (Claim.GENERATED, Claim.PARTLY_GENERATED)
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,14 @@ class Provenance:
 
     def contradiction(self, verdict: str | None) -> str | None:
         """A sentence where the file and the verdict on the pixels disagree; the verdict stays what it is."""
-        opposite = {"real": Claim.GENERATED, "fake": Claim.PHOTOGRAPHED}.get(str(verdict))
-        if opposite is None or opposite not in self.claims:
+        generated = next((claim for claim in _GENERATED if claim in self.claims), None)
+        photographed = Claim.PHOTOGRAPHED if Claim.PHOTOGRAPHED in self.claims else None
+        opposite, same = (generated, photographed) if verdict == "real" else (photographed, generated)
+        if verdict not in ("real", "fake") or opposite is None:
             return None
         pixels = "show no sign of generation" if verdict == "real" else "look generated"
         says = f"{self._source_of(opposite)} the picture {_IS[opposite]}"
-        same = Claim.PHOTOGRAPHED if verdict == "real" else Claim.GENERATED
-        if same in self.claims:
+        if same is not None:
             says = f"the file says both: {self._source_of(same)} the picture {_IS[same]}, {says}"
         return f"The pixels {pixels}, but {says}. Both stand as they are: neither was changed because of the other."
 
@@ -137,5 +142,5 @@ class Provenance:
 
 def strongest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Signed, then declared, then hints; among equals what says "generated" first, otherwise in the order given."""
-    strengths, generated = list(Strength), (Claim.GENERATED, Claim.PARTLY_GENERATED)
-    return tuple(sorted(findings, key=lambda found: (strengths.index(found.strength), found.claim not in generated)))
+    strengths = list(Strength)
+    return tuple(sorted(findings, key=lambda found: (strengths.index(found.strength), found.claim not in _GENERATED)))

@@ -317,6 +317,9 @@ def test_contradictions_are_stated_and_change_nothing():
     assert Provenance("JPEG", (photographed,)).contradiction("real") is None
     assert Provenance("JPEG", (generated,)).contradiction("uncertain") is None
     assert Provenance("JPEG", (generated,)).conflict is None
+    partly = Provenance("JPEG", (Finding("c2pa", Strength.SIGNED, "p", Claim.PARTLY_GENERATED),))
+    assert "by its c2pa data (signed) the picture was generated in part" in partly.contradiction("real")
+    assert partly.contradiction("fake") is None
 
 
 def test_it_survives_json():
