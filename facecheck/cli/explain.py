@@ -10,7 +10,6 @@ import click
 from facecheck.cli import options
 from facecheck.cli.options import UNREADABLE
 from facecheck.cli.predict import opened
-from facecheck.errors import FacecheckError
 from facecheck.explain import wording
 from facecheck.files import printable
 from facecheck.settings import CheckerSettings
@@ -42,12 +41,9 @@ def explain(photo: str, output: Sequence[str], occlusion: bool, chosen: CheckerS
 
     methods = (GRAD_CAM, OCCLUSION) if occlusion else (GRAD_CAM,)
     (source,) = opened([photo])
-    try:
-        found = explained(source, methods=methods, checker=chosen.checker(max_fpr=max_fpr))
-        for path in output:
-            page = found.to_html() if path.endswith(".html") else json.dumps(found.to_dict(), indent=2) + "\n"
-            write_atomically(Path(path), page.encode("utf-8", "backslashreplace"))
-    except (FacecheckError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    found = explained(source, methods=methods, checker=chosen.checker(max_fpr=max_fpr))
+    for path in output:
+        page = found.to_html() if path.endswith(".html") else json.dumps(found.to_dict(), indent=2) + "\n"
+        write_atomically(Path(path), page.encode("utf-8", "backslashreplace"))
     click.echo(f"{printable(found.prediction.source)}: {printable(wording.summary(found.prediction))}")
     sys.exit(UNREADABLE if found.prediction.error else 0)

@@ -6,7 +6,6 @@ import click
 
 from facecheck.cli.options import Command
 from facecheck.error_rates import Budget
-from facecheck.errors import FacecheckError
 from facecheck.model.files import DEFAULT_MODEL, available
 
 
@@ -27,11 +26,8 @@ def info(name: str | None, as_json: bool) -> None:
     from facecheck.engines.classifier import quantised_of
     from facecheck.model.files import read_model
 
-    try:
-        stored = read_model(name or DEFAULT_MODEL)
-        config, engine = stored.config, choose(quantised=quantised_of(stored))
-    except FacecheckError as error:
-        raise click.ClickException(str(error)) from error
+    stored = read_model(name or DEFAULT_MODEL)
+    config, engine = stored.config, choose(quantised=quantised_of(stored))
     if as_json:
         click.echo(config.to_json(), nl=False)
         return
@@ -92,8 +88,5 @@ def export(name: str | None, output: Path) -> None:
 
     if output.suffix != ".onnx":
         raise click.BadParameter(f"{str(output)!r} does not end in .onnx", param_hint="--output")
-    try:
-        difference = export_onnx(name or DEFAULT_MODEL, output)
-    except (FacecheckError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    difference = export_onnx(name or DEFAULT_MODEL, output)
     click.echo(f"{output}: logits of onnxruntime and torch differ by at most {difference:.1e}")

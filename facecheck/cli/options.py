@@ -78,7 +78,8 @@ class Group(click.Group):
             click.echo("\nStopped.", err=True)
             ctx.exit(INTERRUPTED)
         except FacecheckError as error:
-            raise click.ClickException(str(error)) from error
+            # Names of files are in it, and may be anything.
+            raise click.ClickException("\n".join(map(printable, str(error).splitlines()))) from error
         except OSError as error:
             _give_up_output()
             if error.errno == errno.EPIPE:

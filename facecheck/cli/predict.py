@@ -79,10 +79,7 @@ def predict(
     inputs = Inputs(photos, pictures_only=True, absolute=False)
     options.warn_misspelt(inputs)
     names = list(inputs)
-    try:
-        results = chosen.checker(max_fpr=max_fpr, stability=stability).stream(opened(names))
-    except FacecheckError as error:
-        raise click.ClickException(str(error)) from error
+    results = chosen.checker(max_fpr=max_fpr, stability=stability).stream(opened(names))
     verdicts, unreadable, budget = set(), False, None
     with _progress(results, len(names)) as shown:
         for prediction in _written(shown, style or ("table" if sys.stdout.isatty() else "lines"), per):

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from facecheck.cli import options
-from facecheck.errors import FacecheckError
-from facecheck.files import printable
 from facecheck.settings import CheckerSettings
 
 if TYPE_CHECKING:
@@ -66,18 +64,13 @@ def review(
     from facecheck.review.table import ReviewTable
     from facecheck.scan.ledger import ledger_path
 
-    try:
-        ledger = ledger_path(output)
-        decisions = Decisions(decisions_path(output))
-        table = ReviewTable(ledger, lambda sha256: rules_of(chosen.model, sha256))
-        if csv_file or labels or export:
-            _write(table, decisions, csv_file, labels, export)
-            return
-        _serve(table, decisions, port, reviewer or _user(), browser, chosen)
-    except FacecheckError as error:
-        raise click.ClickException(printable(str(error))) from error
-    except OSError as error:
-        raise click.ClickException(f"{error.filename or output}: {error.strerror}") from error
+    ledger = ledger_path(output)
+    decisions = Decisions(decisions_path(output))
+    table = ReviewTable(ledger, lambda sha256: rules_of(chosen.model, sha256))
+    if csv_file or labels or export:
+        _write(table, decisions, csv_file, labels, export)
+        return
+    _serve(table, decisions, port, reviewer or _user(), browser, chosen)
 
 
 def _write(

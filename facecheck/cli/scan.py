@@ -18,7 +18,6 @@ import click
 from facecheck.cli import options
 from facecheck.cli.options import FOUND, INTERRUPTED, UNREADABLE
 from facecheck.cli.progress import Tally, shown
-from facecheck.errors import FacecheckError
 from facecheck.files import printable
 from facecheck.result import Verdict
 from facecheck.scan.inputs import Inputs
@@ -150,10 +149,6 @@ def scan(
                     hook(outcome, ledger)
             tally.vanished += inputs.vanished
             _finish(ledger, target, summary, style, per)
-    except FacecheckError as error:
-        raise click.ClickException(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(f"{error.filename or rows}: {error.strerror}") from error
     except KeyboardInterrupt:
         click.echo(f"\nStopped. {tally} -> {rows}. The same command goes on from here.", err=True)
         _leave(INTERRUPTED)
@@ -259,11 +254,8 @@ def _outputs(out: Path | None, style: str | None) -> tuple[Path, Path, str]:
         )
     if style == "jsonl":
         return target, target, style
-    try:
-        if style == "parquet":
-            arrow()  # Now, not after hours of work.
-    except FacecheckError as error:
-        raise click.ClickException(str(error)) from error
+    if style == "parquet":
+        arrow()  # Now, not after hours of work.
     return target, target.with_name(f"{target.name}.jsonl"), style
 
 

@@ -22,6 +22,7 @@ from facecheck.explain import wording
 from facecheck.files import printable, write_atomically
 from facecheck.result import Verdict
 from facecheck.review.decisions import Decision, Judgement
+from facecheck.review.filters import UNREADABLE
 from facecheck.review.pictures import jpeg, thumbnail
 from facecheck.review.rules import deciding_face, rules_of
 from facecheck.scan.rows import CLIP, Row
@@ -29,7 +30,6 @@ from facecheck.scan.rows import CLIP, Row
 PAGE, VALUES, SHEET = REVIEW_FILES = ("summary.html", "summary.json", "contact-sheet.jpg")
 BINS = 20
 SUSPECTS, DOUBTS, SHOWN_ERRORS = 200, 100, 100
-UNREADABLE = "unreadable"
 THUMBNAIL_PX, SHEET_COLUMNS, MARGIN = 160, 8, 1.3
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
