@@ -54,7 +54,13 @@ def provenance(files: Sequence[str], trust: Path | None, as_json: bool) -> None:
     sys.exit(UNREADABLE if failed else 0)
 
 
-@click.command(cls=Command, examples={"facecheck formats": "which files can be read here"})
+@click.command(
+    cls=Command,
+    examples={
+        "facecheck formats": "which files can be read here",
+        "facecheck formats > formats.txt": "to send with a report of a file that cannot",
+    },
+)
 def formats() -> None:
     """Print which formats of pictures can be read here, and what is missing for the others."""
     from facecheck.decoding import readable
