@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "pairs": ("fit", "Copy photographs through an autoencoder."),
     "train": ("fit", "Fine-tune on the train split."),
     "average": ("fit", "Average the weights of several runs."),
+    "refit": ("fit", "Make batch norms and last layer of a run anew."),
     "calibrate": ("calibrate", "Choose probabilities, threshold and limits."),
     "evaluate": ("evaluate", "Measure a model: tables, curves and pictures."),
     "processed": ("evaluate", "Judge photographs that were processed."),

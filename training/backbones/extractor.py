@@ -95,7 +95,9 @@ class Extractor:
 
 
 def pool(output: Tensor) -> dict[str, Tensor]:
-    """The statistics of a layer's output, (N, C) each, of (N, C, H, W) maps or of (N, 1 + P, C) tokens."""
+    """The statistics of a layer's output, (N, C) each: of (N, C, H, W) maps, of (N, 1 + P, C) tokens, or of (N, C)."""
+    if output.dim() == 2:
+        return {MEAN: output}
     if output.dim() == 4:
         places = output.flatten(2)
         return {MEAN: places.mean(dim=2), STD: places.std(dim=2)}

@@ -15,6 +15,8 @@ from training.data import NO_WORLD, WORLD, FaceFile, judged_split, read_manifest
 from training.faces.audit import GATE, AuditSettings, gate
 from training.fitting.autoencoder import make_copies, train_upsampler
 from training.fitting.presets import PRESETS
+from training.fitting.refit import NORM_FACES
+from training.fitting.refit import refit as refit_model
 from training.fitting.train import Aids, Reporting
 from training.fitting.train import average as average_models
 from training.fitting.train import train as run_training
@@ -22,6 +24,7 @@ from training.fitting.trainer import TrainConfig
 from training.fitting.update import Dataset, read_cases, write_cases
 from training.fitting.update import update as update_model
 from training.pseudo import load_autoencoder
+from training.unseen.probe import STRENGTH
 
 
 @click.command(context_settings={"show_default": True})
@@ -133,6 +136,28 @@ def pairs(data: Path, out: Path, autoencoder: Path, limit: int) -> None:
 def average(weights: tuple[Path, ...], out: Path) -> None:
     """Average the WEIGHTS of runs that started from one another into a model in OUT."""
     click.echo(average_models([load_model(path) for path in weights], out))
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("weights", type=FILE)
+@click.argument("data", type=FOLDER)
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--tier", "tiers", multiple=True, type=click.Choice(list(TIERS)), default=tuple(TIERS))
+@click.option("--strength", default=STRENGTH, help="Inverse of the L2 penalty, for standardised features.")
+@click.option("--norm-faces", default=NORM_FACES, help="Drawn for the batch norms; 0 leaves those as they are.")
+@click.option("--version", default="", help="Of the result.  [default: that of WEIGHTS]", show_default=False)
+def refit(
+    weights: Path, data: Path, out: Path, tiers: tuple[str, ...], strength: float, norm_faces: int, version: str
+) -> None:
+    """Make the last layer and the batch norms of WEIGHTS anew, from the splits train and val of DATA, into OUT.
+
+    Sources weigh as in `train`, their faces arrive through each tier, and nothing else happens to them. Run again to go
+    on.
+    """
+    try:
+        click.echo(refit_model(load_model(weights), read_manifest(data), out, tiers, strength, version, norm_faces))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @click.command(context_settings={"show_default": True})
