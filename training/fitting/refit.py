@@ -1,9 +1,9 @@
 """Put what a network learned to better use, in minutes: statistics of its batch norms, and its last layer, made anew.
 
 Training sees augmented faces and ends in a moving average; its batch norms know the statistics of neither the faces
-that arrive nor the average (the remedy is the precise BN of Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm"). And
-its features carry over to unseen sources better than its own last layer uses them (Kirichenko et al. 2022, "Last layer
-re-training is sufficient for robustness to spurious correlations").
+that arrive nor the average (the remedy is the precise BN of Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm").
+And its features carry over to unseen sources better than its own last layer uses them (Kirichenko et al. 2022, "Last
+layer re-training is sufficient for robustness to spurious correlations").
 """
 
 import copy
