@@ -146,16 +146,20 @@ def average(weights: tuple[Path, ...], out: Path) -> None:
 @click.option("--strength", default=STRENGTH, help="Inverse of the L2 penalty, for standardised features.")
 @click.option("--norm-faces", default=NORM_FACES, help="Drawn for the batch norms; 0 leaves those as they are.")
 @click.option("--version", default="", help="Of the result.  [default: that of WEIGHTS]", show_default=False)
+@click.option("--backbone", type=FILE, help="What WEIGHTS started from: their weights go some of the way back first.")
+@click.option("--backbone-share", "share", default=0.3, type=click.FloatRange(0, 1), help="How much of the way.")
 def refit(
-    weights: Path, data: Path, out: Path, tiers: tuple[str, ...], strength: float, norm_faces: int, version: str
-) -> None:
+    weights: Path, data: Path, out: Path, tiers: tuple[str, ...], strength: float, norm_faces: int, version: str,
+    backbone: Path | None, share: float,
+) -> None:  # fmt: skip
     """Make the last layer and the batch norms of WEIGHTS anew, from the splits train and val of DATA, into OUT.
 
     Sources weigh as in `train`, their faces arrive through each tier, and nothing else happens to them. Run again to go
     on.
     """
     try:
-        click.echo(refit_model(load_model(weights), read_manifest(data), out, tiers, strength, version, norm_faces))
+        model, rows = load_model(weights), read_manifest(data)
+        click.echo(refit_model(model, rows, out, tiers, strength, version, norm_faces, backbone, share))
     except ValueError as error:
         raise click.ClickException(str(error)) from error
 

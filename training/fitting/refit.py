@@ -3,7 +3,8 @@
 Training sees augmented faces and ends in a moving average; its batch norms know the statistics of neither the faces
 that arrive nor the average (the remedy is the precise BN of Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm").
 And its features carry over to unseen sources better than its own last layer uses them (Kirichenko et al. 2022, "Last
-layer re-training is sufficient for robustness to spurious correlations").
+layer re-training is sufficient for robustness to spurious correlations"). Weights between the backbone's and the
+fine-tuned ones can carry over better than either (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
 """
 
 import copy
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
@@ -34,7 +36,8 @@ BATCH = 48
 
 def refit(
     model: Model, rows: Sequence[FaceFile], folder: Path, tiers: Sequence[str] = tuple(TIERS),
-    strength: float = STRENGTH, version: str = "", norm_faces: int = NORM_FACES,
+    strength: float = STRENGTH, version: str = "", norm_faces: int = NORM_FACES, backbone: Path | None = None,
+    backbone_share: float = 0.3,
 ) -> Path:  # fmt: skip
     """Save the model with other statistics and another last layer into `folder`, without the decision of the old one.
 
@@ -44,6 +47,7 @@ def refit(
         rows: of the manifest; only those of the splits train and val are read.
         tiers: every face is learned as it arrives through each. strength: inverse of the L2 penalty.
         norm_faces: so many are drawn for the batch norms; 0 leaves them as they are.
+        backbone: what the run started from; `backbone_share` of every weight becomes its own first.
 
     Returns:
         The path of the weights.
@@ -56,6 +60,8 @@ def refit(
         raise ValueError(f"both classes are needed in the splits {' and '.join(LEARNING)}, of {len(learned)} faces")
     config = replace(model.config, decision=Decision(), limits=Limits(), version=version or model.config.version)
     network = copy.deepcopy(model.network)
+    if backbone:
+        _interpolate(network, backbone, backbone_share)
     if norm_faces:
         update_bn(_drawn(learned, config, tiers, norm_faces), network)
     model = load_model(save_model(network.eval(), config, folder))
@@ -64,6 +70,15 @@ def refit(
     head = Examples.of(learned, sampling_weights(learned), views).head(strength)
     _replace(_last_layer(model.network, config.architecture)[1], head)
     return save_model(model.network, config, folder)
+
+
+@torch.no_grad()
+def _interpolate(network: nn.Module, backbone: Path, share: float) -> None:
+    tensors = load_file(backbone)
+    for name, own in network.state_dict().items():
+        other = tensors.get(name)
+        if other is not None and other.shape == own.shape and own.is_floating_point():
+            own.lerp_(other.to(own.dtype), share)
 
 
 def features_of(model: Model) -> Extractor:

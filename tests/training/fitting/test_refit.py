@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 
 from facecheck.model.architectures import IMAGENET_MEAN, IMAGENET_STD, build
@@ -90,3 +91,15 @@ def test_batch_norms_know_the_faces_as_they_arrive(model, rows, tmp_path):
     assert torch.all(found >= each.amin(dim=0) - 1e-3)
     assert torch.all(found <= each.amax(dim=0) + 1e-3)
     assert not torch.allclose(found, model.network.bn1.running_mean, atol=1e-3)
+
+
+def test_weights_go_some_of_the_way_back_to_the_backbone(model, rows, tmp_path):
+    torch.manual_seed(1)
+    start = {name: tensor for name, tensor in build("resnet50").state_dict().items() if not name.startswith("fc.")}
+    save_file(start, tmp_path / "backbone.safetensors")
+    way = {"norm_faces": 0, "backbone": tmp_path / "backbone.safetensors", "backbone_share": 0.25}
+    written = load_model(refit(model, rows, tmp_path / "after", ("web",), **way))
+
+    name = "layer3.0.conv2.weight"
+    expected = 0.75 * model.network.state_dict()[name] + 0.25 * start[name]
+    torch.testing.assert_close(written.network.state_dict()[name], expected, atol=1e-3, rtol=1e-2)
