@@ -307,7 +307,7 @@ class FaceChecker:
         box = found.boxes[index]
         measured = quality.measure(picture, box, face, found.landmarks[index])
         verdict = calibration.verdict(score, self.decision)
-        if reasons := quality.doubts(measured, self.config.limits, verdict, stable):
+        if reasons := quality.doubts(measured, self.config.limits, verdict, stable, face):
             verdict = Verdict.UNCERTAIN
         x0, y0, x1, y1 = box.tolist()
         return Face(

@@ -15,6 +15,8 @@ from facecheck.result import Reason, Verdict
 JPEG_BLOCK = 8
 LARGEST_WINDOW = 512
 SAMPLES_A_SIDE = 64
+LEAST_EVEN, MOST_SHADED, LEAST_HARD = 0.5, 0.25, 0.04
+"""Shares of the pixels of a drawn face that differ from the next one by under 2, by 3 to 12, by over 24 grey levels."""
 FLAT, DARK = 4.0, 32.0
 """Grey levels: the standard deviation of a picture that shows next to nothing, and how bright a dark one gets."""
 
@@ -30,12 +32,34 @@ def reasons(measured: Quality, limits: Limits) -> tuple[Reason, ...]:
     return tuple(reason for reason, is_so in failed.items() if is_so)
 
 
-def doubts(measured: Quality, limits: Limits, verdict: Verdict, stability: Stability | None) -> tuple[Reason, ...]:
-    """Why the answer is `uncertain`; empty if it is not. `verdict`: that of the score alone."""
+def doubts(
+    measured: Quality, limits: Limits, verdict: Verdict, stability: Stability | None, face: npt.NDArray[np.uint8]
+) -> tuple[Reason, ...]:
+    """Why the answer is `uncertain`; empty if it is not.
+
+    Args:
+        verdict: that of the score alone. face: (S, S, 3) uint8 RGB, as `facecheck.crop.face` cut it.
+    """
     found = reasons(measured, limits)
+    if looks_drawn(face):
+        found += (Reason.DRAWN,)
     if verdict == Verdict.UNCERTAIN:
         found += (Reason.BORDERLINE,)
     return (*found, Reason.UNSTABLE) if stability is not None and stability.flips else found
+
+
+def looks_drawn(face: npt.NDArray[np.uint8]) -> bool:
+    """Whether a face is made of areas of one colour with hard lines, as cartoons are, and not shaded as lenses see.
+
+    How often that is right: docs/quality.md.
+
+    Args:
+        face: (S, S, 3) uint8 RGB, as `facecheck.crop.face` cut it.
+    """
+    grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
+    steps = np.maximum(cv2.absdiff(grey[:-1, 1:], grey[:-1, :-1]), cv2.absdiff(grey[1:, :-1], grey[:-1, :-1]))
+    even, shaded, hard = (float(share.mean()) for share in (steps < 2, (steps > 2) & (steps < 13), steps > 24))
+    return even >= LEAST_EVEN and shaded <= MOST_SHADED and hard >= LEAST_HARD
 
 
 def not_seen(picture: npt.NDArray[np.uint8], min_face_px: float, frames: int = 1) -> tuple[Reason, ...]:

@@ -52,6 +52,7 @@ class Reason(StrEnum):
     BRIEF = "brief"
     INCONSISTENT = "inconsistent"
     INCOMPLETE = "incomplete"
+    DRAWN = "drawn"
     PICTURE_TOO_SMALL = "picture_too_small"
     NEARLY_ONE_COLOUR = "nearly_one_colour"
     TOO_DARK = "too_dark"

@@ -61,3 +61,23 @@ def test_each_limit_has_its_reason(astronaut):
     assert quality.reasons(found, Limits(max_blockiness=0.5)) == ("heavy_compression",)
     outside = measured(astronaut, np.array([-50.0, 100.0, 50.0, 200.0]))
     assert quality.reasons(outside, Limits(max_outside=0.4)) == ("partial",)
+
+
+def drawn(picture: np.ndarray) -> np.ndarray:
+    """A portrait in four greys, without shades, as cartoons are."""
+    return (cv2.medianBlur(cv2.resize(picture, None, fx=3, fy=3), 11) // 64 * 64 + 32).astype(np.uint8)
+
+
+def test_what_is_drawn_in_areas_of_one_colour_is_told_from_photographs(astronaut, grace):
+    for picture, box in ((astronaut, BOX), (grace, np.array([174.0, 120.0, 350.0, 340.0]))):
+        photographs = [picture, saved(picture, 40), cv2.bilateralFilter(picture, 9, 40, 9), np.full_like(picture, 127)]
+        assert not any(quality.looks_drawn(crop.face(one, box, 224, 1.3)) for one in photographs)
+        for made in (drawn(picture), saved(drawn(picture), 75)):
+            assert quality.looks_drawn(crop.face(made, box * 3, 224, 1.3))
+
+
+def test_a_drawn_face_gets_no_verdict(checker, astronaut):
+    large = drawn(astronaut)
+    found = checker.detector.detect([cv2.resize(astronaut, None, fx=3, fy=3)])
+    (face,) = checker.judge([large], found)[0][:1]
+    assert face.verdict == "uncertain" and "drawn" in face.reasons

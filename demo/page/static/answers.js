@@ -32,7 +32,7 @@
 
   function arrive(answer) {
     // Read aloud: the verdict and its chance, not the whole answer.
-    const said = [...answer.querySelectorAll(".rc-verdict h2, .rc-chance b, .rc-table h2")].map((one) => one.textContent);
+    const said = [...answer.querySelectorAll(".rc-verdict h2, .rc-chance b, .rc-table h2")].map((one) => one.lastChild.textContent);
     byId("rc-announce").textContent = said.join(". ");
     const at = answer.getBoundingClientRect().top;
     if (at > (narrow.matches ? 160 : window.innerHeight * 0.4) || at < 0) answer.scrollIntoView({ behavior: calm.matches ? "auto" : "smooth" });
