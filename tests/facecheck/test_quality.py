@@ -1,6 +1,7 @@
 """The measurements move with the damage they stand for, and with nothing else."""
 
 import io
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 from PIL import Image
 
 from facecheck import crop, image, quality
+from facecheck.checker import FaceChecker
+from facecheck.detection.detector import Detections
+from facecheck.model.checkpoint import Model
 from facecheck.model.config import Limits
 
 BOX = np.array([180.0, 60.0, 330.0, 250.0])
@@ -76,8 +80,9 @@ def test_what_is_drawn_in_areas_of_one_colour_is_told_from_photographs(astronaut
             assert quality.looks_drawn(crop.face(made, box * 3, 224, 1.3))
 
 
-def test_a_drawn_face_gets_no_verdict(checker, astronaut):
-    large = drawn(astronaut)
-    found = checker.detector.detect([cv2.resize(astronaut, None, fx=3, fy=3)])
-    (face,) = checker.judge([large], found)[0][:1]
+def test_a_drawn_face_gets_no_verdict(tiny_model, detector, astronaut):
+    model = Model(tiny_model.network, replace(tiny_model.config, input_size=224))
+    checker = FaceChecker(model, device="cpu", detector=detector, precision="f32")
+    place = Detections(BOX[None].astype(np.float32) * 3, np.zeros((1, 5, 2), np.float32), np.ones(1, np.float32))
+    ((face,),) = checker.judge([drawn(astronaut)], [place])
     assert face.verdict == "uncertain" and "drawn" in face.reasons

@@ -74,13 +74,13 @@ def test_a_picture_with_all_its_evidence_is_decoded_once_and_detected_once(handl
         monkeypatch.setattr(place, name, lambda *given, **named: (calls.update([name]), plain(*given, **named))[1])
 
     _ = handlers.service.checker
-    counted(image, "load")
+    counted(image, "read")
     counted(FaceDetector, "detect")
     ticket = uploads.put(portrait)
     html = read(handlers, ticket)[-1][0]
     assert "saved and resized again" in html and "What the file says" in html
     assert heat_map(uploads.get(ticket), 1, handlers.service.checker).shape[2] == 3
-    assert calls == {"load": 1, "detect": 1}
+    assert calls == {"read": 1, "detect": 1}
 
 
 def test_busy_and_broken_are_said_politely(handlers, uploads, portrait, monkeypatch, caplog):
