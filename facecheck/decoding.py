@@ -42,8 +42,7 @@ MOST_FRAMES, FRAMES_SEEN, FRAMES_KEPT_PIXELS = 64, 5, 8_000_000
 """Frames that are decoded up to the last one looked at, frames looked at, and pixels of those that are kept."""
 # Decoding takes 7 bytes a pixel at its peak: together with torch this stays under 1.5 GiB.
 MAX_PIXELS = 80_000_000
-BAND_PIXELS = 400_000
-SIDEWAYS = (5, 6, 7, 8)
+BAND_PIXELS, SIDEWAYS = 400_000, (5, 6, 7, 8)
 DAMAGED = "get the file again from where it came from"
 CUT = "The end of the file is missing; it was read as far as it goes."
 DARKER_THAN_14_BITS = 64

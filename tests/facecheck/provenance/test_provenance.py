@@ -19,6 +19,7 @@ from facecheck.provenance.findings import ABSENCE, Claim, Finding, Provenance, S
 from facecheck.provenance.reader import opened, read
 from facecheck.provenance.statements import Field, declared_by
 from facecheck.provenance.xmp import XmpError, properties
+from tests.facecheck.test_decoding import HEIC
 
 AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 CONTAINERS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "JPEG2000")
@@ -241,6 +242,18 @@ def test_a_file_cut_anywhere_or_flipped_anywhere_never_raises():
                 flipped[place] = rng.integers(256)
             found = read(bytes(flipped))
             assert not any("could not be read (" in problem for problem in found.problems), (kind, found)
+
+
+def test_heic_and_jpeg_xl_cut_or_flipped_anywhere_never_raise():
+    rng = np.random.default_rng(1)
+    jxl = b"\0\0\0\x0cJXL \r\n\x87\n" + struct.pack(">I4s", 8 + len(DECLARED), b"xml ") + DECLARED
+    assert read(jxl).claims == ("generated",)
+    for whole in (HEIC, jxl):
+        for _ in range(150):
+            flipped = bytearray(whole[: rng.integers(1, len(whole) + 1)])
+            for place in rng.integers(0, len(flipped), 3):
+                flipped[place] = rng.integers(256)
+            assert not any("could not be read (" in problem for problem in read(bytes(flipped)).problems)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])

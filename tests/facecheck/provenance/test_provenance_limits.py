@@ -13,6 +13,7 @@ from facecheck.provenance import containers, reader
 from facecheck.provenance.reader import read
 
 MB = 1 << 20
+JXL = b"\0\0\0\x0cJXL \r\n\x87\n"
 SECONDS_PER_MB, LEAST_SECONDS = 0.3, 0.05
 LONG = "u" * MB
 FTYP = struct.pack(">I", 24) + b"ftypavif\0\0\0\0avifmif1"
@@ -162,6 +163,9 @@ FILES = {
     "AVIF: items that overlap": avif_overlaps,
     "AVIF: empty boxes": lambda size: saved("AVIF") + box(b"free", b"") * (size // 8),
     "JPEG 2000: boxes": jp2_boxes,
+    "JPEG XL: boxes": lambda size: JXL + box(b"xml ", b"") * (size // 8),
+    "JPEG XL: EXIF": lambda size: JXL + box(b"Exif", bytes(4) + tiff(60_000)) * (size // 60_012),
+    "HEIF: boxes": lambda size: FTYP.replace(b"avif", b"heic") + box(b"uuid", bytes(16)) * (size // 24),
     "XMP: depth": lambda size: xmp(size, "<a>" * 60_000 + "</a>" * 60_000),
     "XMP: elements": lambda size: xmp(size, "<a/>" * 250_000),
     "XMP: attributes": lambda size: xmp(size, "", " ".join(f'xmp:a{i}="{i}"' for i in range(40_000))),
