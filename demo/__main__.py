@@ -1,6 +1,7 @@
 """`python -m demo`: start the Reality Check page; `python -m demo feedback`: what visitors objected to."""
 
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 # Every option may also stand in the environment: FACECHECK_DEMO_AUTH, FACECHECK_DEMO_FRAMED_BY, ...
 CONTEXT = {"show_default": True, "auto_envvar_prefix": "FACECHECK_DEMO"}
 LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def _networks(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    for text in given:
+        try:
+            ip_network(text, strict=False)
+        except ValueError as error:
+            raise click.BadParameter(f"{text!r} is no address and no network, such as 10.0.0.0/8") from error
+    return given
 
 
 @click.group(cls=Group, invoke_without_command=True, context_settings=CONTEXT)
@@ -38,7 +48,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 )
 @click.option(
     "--proxy", "proxies", multiple=True, default=Settings.proxies,
-    help="Address of a proxy whose X-Forwarded-For is believed.",
+    callback=_networks, help="Address or network of a proxy whose X-Forwarded-For is believed.",
 )  # fmt: skip
 @click.option(
     "--prevalence", default=Settings.prevalence, type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -7,6 +7,7 @@ connections are all that a process may have open.
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Collection
+from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -36,11 +37,12 @@ class Room:
     Args:
         most: connections in all, and never more than the process may open.
         per_address: of one address.
-        proxies: addresses that speak for many.
+        proxies: addresses or networks (10.0.0.0/8) that speak for many.
     """
 
     def __init__(self, most: int, per_address: int, proxies: Collection[str] = ()) -> None:
-        self._most, self._per_address, self._proxies = min(most, _open_files() - SPARE_FILES), per_address, proxies
+        self._most, self._per_address = min(most, _open_files() - SPARE_FILES), per_address
+        self._proxies = [ip_network(proxy, strict=False) for proxy in proxies]
         self._of: Counter[str] = Counter()
         self._asking: set[Connection] = set()
         self._waiting: OrderedDict[Connection, None] = OrderedDict()
@@ -50,7 +52,7 @@ class Room:
 
     def enter(self, new: Connection) -> bool:
         """Whether a new connection may stay."""
-        is_one = new.address not in self._proxies
+        is_one = not self._is_proxy(new.address)
         if is_one and self._of[new.address] >= self._per_address and not self._make_room(new.address):
             return False
         if len(self) >= self._most and not self._make_room(None):
@@ -76,6 +78,12 @@ class Room:
             self._of[known.address] -= 1
             if not self._of[known.address]:
                 del self._of[known.address]
+
+    def _is_proxy(self, address: str) -> bool:
+        try:
+            return any(ip_address(address) in network for network in self._proxies)
+        except ValueError:  # A socket of this machine has none.
+            return False
 
     def _make_room(self, address: str | None) -> bool:
         oldest = next((one for one in self._waiting if address in (None, one.address)), None)

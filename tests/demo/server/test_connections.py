@@ -43,8 +43,10 @@ def test_a_full_server_lets_go_of_whoever_asked_for_nothing_longest():
 
 
 def test_a_proxy_speaks_for_many_and_what_left_is_forgotten():
-    room = Room(100, 1, proxies=("proxy",))
-    many = [Known("proxy") for _ in range(10)]
+    room = Room(100, 1, proxies=("10.0.0.0/8", "::1"))
+    assert room.enter(lonely := Known("")) and room.enter(Known("")) and not lonely.is_open
+    room = Room(100, 1, proxies=("10.0.0.0/8", "::1"))
+    many = [Known(f"10.0.{number % 2}.1") for number in range(10)]
     assert all(map(room.enter, many)) and all(one.is_open for one in many)
     for one in many * 2:
         room.leave(one)

@@ -1,5 +1,6 @@
 """A file may take its decoder's time, memory or life; it gets an answer, and so do all others."""
 
+import io
 import os
 import resource
 import sys
@@ -7,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from demo.server import decoders as module
 from demo.server.decoders import Decoders
@@ -20,8 +22,16 @@ def decoders():
     made.close()
 
 
+def blinking() -> bytes:
+    """An animation of which several frames are worth a look."""
+    rng, buffer = np.random.default_rng(0), io.BytesIO()
+    frames = [Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)) for _ in range(3)]
+    frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
+
+
 def test_the_answer_is_that_of_the_library(decoders, portrait):
-    for data in (portrait, b"no picture", b""):
+    for data in (portrait, blinking(), portrait[:-2], b"no picture", b""):
         found, expected = decoders.decode(data, "a\udc80.jpg"), batching.decode(data, name="a\udc80.jpg")
         assert (str(found.error), found.name, found.provenance) == (
             str(expected.error),
@@ -30,6 +40,11 @@ def test_the_answer_is_that_of_the_library(decoders, portrait):
         )
         assert (found.pixels is None) == (expected.pixels is None)
         assert found.pixels is None or np.array_equal(found.pixels, expected.pixels)
+        assert (found.problems, found.frames, found.look_again) == (
+            expected.problems, expected.frames, expected.look_again
+        )  # fmt: skip
+        assert len(found.others) == len(expected.others)
+        assert all(map(np.array_equal, found.others, expected.others))
 
 
 def test_a_file_that_takes_too_long_is_ended_and_the_next_one_is_read(decoders, portrait, monkeypatch):
