@@ -157,12 +157,13 @@ def by_attribute(scored: Sequence[Scored], attributes: Mapping[str, Mapping[str,
     """Rates for each value of each attribute that has enough images, the least caught first.
 
     Args:
-        attributes: prompt id -> attributes of its plan cell.
+        attributes: prompt id -> attributes of its plan cell, for rows of earlier versions, which do not say them.
     """
     groups: defaultdict[str, list[Scored]] = defaultdict(list)
     for each in scored:
         if each.row.recipe.prompt:
-            for name, value in attributes.get(each.row.recipe.prompt_id, {}).items():
+            known = each.row.attributes or attributes.get(each.row.recipe.prompt_id, {})
+            for name, value in known.items():
                 groups[f"{name}: {value}"].append(each)
     rates = [rate(name, members) for name, members in groups.items() if len(members) >= FEWEST]
     return sorted(rates, key=lambda found: (found.caught, found.name))

@@ -34,6 +34,7 @@ from facecheck.model.config import ModelConfig
 from training.augment import TIERS
 
 SHEET, SHOWN, HARDEST = 48, 24, 10
+LONGEST_PROMPT = 160
 PORTRAIT_PX = 224
 TIER_WORDS = {
     tier: f"{tier}: {f'{size[0]} px, JPEG q{size[1]}' if size else 'as it came'}" for tier, size in TIERS.items()
@@ -156,10 +157,10 @@ def _page(found: Challenge, rates: Mapping[str, Rate]) -> str:
             table(_HEAD, (_line(each, TIER_WORDS[tier]) for tier, each in rates.items())),
             _world(found.world),
             _attributes(by_attribute(scored, found.attributes)),
+            _hard(found, hardest),
             f"<h2>What slips through</h2><p>{len(slipped)} of {len(scored)} are not called fake"
             f"{', the least suspicious first' if slipped else ''}.</p>",
             _slipped(slipped),
-            _hard(found, hardest),
             "<h2>The other images</h2>" if others else "",
             _sheet("Missed", [each for each in others if not each.is_caught], found.folder),
             _sheet("Called fake", [each for each in others if each.is_caught], found.folder),
@@ -202,7 +203,9 @@ def _world(world: World | None) -> str:
             "<p class=note>What it says of photographs is not known here: pass --data DATA, a folder of "
             "<code>training prepare</code>.</p>"
         )
-    unseen = "sources that it never learned from" if world.split == "world" else "sources that it learned from"
+    unseen = "sources that it never learned from"
+    if world.split != "world":
+        unseen = f"the split {world.split} of the data set, whose sources it may have learned from"
     head = ("at the same threshold", *TIERS, "pictures")
     lines = [
         _world_line(world, "real", "", "photographs that are called fake (sources weigh the same)"),
@@ -231,11 +234,16 @@ def _attributes(groups: Sequence[Rate]) -> str:
 
 def _slipped(slipped: Sequence[Scored]) -> str:
     lines = "".join(
-        f"<tr><td class=n>{each.p_fake():.2f}<td>{html.escape(each.row.recipe.prompt)}<td><code>{each.row.id}</code>"
+        f"<tr><td class=n>{each.p_fake():.2f}<td>{html.escape(_shortened(each.row.recipe.prompt))}"
+        f"<td><code>{each.row.id}</code>"
         for each in slipped[:SHOWN]
         if each.row.recipe.prompt
     )
     return f"<table><tr><th class=n>p_fake<th>prompt<th>image{lines}</table>" if lines else ""
+
+
+def _shortened(prompt: str) -> str:
+    return prompt if len(prompt) <= LONGEST_PROMPT else f"{prompt[:LONGEST_PROMPT].rpartition(' ')[0]} ..."
 
 
 def _hard(found: Challenge, hardest: Sequence[Scored]) -> str:

@@ -92,6 +92,7 @@ def _fake(folder: Path, row: Row, out: Path) -> Entry:
         "label": "fake", "source": slug(recipe.model), "model": recipe.model, "licence": row.licence, "accepted": True,
         "group": group_of(row), "prompt_id": recipe.prompt_id, "prompt": recipe.prompt,
         "cell": recipe.cell, "id": row.id, "mode": recipe.mode, "sha256": row.sha256,
+        "known_by": row.known_by,
     }  # fmt: skip
     return _placed(folder / row.file, out, values)
 

@@ -80,6 +80,7 @@ class Row:
         age: of the person that the prompt asks for; empty where the model read none.
         several: whether the prompt asks for more than one person.
         pixels: width and height of the image where they are not those that the recipe asks for, else (0, 0).
+        attributes: of the prompt's plan cell; empty where the model read no prompt.
         known_by: how it is known that the image was generated, and by what; a sentence.
         answer: what the service said, or the file says, of its making.
     """
@@ -101,6 +102,7 @@ class Row:
     age: str = ""
     several: bool = False
     pixels: tuple[int, int] = (0, 0)
+    attributes: dict[str, str] = field(default_factory=dict)
     known_by: str = ""
     answer: dict[str, Any] = field(default_factory=dict)
 
@@ -127,6 +129,7 @@ class Row:
             "age": cell_age if cell_age in MINORS else "",
             "several": False,
             "pixels": (0, 0),
+            "attributes": {},
             "known_by": "",
             "answer": {},
         }

@@ -61,6 +61,7 @@ class Master:
     seconds: float = 0.0
     age: str = ""
     several: bool = False
+    attributes: dict[str, str] = field(default_factory=dict)
     known_by: str = ""
     answer: dict[str, Any] = field(default_factory=dict)
 
@@ -89,7 +90,8 @@ class Recorder:
                 recipe, path.relative_to(self.folder).as_posix(), sha256, found.phash, found.faces, found.contrast,
                 found.clipped, master.flagged, reasons, master.licence, master.versions, master.pair,
                 round(master.seconds, 3), datetime.now(UTC).isoformat(timespec="seconds"), master.age, master.several,
-                (0, 0) if size == (recipe.width, recipe.height) else size, master.known_by, master.answer,
+                (0, 0) if size == (recipe.width, recipe.height) else size, master.attributes, master.known_by,
+                master.answer,
             )  # fmt: skip
 
 

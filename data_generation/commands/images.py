@@ -73,7 +73,7 @@ def generate(
         refuse(["photos", "mode", "shard", "address", "actors"], "an image service")
         ask_service(out, prompts, each, service_settings_of(model, **options))
         return
-    from data_generation.synthesis.generate import Local, Run, Shard, tasks
+    from data_generation.synthesis.generate import Cluster, Local, Run, Shard, tasks
     from data_generation.synthesis.photos import listed
     from data_generation.synthesis.pipelines import Pipeline
 
@@ -85,8 +85,6 @@ def generate(
     wanted = tasks(pipeline, written, found.paths if found else [], each)
     run = Run(out, pipeline, part)
     if address:
-        from data_generation.synthesis.cluster import Cluster
-
         with Cluster(address, settings, actors) as cluster:
             made = run.make(wanted, cluster, settings.batch)
     else:

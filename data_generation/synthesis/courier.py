@@ -29,6 +29,7 @@ import openai
 from data_generation.api_client import LONGEST_PAUSE, Backoff, RateLimit, Server, is_passing
 from data_generation.errors import GenerationError
 from data_generation.record import suffix_of
+from data_generation.synthesis.settings import Order
 from facecheck import image
 from facecheck.decoding import CUT
 from facecheck.errors import ImageError, LedgerBusyError, LedgerError
@@ -43,8 +44,8 @@ SENT, ANSWERED, DONE, REFUSED, LOST, UNSENT, STOP = "sent", "answered", "done", 
 """What is known of a request. `answered`: the service named an address for the image. `refused`: by its moderation.
 `unsent`: not sent, or known not to have been worked on. `stop` is no state: no request can succeed."""
 MODERATION = frozenset({"moderation_blocked", "content_policy_violation", "content_filter"})
-UNCLEAR = frozenset({502, 504})
-"""Answers of a gateway that does not know what became of the request; so are those from 520 on."""
+UNCLEAR = frozenset({502, 504, *range(520, 600)})
+"""Answers of a gateway that does not know what became of the request."""
 NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 LARGEST_BYTES, DOWNLOADS = 64 << 20, 4
 ROOM_BYTES = 64 << 20
@@ -60,26 +61,6 @@ class Outcome:
     more: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes = b""
-
-
-@dataclass(frozen=True)
-class Order:
-    """How a courier works; `key` stands in no file.
-
-    Attributes:
-        patience: seconds that it waits for an earlier courier of this folder, and for room on the disk.
-    """
-
-    folder: str
-    model: str
-    key: str = field(default="", repr=False)
-    base_url: str | None = None
-    timeout: float = 300.0
-    retries: int = 6
-    backoff: float = 1.0
-    per_minute: float = 0.0
-    concurrency: int = 4
-    patience: float = 600.0
 
 
 class Courier:
@@ -102,10 +83,13 @@ class Courier:
         self._lock, self._turn, self._not_before = threading.RLock(), threading.Lock(), 0.0
 
     def __enter__(self) -> Self:
-        end = time.monotonic() + self.order.patience
+        end, is_told = time.monotonic() + self.order.patience, False
         while not self._opened():
             if time.monotonic() > end:
                 raise GenerationError(f"{self.ledger.path} is still being written; wait, and run again")
+            if not is_told:
+                logger.warning("an earlier run is still receiving what it asked for; waiting for it")
+            is_told = True
             time.sleep(0.1)
         (self.folder / IMAGES).mkdir(exist_ok=True)
         self.pool = ThreadPoolExecutor(self.order.concurrency)
@@ -130,11 +114,10 @@ class Courier:
 
     def _opened(self) -> bool:
         """Whether no other courier holds the ledger any more: an earlier run's may still be receiving."""
-        try:
+        with contextlib.suppress(LedgerBusyError):
             self.ledger.open()
-        except LedgerBusyError:
-            return False
-        return True
+            return True
+        return False
 
     def take(self, key: str, entry: Mapping[str, Any]) -> None:
         """Send a request when its turn comes; `entry` holds "request" and what else is to be written down."""
@@ -199,10 +182,10 @@ class Courier:
         return self._of_body(body, raw.headers.get("x-request-id", ""))
 
     def _of_status(self, error: openai.APIStatusError) -> Outcome:
-        says, status = self.server.message(error), error.status_code
+        says = self.server.message(error)
         if error.code in MODERATION or "safety system" in error.message.casefold():
             return Outcome(REFUSED, says)
-        if status in UNCLEAR or status >= 520:
+        if error.status_code in UNCLEAR:
             return Outcome(LOST, says)
         if is_passing(error):
             return Outcome(UNSENT, says, headers=error.response.headers)
@@ -291,7 +274,9 @@ def main() -> None:
             os.write(1, json.dumps(event).encode() + b"\n")
 
     try:
-        with Courier(Order(**json.loads(sys.stdin.readline())), say) as courier:
+        if not (order := sys.stdin.readline()):
+            return
+        with Courier(Order(**json.loads(order)), say) as courier:
             say({"key": "", "state": "ready"})
             for line in sys.stdin:
                 asked = json.loads(line)

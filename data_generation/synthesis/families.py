@@ -127,6 +127,16 @@ FAMILIES = (
 )  # fmt: skip
 
 
+EDITORS = ", ".join(family.model for family in FAMILIES if family.edits)
+
+
+def usual_dtype(family: Family | None, device: str) -> str:
+    """Of a network: what the family wants on a GPU, float32 on a processor."""
+    if not device.startswith("cuda"):
+        return "float32"
+    return family.dtype if family else "float16"
+
+
 def family_of(model: str, pipeline: str = "") -> Family | None:
     """The family of a model by its hub id, or by the class of its pipeline and its name.
 
@@ -142,14 +152,16 @@ def family_of(model: str, pipeline: str = "") -> Family | None:
     )
 
 
-def check_room(family: Family, settings: Settings, device: str, dtype: str) -> None:
-    """Refuse a model that cannot fit, before gigabytes of it are downloaded.
+def check_room(family: Family | None, settings: Settings, device: str, dtype: str) -> None:
+    """Refuse a model of a family that cannot fit, before gigabytes of it are downloaded.
 
     Raises:
         GenerationError: its weights alone take more than the GPU, or the machine, has; the message says what would fit.
     """
     import torch
 
+    if family is None:
+        return
     offload = settings.offload and device.startswith("cuda")
     need = family.gigabytes(dtype, offload)
     if device.startswith("cuda"):

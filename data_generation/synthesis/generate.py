@@ -2,11 +2,11 @@
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from tqdm import tqdm
 
@@ -17,6 +17,8 @@ from data_generation.record import Recipe, Row
 from data_generation.store import Manifest, Master, Recorder, encode_plain_png, encode_png, remove_partials, store
 from data_generation.synthesis.photos import Photo, prepared
 from data_generation.synthesis.pipelines import Pipeline, Rendered
+from data_generation.synthesis.settings import Settings
+from facecheck.actors import IN_FLIGHT, Placed, least_busy, start_actors
 from facecheck.files import sha256_of
 
 PHOTOS = "photos"
@@ -33,6 +35,7 @@ class Task:
     photo: Path | None = None
     age: str = ""
     several: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,9 @@ def _prompt_fields(pipeline: Pipeline, prompt: Prompt) -> dict[str, str]:
     return {"prompt_id": prompt.id, "cell": prompt.cell, "prompt": prompt.prompt, "negative": negative}
 
 
-def _people(pipeline: Pipeline, prompt: Prompt) -> tuple[str, bool]:
-    """Whom the model is asked for: their age, and whether they are several."""
-    return (prompt.age, prompt.several) if pipeline.takes_prompt else ("", False)
+def _people(pipeline: Pipeline, prompt: Prompt) -> tuple[str, bool, Mapping[str, str]]:
+    """Whom the model is asked for: their age, whether they are several, and all that the plan says of them."""
+    return (prompt.age, prompt.several, prompt.attributes) if pipeline.takes_prompt else ("", False, {})
 
 
 class Renderer(Protocol):
@@ -112,6 +115,68 @@ class Local:
         """In order."""
         for number, (recipes, photos) in enumerate(groups):
             yield number, self.pipeline.render(recipes, photos)
+
+
+class Cluster:
+    """Actors on a Ray cluster: one pipeline each, a GPU for each where the cluster has some. Use as a context manager.
+
+    Only pixels travel; record and PNGs are written by the process that started the run, so a worker that dies loses
+    nothing but the images it was making, and Ray starts it anew and asks again.
+
+    Args:
+        address: "auto", "host:port", "ray://host:port", or "local" for a cluster of this machine alone.
+        actors: how many; 0 = one for each GPU, or for each processor where there is none.
+
+    Raises:
+        GenerationError: Ray is missing, or the cluster cannot be reached.
+    """
+
+    def __init__(self, address: str, settings: Settings, actors: int = 0) -> None:
+        self.address, self.settings, self.actors = address, settings, actors
+
+    def __enter__(self) -> Self:
+        try:
+            self.ray, self.workers = start_actors(self.address, _Worker, (self.settings,), self.actors)
+        except ConnectionError as error:
+            raise GenerationError(str(error)) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ray.shutdown()
+
+    def stream(self, groups: Iterable[Work]) -> Iterator[tuple[int, list[Rendered]]]:
+        """As they are finished; `IN_FLIGHT` groups wait at each actor."""
+        waiting: dict[Any, tuple[int, int]] = {}
+        for number, (recipes, photos) in enumerate(groups):
+            if len(waiting) >= IN_FLIGHT * len(self.workers):
+                yield self._finished(waiting)
+            busy = [actor for _, actor in waiting.values()]
+            actor = least_busy(busy, len(self.workers))
+            waiting[self.workers[actor].render.remote(recipes, photos)] = number, actor
+        while waiting:
+            yield self._finished(waiting)
+
+    def _finished(self, waiting: dict[Any, tuple[int, int]]) -> tuple[int, list[Rendered]]:
+        (done,), _ = self.ray.wait(list(waiting), num_returns=1)
+        number, _ = waiting.pop(done)
+        try:
+            return number, self.ray.get(done)
+        except self.ray.exceptions.RayError as error:
+            raise GenerationError(f"a worker of the cluster failed: {_last_line(error)}") from error
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]
+
+
+class _Worker(Placed):
+    """What runs on the cluster."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.pipeline = Pipeline(settings)
+
+    def render(self, recipes: list[Any], photos: list[Any]) -> list[Rendered]:
+        return self.pipeline.render(recipes, photos)
 
 
 @dataclass(frozen=True)
@@ -207,6 +272,7 @@ class Run:
                 task.recipe, encode_png(rendered.image, task.recipe, self.versions, self.pipeline.licence),
                 rendered.image, self.pipeline.licence, flagged=rendered.flagged, versions=self.versions,
                 pair=self._pair(task.recipe, photo), seconds=seconds, age=task.age, several=task.several,
+                attributes=dict(task.attributes),
                 known_by=MADE_HERE,
             )
             for (task, photo), rendered in zip(pairs, images, strict=True)

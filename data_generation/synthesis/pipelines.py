@@ -15,7 +15,7 @@ from PIL import Image
 
 from data_generation.errors import GenerationError
 from data_generation.record import EDIT, IMG2IMG, INPAINT, VAE, Recipe
-from data_generation.synthesis.families import FAMILIES, GUIDANCE, check_room, family_of
+from data_generation.synthesis.families import EDITORS, GUIDANCE, check_room, family_of, usual_dtype
 from data_generation.synthesis.photos import Photo
 from data_generation.synthesis.settings import EMBEDDED_MODEL, LICENCES, Settings
 from facecheck.files import sha256_of
@@ -59,10 +59,8 @@ class Pipeline:
         self.settings = settings
         self.device = _device(settings.device)
         known = family_of(settings.model)
-        on_gpu = (known.dtype if known else "float16") if self.device.startswith("cuda") else "float32"
-        self.dtype = settings.dtype or on_gpu
-        if known:
-            check_room(known, settings, self.device, self.dtype)
+        self.dtype = settings.dtype or usual_dtype(known, self.device)
+        check_room(known, settings, self.device, self.dtype)
         self.pipe = _loaded(settings, getattr(torch, self.dtype))
         place = Path(located(settings.model))
         is_own = place.is_dir() and settings.model != EMBEDDED_MODEL
@@ -75,8 +73,7 @@ class Pipeline:
         self.licence = settings.licence or told or _readme_licence(folder)
         self._prepare()
         if settings.mode == EDIT and "image" not in self.takes:
-            editors = ", ".join(family.model for family in FAMILIES if family.edits)
-            raise GenerationError(f"{settings.model} cannot be used for edit: it takes no image; such do: {editors}")
+            raise GenerationError(f"{settings.model} cannot be used for edit: it takes no image; such do: {EDITORS}")
 
     def _prepare(self) -> None:
         if self.settings.scheduler and hasattr(self.pipe, "scheduler"):

@@ -27,9 +27,8 @@ from data_generation.synthesis.courier import (
     SENT,
     STOP,
     UNSENT,
-    Order,
 )  # fmt: skip
-from data_generation.synthesis.settings import ServiceSettings
+from data_generation.synthesis.settings import Order, ServiceSettings
 from facecheck import image
 from facecheck.ledger import whole_lines
 from facecheck.provenance.findings import Claim
@@ -149,7 +148,12 @@ class Service:
             while True:
                 while queue and len(waiting) < self.settings.concurrency and self._may_ask(len(waiting)):
                     recipe, prompt = recipes[key := queue.popleft()]
-                    values = {"recipe": asdict(recipe), "age": prompt.age, "several": prompt.several}
+                    values = {
+                        "recipe": asdict(recipe),
+                        "age": prompt.age,
+                        "several": prompt.several,
+                        "attributes": prompt.attributes,
+                    }
                     courier.ask(key, {"request": self.settings.request(recipe), **values})
                     waiting.add(key)
                 if not waiting:
@@ -190,7 +194,8 @@ class Service:
             Master(
                 recipe, content, image.load(content), self.settings.licence or TERMS, Path(entry["file"]).suffix,
                 flagged=False if self.settings.moderates else None, seconds=entry["answered"] - entry["sent"],
-                age=entry["age"], several=entry["several"], known_by=known_by(self.settings.address, content),
+                age=entry["age"], several=entry["several"], attributes=entry["attributes"],
+                known_by=known_by(self.settings.address, content),
                 answer=answer,
             )
         ])  # fmt: skip

@@ -130,3 +130,23 @@ class ServiceSettings:
         """What is sent: only what was asked for, because servers refuse what they do not know."""
         wishes = {"size": self.size, "quality": self.quality, "output_format": self.format}
         return {"model": self.model, "prompt": recipe.prompt, "n": 1, **{k: v for k, v in wishes.items() if v}}
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a courier works; `key` stands in no file.
+
+    Attributes:
+        patience: seconds that it waits for an earlier courier of this folder, and for room on the disk.
+    """
+
+    folder: str
+    model: str
+    key: str = field(default="", repr=False)
+    base_url: str | None = None
+    timeout: float = 300.0
+    retries: int = 6
+    backoff: float = 1.0
+    per_minute: float = 0.0
+    concurrency: int = 4
+    patience: float = 600.0

@@ -120,7 +120,7 @@ SMALLER = {
     "generate": {"facecheck/tiny-faces": "facecheck/tiny-faces --steps 12"},
     "challenge": {"challenge": "challenge --detector SMALL", "facecheck/tiny-faces": "facecheck/tiny-faces --steps 12"},
     "update": {
-        "update": "update --steps 1 --batch 4 --side 64 --tier clean",
+        "update": "update --steps 1 --batch 4 --side 64 --tier clean --workers 0",
         "facecheck/weights/facecheck-resnet50.safetensors": "SMALL",
     },
     "teach": {"teach": "teach --steps 1 --batch 4 --side 64 --workers 0 --detector SMALL"},

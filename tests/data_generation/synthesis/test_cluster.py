@@ -8,8 +8,7 @@ import pytest
 from data_generation.errors import GenerationError
 from data_generation.prompts.record import read_prompts
 from data_generation.store import read_folder
-from data_generation.synthesis.cluster import Cluster
-from data_generation.synthesis.generate import Local, Run, Shard, tasks
+from data_generation.synthesis.generate import Cluster, Local, Run, Shard, tasks
 from data_generation.synthesis.pipelines import Pipeline
 from data_generation.synthesis.settings import Settings
 

@@ -142,7 +142,9 @@ def test_a_row_knows_the_age_that_the_model_was_asked_for(stable_diffusion, litt
     }
     assert all(("unchecked_minor" in row.reasons) == (row.age == "child") for row in rows)
     assert "plan for adults" in next(Made(6, 0, 0, 3).notes())
+    assert {row.attributes["hair"] for row in rows} == {"short"}
     make(tmp_path / "unread", little_ddpm, young)
+    assert all(row.attributes == {} for row in read_folder(tmp_path / "unread"))
     assert {row.age for row in read_folder(tmp_path / "unread")} == {""}
     pipeline = Pipeline(Settings(str(stable_diffusion), mode="img2img"))
     wanted = tasks(pipeline, read_prompts(young), [photos / "grace.jpg", photos / "astronaut.png"], 1)

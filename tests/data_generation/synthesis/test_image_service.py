@@ -9,6 +9,7 @@ import os
 import queue
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -23,9 +24,9 @@ from data_generation.gate import Gate, Measurements
 from data_generation.prompts.record import Prompt
 from data_generation.store import read_folder
 from data_generation.synthesis import courier
-from data_generation.synthesis.courier import LOST, REFUSED, UNSENT, Courier, Order
+from data_generation.synthesis.courier import LOST, REFUSED, UNSENT, Courier
 from data_generation.synthesis.service import Service, ServiceRun, read_requests
-from data_generation.synthesis.settings import ServiceSettings
+from data_generation.synthesis.settings import Order, ServiceSettings
 from facecheck.ledger import KeyedLedger
 from tests.data_generation.image_server import picture_of
 
@@ -98,7 +99,7 @@ def test_the_original_bytes_stay_and_the_record_says_what_the_service_said(image
         assert row.answer["cost"] == pytest.approx((20 * 5 + 200 * 30) / 1e6)
         assert (row.answer["service"], row.answer["request_id"]) == (images_api.url, "req_1")
         assert row.known_by == f"The service at {images_api.url} answered a request with it."
-        assert (row.age, row.flagged) == ("elderly", None)
+        assert (row.age, row.flagged, row.attributes) == ("elderly", None, {"age": "elderly"})
     assert images_api.bodies[0] == {
         "model": "m", "prompt": images_api.bodies[0]["prompt"], "n": 1, "size": "96x96", "quality": "low",
         "output_format": "jpeg",
@@ -354,3 +355,20 @@ def test_old_rows_are_still_read(tmp_path, images_api):
     (tmp_path / "manifest.jsonl").write_text(json.dumps(line) + "\n")
     (row,) = read_folder(tmp_path)
     assert (row.size, row.known_by, row.answer) == ((96, 96), "", {})
+
+
+def test_a_run_waits_for_what_an_earlier_one_still_receives(images_api, tmp_path, caplog):
+    earlier, heard = in_process(tmp_path, base_url=images_api.url)
+    images_api.delay = 1.0
+    with earlier:
+        earlier.take("a", {"request": {"prompt": "x", "model": "m"}})
+        while not images_api.asked:
+            time.sleep(0.01)
+        later, _ = in_process(tmp_path, Deaf)
+        waiting = threading.Thread(target=later.__enter__)
+        waiting.start()
+    waiting.join(timeout=30)
+    assert heard[-1]["state"] == "done"
+    assert "still receiving" in caplog.text
+    assert later.ledger.entries["a"]["state"] == "done"
+    later.__exit__()
