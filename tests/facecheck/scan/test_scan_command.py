@@ -187,6 +187,29 @@ def test_a_picture_that_trips_a_network_is_a_row_and_harms_no_other(scan, folder
     assert errors["a.jpg"] is errors["b.png"] is None
 
 
+def test_a_file_that_vanishes_is_counted_and_has_no_row(scan, folder, out, monkeypatch):
+    plain = batching.decode
+
+    def decode(source, **options):
+        if Path(source).name == "b.png":
+            Path(source).unlink()
+        return plain(source, **options)
+
+    monkeypatch.setattr(batching, "decode", decode)
+    result = scan(folder, "--out", out)
+    assert result.exit_code == 1 and "1 vanished before they were read" in result.output
+    assert "b.png" not in out.read_text()
+
+
+def test_an_output_that_is_removed_meanwhile_is_no_success(scan, folder, out, monkeypatch):
+    plain = batching.decode
+    monkeypatch.setattr(
+        batching, "decode", lambda *given, **named: (out.unlink(missing_ok=True), plain(*given, **named))[1]
+    )
+    result = scan(folder, "--out", out)
+    assert result.exit_code == 1 and f"{out} was removed" in result.output
+
+
 def test_new_files_do_not_wait_for_the_end_of_many_known_ones():
     new = Candidate("/a/new.jpg", 10, 1)
     known = [Known(Candidate(f"/b/{number}.jpg", 10, 1), 0, True, "real") for number in range(2000)]
