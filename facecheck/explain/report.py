@@ -246,6 +246,7 @@ def _card(name: str) -> dict[str, list[str]]:
     """The points of chosen sections of the model card, for the model that ships with the package."""
     path = WEIGHTS_DIR / "MODEL_CARD.md"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    text = re.sub(r"\A---\n.*?\n---\n\s*", "", text, flags=re.S)  # What Hugging Face reads.
     if not text.startswith(f"# {name}"):
         return {}
     sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, re.S | re.M))

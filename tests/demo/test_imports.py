@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "page": {"server", "feedback", "settings", "texts"},
     "tools": set(),
     "app": {"page", "server", "feedback", "settings", "texts"},
-    "__main__": {"app", "feedback", "tools", "settings"},
+    "__main__": {"app", "feedback", "server", "tools", "settings"},
 }
 
 

@@ -296,13 +296,10 @@ def test_many_faces_are_scored_in_parts(tiny_model):
     np.testing.assert_allclose(classifier.logits(faces), each, atol=1e-4)
 
 
-def test_the_default_model_finds_no_sign_of_generation_in_public_domain_photographs(
-    default_checker, grace_path, astronaut
-):
-    for photo in (grace_path, astronaut):
-        prediction = default_checker.predict(photo)
-        assert prediction.verdict == "real"
-        assert prediction.p_fake < 0.5
+def test_the_default_model_accuses_no_public_domain_photograph(default_checker, grace_path, astronaut):
+    assert default_checker.predict(grace_path).verdict == "real"
+    assert default_checker.predict(astronaut).verdict in ("real", "uncertain")
+    assert all(default_checker.predict(photo).p_fake < 0.4 for photo in (grace_path, astronaut))
 
 
 def test_the_default_model_survives_a_messenger(default_checker, grace):
@@ -317,7 +314,9 @@ def test_the_default_model_tells_whole_pictures_apart(default_checker, shared_ph
     named = [path for path in shared_photos if path.name.startswith(("real-", "fake-"))]
     results = default_checker.predict(named)
     right = [str(result.verdict) == path.name[:4] for path, result in zip(named, results, strict=True)]
-    assert np.mean(right) > 0.8
+    answered = [str(result.verdict) in ("real", "fake") for result in results]
+    assert np.mean(answered) > 0.75
+    assert np.sum(right) / np.sum(answered) > 0.85
 
 
 def test_predict_loads_the_default_model_once_for_all_threads(monkeypatch, checker, grace):

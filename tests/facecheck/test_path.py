@@ -16,11 +16,11 @@ MOST_FILES = 15
 
 
 @pytest.fixture
-def visited(astronaut, tmp_path) -> set[str]:
+def visited(grace, tmp_path) -> set[str]:
     """Files of which `facecheck.predict` runs something, for a photo without metadata, once the model is loaded."""
     pytest.importorskip("openvino", reason="the path of the engine that is chosen by default")
     path, files = tmp_path / "photo.jpg", set()
-    Image.fromarray(astronaut).save(path, quality=95)
+    Image.fromarray(grace).save(path, quality=95)
     facecheck.predict(path)
 
     def note(frame, event, _):

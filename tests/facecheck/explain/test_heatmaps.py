@@ -83,8 +83,8 @@ def test_random_weights_change_the_map_of_the_default_model(default_checker, ast
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_hot_places_move_the_score_more_than_cold_ones(method, default_checker, astronaut, grace):
-    moved = {"hot": [], "cold": []}
+def test_a_face_without_its_hot_places_speaks_less_for_what_they_explain(method, default_checker, astronaut, grace):
+    """To cover any place moves the score; to cover what speaks for a photograph moves it more towards "generated"."""
     for picture in (astronaut, grace):
         box = default_checker.predict(picture).faces[0].box
         face = crop.face(picture, box, 224, 1.3)
@@ -96,10 +96,8 @@ def test_hot_places_move_the_score_more_than_cold_ones(method, default_checker, 
             copy = face.reshape(-1, 3).copy()
             copy[places] = face.reshape(-1, 3).mean(axis=0).astype(np.uint8)
             copies.append(copy.reshape(face.shape))
-        own, hot, cold = default_checker.classifier.logits(np.stack([face, *copies]))
-        moved["hot"].append(abs(hot - own))
-        moved["cold"].append(abs(cold - own))
-    assert np.mean(moved["hot"]) > np.mean(moved["cold"])
+        hot, cold = default_checker.classifier.logits(np.stack(copies))
+        assert hot > cold
 
 
 def test_both_directions_differ(face):
