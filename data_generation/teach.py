@@ -139,7 +139,7 @@ def _page(lesson: Lesson) -> str:
             "</code>.</p>",
             table(head, lines),
             "<h2>Was anything forgotten?</h2><p class=note>The same pictures of the split "
-            f"{lesson.world_before.split}, before and after, as they came and after the web's JPEG.</p>",
+            f"{lesson.world_before.split}, before and after, in each delivery tier.</p>",
             _world(lesson.world_before, lesson.world_after),
         ],
     )
