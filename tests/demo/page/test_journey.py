@@ -180,6 +180,7 @@ def test_several_pictures_become_a_table_and_a_file(visits, size, portrait, cat)
     assert page.wait_for_selector(VERDICT + ":not(.rc-table)").get_attribute("data-verdict") == "no_face"
 
 
+@pytest.mark.slow
 @WIDTHS
 def test_two_pictures_stand_side_by_side(visits, size, portrait, astronaut):
     page = visits(size)
@@ -193,6 +194,7 @@ def test_two_pictures_stand_side_by_side(visits, size, portrait, astronaut):
     page.wait_for_selector(".rc-side:nth-of-type(2) .rc-heat[aria-pressed=true]")
 
 
+@pytest.mark.slow
 def test_the_page_speaks_another_language_and_comes_back(browser, small_server, portrait):
     german = texts.languages()["de"]
     with opened(browser, small_server, locale="de-CH") as page:
