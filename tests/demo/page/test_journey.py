@@ -4,9 +4,11 @@ What stands there is about the picture that is chosen, it can be read and taken 
 """
 
 import base64
+import copy
 import csv
 import io
 import re
+import time
 from contextlib import contextmanager
 
 import httpx
@@ -225,9 +227,11 @@ def test_a_clip_shows_how_far_it_is_can_be_cancelled_and_has_a_strip(
     browser, red_checker, woman, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("facecheck.batching.BATCH_PIXELS", 1)
+    slow = copy.copy(red_checker)  # Or a quick machine is done before anybody sees it work.
+    slow.judge_batch = lambda batch, **options: (time.sleep(0.4), red_checker.judge_batch(batch, **options))[1]
     frames = [*steady(woman) * 8, *steady(red(woman)) * 2]
     clip = write_clip(tmp_path / "a.mp4", frames).read_bytes()
-    with film_server(red_checker, tmp_path / "kept") as address, opened(browser, address) as page:
+    with film_server(slow, tmp_path / "kept") as address, opened(browser, address) as page:
         page.set_input_files("#rc-file", picked("a.mp4", clip, "video/mp4"))
         page.click("#rc-submit")
         assert "seconds of film" in page.wait_for_selector(".rc-progress p").inner_text()
