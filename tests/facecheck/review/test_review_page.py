@@ -71,7 +71,7 @@ def test_undo_filters_and_what_others_decide(browser, desk, serve):
         page.wait_for_selector(".card:nth-child(2) .mark.genuine")
         page.click("#verdicts label:has-text('unreadable')")
         expect(page.locator(".card")).to_have_count(1, timeout=PATIENCE_MS)
-        assert "<b>not a picture</b>" in page.inner_text("#about")
+        expect(page.locator("#about")).to_contain_text("<b>not a picture</b>", timeout=PATIENCE_MS)
         page.click("#reset")
         expect(page.locator(".card")).to_have_count(26, timeout=PATIENCE_MS)
         page.wait_for_selector("#heat-button")
