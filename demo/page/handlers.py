@@ -138,7 +138,7 @@ class CheckHandlers:
                 async for done, step in self._steps(ticket, upload, language, self._row):
                     rows += [step] if done and isinstance(step, several.Row) else []
             except Exception as error:
-                words = in_language(language, partial(list, map(wording.say, said(error)[0])))
+                words: list[str] = in_language(language, partial(list, map(wording.say, said(error)[0])))
                 rows.append(several.Row(replace(EMPTY, error=" ".join(words))))
         yield in_language(language, lambda: several.answer(rows)), False
 
