@@ -191,7 +191,7 @@ def test_two_pictures_stand_side_by_side(visits, size, portrait, astronaut):
     page.wait_for_selector(".rc-compare")
     assert page.locator(".rc-side > h2").all_inner_texts() == ["photo.jpg", "known.jpg"]
     first, second = (page.locator(".rc-side").nth(place).bounding_box() for place in (0, 1))
-    assert (first["y"] == second["y"]) == (size is LAPTOP)
+    assert (abs(first["y"] - second["y"]) < 20) == (size is LAPTOP)  # They may still be moving into place.
     page.click(".rc-side:nth-of-type(2) .rc-heat")
     page.wait_for_selector(".rc-side:nth-of-type(2) .rc-heat[aria-pressed=true]")
 
