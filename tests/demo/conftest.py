@@ -73,7 +73,7 @@ def serving(settings: Settings, checker: FaceChecker, service: Service | None = 
     _wait_until_ready(address)
     yield address
     servers[0].should_exit = True
-    thread.join(120)  # A job that is under way ends first: torch must not be cut off in the middle.
+    thread.join(20)  # A job that is under way ends first: torch must not be cut off in the middle.
 
 
 def in_a_thread(work: Coroutine[Any, Any, Result]) -> Result:
