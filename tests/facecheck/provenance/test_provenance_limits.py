@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import sys
 import time
 import zlib
 
@@ -186,9 +187,15 @@ FILES = {
 
 
 def seconds(data: bytes) -> float:
-    started = time.process_time()
-    found = read(data)
-    spent = time.process_time() - started
+    """CPU time, without what measuring coverage adds to every line."""
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        started = time.process_time()
+        found = read(data)
+        spent = time.process_time() - started
+    finally:
+        sys.settrace(tracer)
     assert not any("could not be read (" in problem for problem in found.problems), found.problems
     return spent
 
