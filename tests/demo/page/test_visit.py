@@ -96,6 +96,7 @@ def test_a_page_with_a_password_keys_and_other_origins_works_without_a_key(brows
 
 def test_the_keyboard_is_enough(page, portrait):
     page.set_input_files("#rc-file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": portrait})
+    page.wait_for_selector("#rc-submit:visible")
     reached = []
     for _ in range(12):
         page.keyboard.press("Tab")
