@@ -55,7 +55,7 @@ class Example:
         return _jpeg(square, 82)
 
 
-TAUGHT = {"generated-portrait": ("Drawn by a generator", "every pixel of it: can you tell?")}
+TAUGHT = {"generated-portrait": ("Redrawn by a generator", "a photograph, every pixel made anew")}
 
 
 @cache

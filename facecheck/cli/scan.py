@@ -7,9 +7,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,27 +127,19 @@ def scan(
     from facecheck.scan.rows import Settings, model_info
     from facecheck.scan.scanner import Rescore, Scanner
 
-    if not paths and files_from is None:
-        raise click.UsageError("nothing to scan: name files or folders, or use --files-from")
-    if watch and (files_from == "-" or ray is not None):
-        raise click.UsageError("--watch goes with folders and files, without --ray and --files-from -")
+    _refuse_what_cannot_go_together(paths, files_from, watch, ray)
     target, rows, style = _outputs(out, style)
     own = _own_files(target, rows, summary)
     inputs = Inputs(paths, globs, files_from, recursive, own, pictures_only=True, since_ns=_since(since))
     options.warn_misspelt(inputs)
-    tally, hook = Tally(), _Hook(on_fake)
+    tally = Tally()
     try:
         settings = Settings(model_info(chosen.model), max_fpr, every_s, sha256, chosen.prevalence)
         with ScanLedger(rows, settings) as ledger:
             scanner = Scanner(ledger, lambda: chosen.checker(max_fpr=max_fpr), Rescore(rescore or "nothing"), workers)
             with closing(_outcomes(scanner, inputs, ray, chosen)) as outcomes:
-                for outcome in shown(outcomes, inputs, tally, log_json=log_json):
-                    tally.add(outcome)
-                    hook(outcome, ledger)
-            if watch:
-                for outcome in _watched(scanner, inputs):
-                    tally.add(outcome)
-                    hook(outcome, ledger)
+                told = shown(outcomes, inputs, tally, log_json=log_json)
+                _count(chain(told, _watched(scanner, inputs) if watch else ()), ledger, tally, _Hook(on_fake))
             tally.vanished += inputs.vanished
             _finish(ledger, target, summary, style, per)
     except KeyboardInterrupt:
@@ -154,9 +147,26 @@ def scan(
         _leave(INTERRUPTED)
     click.echo(f"{tally} -> {target}", err=True)
     options.report_skipped(inputs, tally.verdicts.total())
+    sys.exit(_exit_code(tally, fail_on))
+
+
+def _count(outcomes: Iterable["Outcome"], ledger: "ScanLedger", tally: Tally, hook: "_Hook") -> None:
+    for outcome in outcomes:
+        tally.add(outcome)
+        hook(outcome, ledger)
+
+
+def _refuse_what_cannot_go_together(paths: Sequence[str], files_from: str | None, watch: bool, ray: str | None) -> None:
+    if not paths and files_from is None:
+        raise click.UsageError("nothing to scan: name files or folders, or use --files-from")
+    if watch and (files_from == "-" or ray is not None):
+        raise click.UsageError("--watch goes with folders and files, without --ray and --files-from -")
+
+
+def _exit_code(tally: Tally, fail_on: Sequence[str]) -> int:
     if any(tally.verdicts[word] for word in fail_on):
-        sys.exit(FOUND)
-    sys.exit(UNREADABLE if tally.verdicts[None] or tally.vanished else 0)
+        return FOUND
+    return UNREADABLE if tally.verdicts[None] or tally.vanished else 0
 
 
 def _leave(code: int) -> None:
