@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from facecheck.files import sha256_of
 from facecheck.model.architectures import IMAGENET_MEAN, IMAGENET_STD, Channels, build
-from training.fitting.trainer import load_backbone
+from training.fitting.trainer import load_backbone, mixed_precision
 
 Features = npt.NDArray[np.float16]
 CLIP_MEAN: Channels = (0.48145466, 0.4578275, 0.40821073)
@@ -86,7 +86,7 @@ class Extractor:
 
         hooks = [self.network.get_submodule(layer).register_forward_hook(keep(layer)) for layer in self.layers]
         try:
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with mixed_precision(torch.device("cpu")):
                 self.network(((faces.float() - self._mean) / self._std).contiguous(memory_format=torch.channels_last))
         finally:
             for each in hooks:

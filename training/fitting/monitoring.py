@@ -16,6 +16,7 @@ from facecheck.model.config import ModelConfig
 from training.augment import delivered
 from training.data import FaceFile
 from training.evaluation.metrics import roc_auc
+from training.fitting.trainer import mixed_precision
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -90,7 +91,7 @@ def logits(network: nn.Module, faces: Iterable[Tensor], config: ModelConfig, dev
     found = []
     for batch in faces:
         pixels = ((batch.float() - mean) / std).to(device, memory_format=torch.channels_last)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with mixed_precision(device):
             found.append(network(pixels).squeeze(1).float().cpu())
     return torch.cat(found)
 

@@ -26,7 +26,7 @@ from training.augment import Delivery
 from training.data import FaceFile
 from training.fitting.monitoring import Watch
 from training.fitting.train import Aids, average, train
-from training.fitting.trainer import Processes, TrainConfig, Trainer, load_backbone
+from training.fitting.trainer import Processes, TrainConfig, Trainer, load_backbone, mixed_precision
 from training.pseudo import Upsampler
 from training.unseen.logo import FineTuned
 
@@ -284,3 +284,10 @@ def test_two_processes_train_like_one(rows, tmp_path):
     assert losses[1] == pytest.approx(losses[0], abs=2e-3)
     one, two = (load_model(tmp_path / name).network.state_dict()["fc.weight"] for name in ("one", "two"))
     torch.testing.assert_close(one, two, atol=2e-3, rtol=0.05)
+
+
+@pytest.mark.parametrize(("capability", "expected"), [("AVX2", torch.float32), ("AVX512", torch.bfloat16)])
+def test_a_processor_that_is_slow_in_bfloat16_trains_in_float32(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    with mixed_precision(torch.device("cpu")):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is expected
