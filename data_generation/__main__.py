@@ -2,8 +2,8 @@
 
 import click
 
+from data_generation import GenerationError
 from data_generation.commands import detector, images, prompts
-from data_generation.errors import GenerationError
 from facecheck.cli.options import Group
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from data_generation.errors import GenerationError
+from data_generation import GenerationError
 from data_generation.gate import Pixels, Seen
 from data_generation.record import ADOPTED, Recipe, Row, suffix_of
 from data_generation.store import Manifest, Master, Recorder, encode_plain_png, read_manifest, remove_partials, store

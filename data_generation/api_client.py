@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_generation.errors import GenerationError
+from data_generation import GenerationError
 
 if TYPE_CHECKING:
     import openai
@@ -113,6 +113,11 @@ def is_passing(error: "openai.APIStatusError") -> bool:
     """Whether the same request may succeed later."""
     busy = error.status_code in REPEATABLE or (error.status_code >= 500 and error.status_code not in UNSUPPORTED)
     return busy and error.code not in USED_UP
+
+
+def is_unsupported(error: "openai.APIStatusError") -> bool:
+    """Whether the server may not know this way of asking, and know another one."""
+    return error.status_code in UNSUPPORTED and not is_unknown_model(error)
 
 
 def is_unknown_model(error: "openai.APIStatusError") -> bool:

@@ -1,9 +1,11 @@
 """How much of a generator does a detector catch, which prompts slip through, and what does it say of photographs?"""
 
-from collections import defaultdict
+import dataclasses
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,7 @@ from PIL import Image
 import facecheck
 from data_generation.record import Row
 from facecheck import FaceChecker, Prediction, image
+from facecheck.model.config import ModelConfig
 from facecheck.model.files import DEFAULT_MODEL
 from training.augment import TIERS, delivered
 from training.data import judged_split, read_manifest
@@ -153,6 +156,11 @@ def rate(name: str, scored: Sequence[Scored], tier: str = CLEAN) -> Rate:
     return Rate(name, len(scored), *(verdicts.count(kind) for kind in kinds))
 
 
+def by_tier(scored: Sequence[Scored]) -> dict[str, Rate]:
+    """A rate for each delivery tier."""
+    return {tier: rate(tier, scored, tier) for tier in TIERS}
+
+
 def by_attribute(scored: Sequence[Scored], attributes: Mapping[str, Mapping[str, str]]) -> list[Rate]:
     """Rates for each value of each attribute that has enough images, the least caught first.
 
@@ -182,3 +190,66 @@ def contact_sheet(scored: Sequence[Scored], folder: Path, columns: int = 8, side
         shown = Image.fromarray(image.load(folder / each.row.file)).resize((side, side), Image.Resampling.BICUBIC)
         sheet.paste(shown, (number % columns * side, number // columns * side))
     return np.asarray(sheet)
+
+
+def headline(found: Rate) -> str:
+    """One sentence."""
+    low, high = found.interval
+    return f"{found.caught:.0%} of {found.images} images are called fake (95 %: {low:.0%} to {high:.0%})"
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """Everything that the page tells.
+
+    Attributes:
+        folder: of the images. scored: accepted ones. attempted: images before the gate.
+        attributes: prompt id -> attributes. world: what the detector says of a data set; None where none was given.
+        commands: what retrains with these images.
+    """
+
+    folder: Path
+    scored: Sequence[Scored]
+    attempted: int
+    checker: FaceChecker
+    attributes: Mapping[str, Mapping[str, str]]
+    world: World | None = None
+    commands: str = ""
+
+    @property
+    def judge(self) -> ModelConfig:
+        """The detector's config."""
+        return self.checker.config
+
+    @property
+    def generator(self) -> str:
+        """The model, or the models, that made the images."""
+        return ", ".join(dict.fromkeys(each.row.recipe.model for each in self.scored))
+
+
+def rate_values(found: Rate) -> dict[str, Any]:
+    """For JSON."""
+    return {**dataclasses.asdict(found), "caught": found.caught, "interval": found.interval}
+
+
+def summary(found: Challenge) -> dict[str, Any]:
+    """The numbers of the page, for JSON."""
+    judge, scored = found.judge, found.scored
+    return {
+        "generator": found.generator, "revision": scored[0].row.recipe.revision,
+        "detector": {"name": judge.name, "version": judge.version, "sha256": judge.sha256},
+        "attempted": found.attempted, "accepted": len(scored), "known_by": labels_known(scored),
+        "deliveries": {tier: rate_values(each) for tier, each in by_tier(scored).items()},
+        "world": dataclasses.asdict(found.world) if found.world else None,
+        "attributes": [rate_values(each) for each in by_attribute(scored, found.attributes)],
+        "missed": [
+            {"id": each.row.id, "p_fake": each.p_fake(), "prompt": each.row.recipe.prompt} for each in missed(scored)
+        ],
+        "scores": {each.row.id: each.p_fake() for each in scored},
+    }  # fmt: skip
+
+
+def labels_known(scored: Sequence[Scored]) -> dict[str, int]:
+    """How the labels are known: the first sentence of each record -> images."""
+    said = Counter(f"{each.row.known_by.partition('. ')[0].rstrip('.')}." for each in scored if each.row.known_by)
+    return dict(said.most_common())

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_generation import PlanError
 from data_generation.attributes import DEFAULTS, STRATA, Attributes, SamplingError, Weights, draw
-from data_generation.errors import PlanError
 from data_generation.use_cases import USE_CASE, suit
 from facecheck.files import sha256_of, write_atomically
 

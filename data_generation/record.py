@@ -1,18 +1,142 @@
-"""What is known of every image, written down once: the recipe that determines it, and one row for each attempt."""
+"""What is known of every prompt and every image, written down once.
 
+prompts.jsonl has one prompt a line, appended and synced, so that a run that is killed loses at most its last line. An
+image has the recipe that determines it, and one row of manifest.jsonl for each attempt.
+"""
+
+import contextlib
 import dataclasses
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
+from data_generation import PromptError
 from data_generation.attributes import MINORS
+from data_generation.use_cases import GROUP, USE_CASE
+from facecheck.errors import LedgerError
 from facecheck.files import sha256_of
+from facecheck.ledger import Ledger, whole_lines
 
+T = TypeVar("T")
 TXT2IMG, IMG2IMG, INPAINT, VAE, EDIT = "txt2img", "img2img", "inpaint", "vae", "edit"
 MODES = (TXT2IMG, IMG2IMG, INPAINT, VAE, EDIT)
 ADOPTED = "adopted"
 """The mode of images that were made elsewhere."""
 STARTS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp"}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt for one picture.
+
+    Attributes:
+        id: hash of cell, ordinal and text.
+        cell: id of the cell of the plan.
+        ordinal: which of the cell's pictures, from 0.
+        prompt: what to show.
+        negative: what not to show, a list with commas.
+        attributes: those of the cell.
+        writer: "template" or "openai".
+        model: the language model, or the version of the template.
+    """
+
+    id: str
+    cell: str
+    ordinal: int
+    prompt: str
+    negative: str
+    attributes: dict[str, str]
+    writer: str
+    model: str
+
+    @property
+    def age(self) -> str:
+        """Of the person, as the plan says it."""
+        return self.attributes.get("age", "")
+
+    @property
+    def several(self) -> bool:
+        """Whether it asks for more than one person."""
+        return self.attributes.get(USE_CASE) == GROUP
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """The prompt that a line holds.
+
+        Raises:
+            ValueError: it is not a prompt.
+        """
+        if set(row) != {each.name for each in dataclasses.fields(cls)}:
+            raise ValueError("the fields are not those of a prompt")
+        if not isinstance(row["attributes"], dict) or not isinstance(row["ordinal"], int):
+            raise ValueError("attributes must be an object and ordinal an integer")
+        return cls(**row)
+
+
+def prompt_id(cell: str, ordinal: int, text: str) -> str:
+    """The id of a prompt: 16 hexadecimal digits."""
+    return sha256_of(json.dumps([cell, ordinal, text]).encode())[:16]
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """The whole lines of `path`; a last line that was cut off by a crash is left out.
+
+    Raises:
+        PromptError: a line is not a prompt.
+    """
+    prompts = []
+    for line in whole_lines(path):
+        try:
+            prompts.append(Prompt.from_row(line.parsed()))
+        except ValueError as error:
+            told = f"{path}, line {line.number}, is not a prompt ({error}): mend it or move it away"
+            raise PromptError(told) from error
+    return prompts
+
+
+def open_and_read(ledger: Ledger, read: Callable[[Path], T]) -> T:
+    """Open a ledger for writing; what is in it is read first, and where it cannot be, the ledger is closed again."""
+    with contextlib.ExitStack() as undo:
+        undo.enter_context(ledger)
+        found = read(ledger.path)
+        undo.pop_all()
+    return found
+
+
+class PromptFile:
+    """prompts.jsonl opened for appending; a half-written last line is cut off first.
+
+    Attributes:
+        prompts: everything in the file.
+
+    Raises:
+        PromptError: a line is not a prompt, or another run writes to the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._ledger = Ledger(path, beginning=b"")  # What it begins with is looked at line by line.
+        try:
+            self.prompts = open_and_read(self._ledger, read_prompts)
+        except LedgerError as error:
+            raise PromptError(str(error)) from error
+
+    def append(self, prompts: Sequence[Prompt]) -> None:
+        """On return the prompts are on the disk."""
+        try:
+            for prompt in prompts:
+                self._ledger.append(vars(prompt))
+        except LedgerError as error:
+            raise PromptError(str(error)) from error
+        self._ledger.sync()
+        self.prompts.extend(prompts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ledger.close()
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,9 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from data_generation import gate
-from data_generation.errors import GenerationError
+from data_generation import GenerationError, gate
 from data_generation.gate import Gate, Limits
-from data_generation.record import Recipe, Row
+from data_generation.record import Recipe, Row, open_and_read
 from facecheck.errors import LedgerBusyError, LedgerError
 from facecheck.files import sha256_of, write_atomically
 from facecheck.ledger import Ledger, whole_lines
@@ -112,16 +111,11 @@ class Manifest:
 
     def __enter__(self) -> Self:
         try:
-            self._ledger.open()
+            self.ids = {row.id for row in open_and_read(self._ledger, lambda path: list(read_manifest(path)))}
         except LedgerBusyError as error:
             raise GenerationError(f"another run is writing to {self.path}; wait for it, or use --shard") from error
         except LedgerError as error:
             raise GenerationError(str(error)) from error
-        try:
-            self.ids = {row.id for row in read_manifest(self.path)}
-        except BaseException:
-            self._ledger.close()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:

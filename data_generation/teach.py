@@ -1,33 +1,177 @@
-"""Half of a generator's images teach the detector; the other half, and the world, tell what it learned and forgot.
+"""Accepted images become training data, and half of them teach the detector.
 
-Halves are made of whole groups (the images of one plan cell, of one photograph, of one grid), so that nothing of what
-is asked about was seen in learning.
+The other half, and the world, tell what it learned and forgot. An export is the folder that `python -m training
+prepare` reads, with as many photographs. Images of one plan cell stand in one split, so that no prompt of a cell is
+both learned and tested; what was made from one photograph stands beside that photograph. Halves are made of such whole
+groups too (of one plan cell, one photograph, one grid), so that nothing of what is asked about was seen in learning.
 """
 
-import dataclasses
-import html
 import json
-from collections.abc import Sequence
+import os
+import shlex
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from data_generation.challenge import CLEAN, Rate, Scored, World, judge_world, rate, score
-from data_generation.challenge_report import headline, page, table
-from data_generation.errors import GenerationError
-from data_generation.export import export, group_of
-from data_generation.gate import rows_by_id
+from data_generation import GenerationError, gate
+from data_generation.challenge import CLEAN, Rate, World, by_tier, headline, judge_world, score
+from data_generation.gate import Gate, Limits
 from data_generation.record import Row
+from facecheck import image
+from facecheck.errors import ImageError
 from facecheck.files import sha256_of, write_atomically
 from facecheck.model.files import DEFAULT_MODEL, find_weights
-from training.augment import TIERS
 from training.data import read_manifest
 from training.faces.layouts import recognise
+from training.faces.names import slug
 from training.faces.prepare import PrepareConfig, prepare
 from training.fitting.trainer import TrainConfig
 from training.fitting.update import Dataset, Outcome, update
 
+SPLITS = (("train", 0.70), ("val", 0.85), ("test", 1.0))
+MANIFEST = "manifest.jsonl"
+SMALL_PX = 160
+"""Side of an image below which its face may be shorter than `training prepare` takes by itself."""
 FEWEST = 12
 """Accepted images, below which a half cannot be split further."""
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Files by label and split, and photographs that the gate refused."""
+
+    counts: Counter[tuple[str, str]]
+    refused: int
+
+    def lines(self) -> Iterator[str]:
+        """For the screen."""
+        for (label, split), count in sorted(self.counts.items()):
+            yield f"{label} {split}: {count}"
+        if self.refused:
+            yield f"{self.refused} photographs refused by the gate"
+
+
+def export(
+    folder: Path, rows: Sequence[Row], judged: Mapping[str, tuple[str, ...]], out: Path,
+    photographs: Sequence[Path] = (), source: str = "", splits: Callable[[str], str] | None = None,
+) -> Exported:  # fmt: skip
+    """Fill `out`, which must be new or an earlier export.
+
+    Args:
+        folder: where `rows` were recorded. judged: `data_generation.gate.judge` of them.
+        photographs: real ones to balance the images with, drawn in an order that depends on their bytes only; those
+            that the gate would refuse as images are refused as photographs. Not needed where images were made from
+            photographs: each brings its own.
+        source: name of the photographs' collection. splits: group -> split; `split_of` without one.
+
+    Raises:
+        GenerationError: nothing was accepted, or `out` holds something else.
+    """
+    accepted = [row for row in gate.rows_by_id(rows) if not judged[row.id]]
+    if not accepted:
+        raise GenerationError(f"{folder}: the gate accepted none of {len(rows)} images; see {gate.JUDGEMENT}")
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise GenerationError(f"{out} holds something that is no export; name a new folder")
+    entries = [_fake(folder, row, out) for row in accepted]
+    pairs = {row.pair: row for row in accepted if row.pair}
+    entries += [_placed(folder / pair, out, _real_entry(row.recipe.photo, source)) for pair, row in pairs.items()]
+    refused, split = 0, splits or split_of
+    for entry in _balancing(photographs, len(accepted) - len(pairs), out, source):
+        if entry is None:
+            refused += 1
+        else:
+            entries.append(entry)
+    entries = [entry | {"split": split(entry["group"])} for entry in entries]
+    write_atomically(out / MANIFEST, "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in entries).encode())
+    return Exported(Counter((entry["label"], entry["split"]) for entry in entries), refused)
+
+
+def group_of(row: Row) -> str:
+    """What may not stand on two sides of a split."""
+    recipe = row.recipe
+    return recipe.photo or recipe.cell or recipe.prompt_id or row.id
+
+
+def split_of(group: str) -> str:
+    """Depends on the group alone, so that a later export with more images moves none."""
+    place = int(sha256_of(group.encode())[:8], 16) / 0xFFFFFFFF
+    return next(name for name, end in SPLITS if place <= end)
+
+
+def _fake(folder: Path, row: Row, out: Path) -> Entry:
+    recipe = row.recipe
+    values = {
+        "label": "fake", "source": slug(recipe.model), "model": recipe.model, "licence": row.licence, "accepted": True,
+        "group": group_of(row), "prompt_id": recipe.prompt_id, "prompt": recipe.prompt,
+        "cell": recipe.cell, "id": row.id, "mode": recipe.mode, "sha256": row.sha256,
+        "known_by": row.known_by,
+    }  # fmt: skip
+    return _placed(folder / row.file, out, values)
+
+
+def _real_entry(digest: str, source: str) -> Entry:
+    name = slug(source or "photographs")
+    return {"label": "real", "source": name, "accepted": True, "group": digest}
+
+
+def _placed(path: Path, out: Path, entry: Entry, name: str = "") -> Entry:
+    """Link (or copy) a file into the export, under its own name or another one."""
+    place = out / entry["label"] / entry["source"] / (name or path.name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if not place.exists():
+        partial = place.with_name(f".{place.name}.partial")
+        partial.unlink(missing_ok=True)
+        try:
+            os.link(path.resolve(), partial)
+        except OSError:
+            shutil.copyfile(path, partial)
+        partial.replace(place)
+    return {"file": place.relative_to(out).as_posix(), **entry}
+
+
+def _balancing(photographs: Sequence[Path], wanted: int, out: Path, source: str) -> Iterator[Entry | None]:
+    """Entries of accepted photographs until there are `wanted`; None for each that the gate refuses."""
+    if not photographs or wanted <= 0:
+        return
+    judge, found, seen = Gate(), 0, set()
+    for digest, path in sorted((sha256_of(path), path) for path in photographs):
+        if found == wanted:
+            return
+        if digest in seen:
+            continue
+        seen.add(digest)
+        if not _acceptable(path, judge):
+            yield None
+            continue
+        found += 1
+        entry = _real_entry(digest, source or path.parent.name)
+        yield _placed(path, out, entry, f"{digest[:20]}{path.suffix.lower()}")
+
+
+def _acceptable(path: Path, judge: Gate) -> bool:
+    try:
+        picture = image.load(path)
+    except ImageError:
+        return False
+    height, width = picture.shape[:2]
+    return not gate.reasons(judge.measure([picture])[0], (width, height), None, Limits())
+
+
+def smallest_face(rows: Sequence[Row]) -> int:
+    """What `training prepare` must let through so that images as small as these are not lost, pixels."""
+    side = min((row.size[0] for row in rows), default=SMALL_PX)
+    return side // 2 if side < SMALL_PX else PrepareConfig.min_face_px
+
+
+def next_command(rows: Sequence[Row], out: Path, data: Path) -> str:
+    """What makes training data of an export; faces as small as the images were made are let through."""
+    side = smallest_face(rows)
+    small = "" if side == PrepareConfig.min_face_px else f" --min-face {side}"
+    return f"python -m training prepare {shlex.quote(str(out))} {shlex.quote(str(data))} --keep-split{small}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +213,7 @@ def halves(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """(to be learned, to be asked about): groups in an order that depends on their names only, dealt out in turn."""
     groups = sorted({group_of(row) for row in rows}, key=lambda group: sha256_of(f"half/{group}".encode()))
     learned = set(groups[::2])
-    ordered = rows_by_id(rows)
+    ordered = gate.rows_by_id(rows)
     return [r for r in ordered if group_of(r) in learned], [r for r in ordered if group_of(r) not in learned]
 
 
@@ -77,7 +221,7 @@ def teach(
     folder: Path, rows: Sequence[Row], out: Path, data: Path, photographs: Sequence[Path], config: TrainConfig,
     min_face_px: int, source: str = "", model: str = "", workers: int = PrepareConfig.workers,
 ) -> Lesson:  # fmt: skip
-    """Learn from half of the accepted `rows` of `folder` into `out`; write taught.html and taught.json.
+    """Learn from half of the accepted `rows` of `folder` into `out`.
 
     Args:
         data: what the present model learned from, a folder of `training prepare`. photographs: real ones for balance.
@@ -96,62 +240,7 @@ def teach(
     prepare(places, out / "data", PrepareConfig(min_face_px, keep_split=True, workers=workers))
     old, new = (Dataset(place, tuple(read_manifest(place))) for place in (data, out / "data"))
     outcome = update(find_weights(model or DEFAULT_MODEL), old, new, config, out / "update")
-    before, after = (_by_tier(score(asked, folder, each)[1]) for each in (model, str(outcome.model)))
+    before, after = (by_tier(score(asked, folder, each)[1]) for each in (model, str(outcome.model)))
     world_before, world_after = (judge_world(data, each) for each in (model, str(outcome.model)))
     generator = ", ".join(dict.fromkeys(row.recipe.model for row in rows))
-    lesson = Lesson(generator, before, after, world_before, world_after, outcome)
-    _write(lesson, out)
-    return lesson
-
-
-def _by_tier(scored: Sequence[Scored]) -> dict[str, Rate]:
-    return {tier: rate(tier, scored, tier) for tier in TIERS}
-
-
-def _write(lesson: Lesson, out: Path) -> None:
-    values = {
-        "generator": lesson.generator, "model": str(lesson.outcome.model), "refusals": lesson.outcome.refusals,
-        **{
-            name: {tier: dataclasses.asdict(each) | {"caught": each.caught} for tier, each in rates.items()}
-            for name, rates in (("before", lesson.before), ("after", lesson.after))
-        },
-        "world_before": dataclasses.asdict(lesson.world_before), "world_after": dataclasses.asdict(lesson.world_after),
-    }  # fmt: skip
-    write_atomically(out / "taught.json", (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
-    write_atomically(out / "taught.html", _page(lesson).encode())
-
-
-def _page(lesson: Lesson) -> str:
-    refusals = lesson.outcome.refusals
-    verdict = f"must not replace the present one: {'; '.join(refusals)}" if refusals else "may replace the present one"
-    head = ("the half that it did not learn from", "images", "before", "retrained", "95 %")
-    lines = [
-        (tier, after.images, f"{lesson.before[tier].caught:.0%}", f"{after.caught:.0%}",
-         f"{after.interval[0]:.0%} to {after.interval[1]:.0%}")
-        for tier, after in lesson.after.items()
-    ]  # fmt: skip
-    title = f"What the detector learned from {lesson.generator}"
-    return page(
-        title,
-        [
-            f"<h1>{html.escape(title)}</h1><p><strong>{html.escape(lesson.line)}.</strong></p>",
-            f"<p>The retrained model {html.escape(verdict)}. It lies at <code>{html.escape(str(lesson.outcome.model))}"
-            "</code>.</p>",
-            table(head, lines),
-            "<h2>Was anything forgotten?</h2><p class=note>The same pictures of the split "
-            f"{lesson.world_before.split}, before and after, in each delivery tier.</p>",
-            _world(lesson.world_before, lesson.world_after),
-        ],
-    )
-
-
-def _world(before: World, after: World) -> str:
-    names = sorted({(each.label, each.name) for each in before.rates}, key=lambda pair: (pair[0] != "real", pair[1]))
-    head = ("called fake", *(f"{tier}, {when}" for tier in TIERS for when in ("before", "retrained")))
-    lines = []
-    for label, name in names:
-        kind = "photographs" if label == "real" else "generators"
-        pairs = [(before.of(tier, label, name), after.of(tier, label, name)) for tier in TIERS]
-        shares = [f"{each.share:.0%}" if each else "" for pair in pairs for each in pair]
-        lines.append((f"{kind}: {name}" if name else f"all {kind}", *shares))
-    return table(head, lines)
+    return Lesson(generator, before, after, world_before, world_after, outcome)

@@ -8,9 +8,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from data_generation import GenerationError
 from data_generation.api_client import PRICES, Prices
-from data_generation.errors import GenerationError
-from data_generation.synthesis.settings import DTYPES, EMBEDDED_MODEL, PREFIX, ServiceSettings, Settings
+from data_generation.synthesis import DTYPES, EMBEDDED_MODEL, PREFIX, ServiceSettings, Settings
 
 Command = Callable[..., None]
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)

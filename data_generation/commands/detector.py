@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from data_generation import GenerationError
 from data_generation.commands import (
     FILE,
     FOLDER,
@@ -17,16 +18,12 @@ from data_generation.commands import (
     model_options,
     refuse,
     service_options,
-    service_settings_of,
-    settings_of,
 )  # fmt: skip
-from data_generation.commands.images import GROUP, ask_service
-from data_generation.errors import GenerationError
+from data_generation.commands.images import make_all
 from data_generation.gate import read_judgement
-from data_generation.prompts.record import Prompt, read_prompts
-from data_generation.record import Row
+from data_generation.record import Row, read_prompts
 from data_generation.store import read_folder
-from data_generation.synthesis.settings import DEFAULT_MODEL, PREFIX
+from data_generation.synthesis import DEFAULT_MODEL
 
 
 @click.command(context_settings={"show_default": True})
@@ -44,13 +41,13 @@ def export(images: Path, out: Path, real: Path | None, source: str) -> None:
     OUT/manifest.jsonl has a line for each file. Images of one plan cell stand in one split, and so does what was made
     from one photograph. Photographs pass the same gate as images. The limits are those of IMAGES/gate.json.
     """  # noqa: D301 - \b is click's
-    from data_generation.export import export as hand_over
-    from data_generation.export import next_command, summary
     from data_generation.synthesis.photos import listed
+    from data_generation.teach import export as hand_over
+    from data_generation.teach import next_command
 
     rows, found = read_folder(images), listed(real) if real else None
     exported = hand_over(images, rows, read_judgement(images, rows), out, found.paths if found else [], source)
-    click.echo("\n".join(summary(exported)))
+    click.echo("\n".join(exported.lines()))
     if found and found.note:
         click.echo(found.note)
     click.echo(f"next: {next_command(rows, out, Path('data'))}")
@@ -79,12 +76,12 @@ def challenge(
     The same command again goes on where it was; images that OUT holds of another model, seed, or other prompts are not
     counted.
     """  # noqa: D301 - \b is click's
-    from data_generation.challenge import CLEAN, judge_world, rate, score
-    from data_generation.challenge_report import Challenge, headline, write_report
+    from data_generation.challenge import CLEAN, Challenge, headline, judge_world, rate, score
+    from data_generation.report import write_report
 
     written = read_prompts(prompts) if prompts else []
     if prompts:
-        asked = _made(out, prompts, written, model, each, options)
+        asked = make_all(out, prompts, model, each, options)
         rows = [row for row in read_folder(out) if row.id in asked]
     else:
         refuse(("model", "each", *MODEL_OPTIONS, *SERVICE_ONLY), "images that are there already; pass --prompts")
@@ -97,22 +94,6 @@ def challenge(
     page = write_report(found)
     click.echo(headline(rate(CLEAN, scored)))
     click.echo(str(page))
-
-
-def _made(out: Path, file: Path, prompts: Sequence[Prompt], model: str, each: int, options: dict[str, Any]) -> set[str]:
-    """Make what is missing of a run; the ids of all of its images."""
-    if model.startswith(PREFIX):
-        settings = service_settings_of(model, **options)
-        ask_service(out, file, each, settings)
-        return {settings.recipe(prompt, index).id for prompt in prompts for index in range(each)}
-    from data_generation.synthesis.generate import Local, Run, Shard, tasks
-    from data_generation.synthesis.pipelines import Pipeline
-
-    pipeline = Pipeline(settings_of(model, "txt2img", **options))
-    wanted = list(tasks(pipeline, prompts, [], each))
-    group = pipeline.settings.batch if pipeline.device == "cuda" else GROUP
-    Run(out, pipeline, Shard()).make(wanted, Local(pipeline), group)
-    return {task.recipe.id for task in wanted}
 
 
 def _accepted(images: Path, rows: Sequence[Row]) -> list[Row]:
@@ -149,8 +130,9 @@ def teach(
     The page tells how much of the half that was not learned is caught before and after, and what became of every other
     generator and of the photographs of DATA. Exit code 1 if the retrained model must not replace the present one.
     """  # noqa: D301 - \b is click's
-    from data_generation.export import smallest_face
+    from data_generation.report import write_lesson
     from data_generation.synthesis.photos import listed
+    from data_generation.teach import smallest_face
     from data_generation.teach import teach as learn
     from training.fitting.trainer import TrainConfig
 
@@ -161,14 +143,14 @@ def teach(
     except ValueError as error:
         raise GenerationError(str(error)) from error
     click.echo(lesson.line)
-    click.echo(str(out / "taught.html"))
+    click.echo(str(write_lesson(lesson, out)))
     if lesson.outcome.refusals:
         click.echo("must not replace the present model: " + "; ".join(lesson.outcome.refusals))
         raise click.exceptions.Exit(1)
 
 
 def _retraining(out: Path, rows: Sequence[Row]) -> str:
-    from data_generation.export import next_command
+    from data_generation.teach import next_command
 
     return (
         f"python -m data_generation export {shlex.quote(str(out))} export --real PHOTOGRAPHS\n"

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from data_generation import GenerationError
 from data_generation.commands import (
     FILE,
     FOLDER,
@@ -19,17 +20,18 @@ from data_generation.commands import (
     service_settings_of,
     settings_of,
 )  # fmt: skip
-from data_generation.errors import GenerationError
 from data_generation.gate import Limits, counts, judge, write_judgement
-from data_generation.prompts.record import read_prompts
-from data_generation.record import MODES
+from data_generation.record import MODES, TXT2IMG, read_prompts
 from data_generation.store import read_folder
-from data_generation.synthesis.settings import (
+from data_generation.synthesis import (
     DEFAULT_MODEL,
     PREFIX,
     ServiceSettings,
     Settings,
 )  # fmt: skip
+
+if TYPE_CHECKING:
+    from data_generation.synthesis.pipelines import Pipeline
 
 GROUP = 16
 """Images between two looks of the detector, and what a kill can cost on a processor."""
@@ -88,12 +90,33 @@ def generate(
         with Cluster(address, settings, actors) as cluster:
             made = run.make(wanted, cluster, settings.batch)
     else:
-        made = run.make(wanted, Local(pipeline), settings.batch if pipeline.device == "cuda" else GROUP)
+        made = run.make(wanted, Local(pipeline), _group(pipeline))
     click.echo(f"{made.new} images made, {made.before} were there, {out}/manifest{part.suffix}.jsonl")
     if found and found.note:
         click.echo(found.note)
     for note in made.notes():
         click.echo(note)
+
+
+def _group(pipeline: "Pipeline") -> int:
+    """Images that are made before they are looked at and recorded."""
+    return pipeline.settings.batch if pipeline.device == "cuda" else GROUP
+
+
+def make_all(out: Path, prompts: Path, model: str, each: int, options: dict[str, Any]) -> set[str]:
+    """Make what OUT lacks of a run in one process, or let a service make it; the ids of all images of the run."""
+    written = read_prompts(prompts)
+    if model.startswith(PREFIX):
+        asked = service_settings_of(model, **options)
+        ask_service(out, prompts, each, asked)
+        return {asked.recipe(prompt, index).id for prompt in written for index in range(each)}
+    from data_generation.synthesis.generate import Local, Run, Shard, tasks
+    from data_generation.synthesis.pipelines import Pipeline
+
+    pipeline = Pipeline(settings_of(model, TXT2IMG, **options))
+    wanted = list(tasks(pipeline, written, [], each))
+    Run(out, pipeline, Shard()).make(wanted, Local(pipeline), _group(pipeline))
+    return {task.recipe.id for task in wanted}
 
 
 def ask_service(out: Path, prompts: Path | None, each: int, settings: ServiceSettings) -> None:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from data_generation.attributes import NONE, SKIN_TONES
-from data_generation.prompts.writing import INSTRUCTIONS, TAGS, PromptTask
+from data_generation.prompts import INSTRUCTIONS, TAGS, PromptTask
 from data_generation.use_cases import GROUP, USE_CASE, USE_CASES
 
 VERSION = "template-2"
@@ -139,7 +139,7 @@ class TemplateWriter:
     """A writer that picks among phrases, seeded by plan seed, cell, ordinal and attempt.
 
     Args:
-        dialect: of `data_generation.prompts.writing.DIALECTS`.
+        dialect: of `data_generation.prompts.DIALECTS`.
     """
 
     name = "template"

@@ -26,10 +26,10 @@ from typing import Any, Self
 import httpx2
 import openai
 
+from data_generation import GenerationError
 from data_generation.api_client import LONGEST_PAUSE, Backoff, RateLimit, Server, is_passing
-from data_generation.errors import GenerationError
 from data_generation.record import suffix_of
-from data_generation.synthesis.settings import Order
+from data_generation.synthesis import ServiceSettings
 from facecheck import image
 from facecheck.decoding import CUT
 from facecheck.errors import ImageError, LedgerBusyError, LedgerError
@@ -67,23 +67,23 @@ class Courier:
     """Sends requests side by side and keeps OUT/requests.jsonl. Use as a context manager.
 
     Args:
-        say: hears every event, a JSON object with "key" and "state".
+        folder: OUT. say: hears every event, a JSON object with "key" and "state".
 
     Raises:
         GenerationError: the key or the address cannot be one; requests.jsonl cannot be written.
     """
 
-    def __init__(self, order: Order, say: Callable[[Mapping[str, Any]], None]) -> None:
-        self.order, self.say, self.folder = order, say, Path(order.folder)
-        self.server = Server(order.key, order.base_url, order.timeout)
-        self.backoff = Backoff(order.retries, order.backoff)
+    def __init__(self, folder: Path, settings: ServiceSettings, say: Callable[[Mapping[str, Any]], None]) -> None:
+        self.folder, self.settings, self.say = folder, settings, say
+        self.server = Server(settings.key, settings.base_url or None, settings.timeout)
+        self.backoff = Backoff(settings.retries, settings.backoff)
         self.closing = threading.Event()
-        self.rate_limit = RateLimit(order.per_minute, self.closing.wait)
+        self.rate_limit = RateLimit(settings.per_minute, self.closing.wait)
         self.ledger = KeyedLedger(self.folder / REQUESTS)
         self._lock, self._turn, self._not_before = threading.RLock(), threading.Lock(), 0.0
 
     def __enter__(self) -> Self:
-        end, is_told = time.monotonic() + self.order.patience, False
+        end, is_told = time.monotonic() + self.settings.patience, False
         while not self._opened():
             if time.monotonic() > end:
                 raise GenerationError(f"{self.ledger.path} is still being written; wait, and run again")
@@ -92,7 +92,7 @@ class Courier:
             is_told = True
             time.sleep(0.1)
         (self.folder / IMAGES).mkdir(exist_ok=True)
-        self.pool = ThreadPoolExecutor(self.order.concurrency)
+        self.pool = ThreadPoolExecutor(self.settings.concurrency)
         for key, entry in list(self.ledger.entries.items()):
             if entry["state"] == SENT:
                 self.note(
@@ -190,7 +190,7 @@ class Courier:
         if is_passing(error):
             return Outcome(UNSENT, says, headers=error.response.headers)
         otherwise = "check --base-url (it often ends in /v1), --size, --quality and --format"
-        return Outcome(STOP, self.server.advice(error, self.order.model, otherwise))
+        return Outcome(STOP, self.server.advice(error, self.settings.model, otherwise))
 
     def _of_body(self, body: Any, request_id: str) -> Outcome:
         first = (body.get("data") or [None])[0] if isinstance(body, dict) else None
@@ -247,7 +247,7 @@ class Courier:
         except ImageError as error:
             return Outcome(LOST, f"the image is damaged ({error})", outcome.more)
         path = self.folder / IMAGES / f"{key}{suffix_of(outcome.content)}"
-        end = time.monotonic() + self.order.patience
+        end = time.monotonic() + self.settings.patience
         while True:
             try:
                 write_atomically(path, outcome.content)
@@ -263,7 +263,7 @@ class Courier:
 
 
 def main() -> None:
-    """Standard input: an `Order`, then one request a line, to its end. Standard output: "ready", then the events."""
+    """Standard input: folder and settings, then one request a line, to its end. Output: "ready", then the events."""
     logging.basicConfig(format="%(message)s")
     logging.raiseExceptions = False
     lock = threading.Lock()
@@ -276,7 +276,8 @@ def main() -> None:
     try:
         if not (order := sys.stdin.readline()):
             return
-        with Courier(Order(**json.loads(order)), say) as courier:
+        folder, settings = json.loads(order)
+        with Courier(Path(folder), ServiceSettings(**settings), say) as courier:
             say({"key": "", "state": "ready"})
             for line in sys.stdin:
                 asked = json.loads(line)

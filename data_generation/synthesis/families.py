@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_generation.errors import GenerationError
-from data_generation.prompts.writing import INSTRUCTIONS, SENTENCES, TAGS
-from data_generation.synthesis.settings import Settings
+from data_generation import GenerationError
+from data_generation.prompts import INSTRUCTIONS, SENTENCES, TAGS
+from data_generation.synthesis import Settings
 
 GUIDANCE, TRUE_CFG, DISTILLED = "guidance_scale", "true_cfg_scale", "distilled_guidance_scale"
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}

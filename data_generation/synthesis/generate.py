@@ -10,14 +10,13 @@ from typing import Any, Protocol, Self
 
 from tqdm import tqdm
 
-from data_generation.errors import GenerationError
+from data_generation import GenerationError
 from data_generation.gate import UNCHECKED, Limits
-from data_generation.prompts.record import Prompt
-from data_generation.record import Recipe, Row
+from data_generation.record import Prompt, Recipe, Row
 from data_generation.store import Manifest, Master, Recorder, encode_plain_png, encode_png, remove_partials, store
+from data_generation.synthesis import Settings
 from data_generation.synthesis.photos import Photo, prepared
 from data_generation.synthesis.pipelines import Pipeline, Rendered
-from data_generation.synthesis.settings import Settings
 from facecheck.actors import IN_FLIGHT, Placed, least_busy, start_actors
 from facecheck.files import sha256_of
 

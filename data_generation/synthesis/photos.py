@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.errors import GenerationError
+from data_generation import GenerationError
 from facecheck import crop, image
 from facecheck.detection.detector import FaceDetector
 from facecheck.errors import ImageError

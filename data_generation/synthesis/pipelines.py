@@ -13,11 +13,11 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from data_generation.errors import GenerationError
+from data_generation import GenerationError
 from data_generation.record import EDIT, IMG2IMG, INPAINT, VAE, Recipe
+from data_generation.synthesis import EMBEDDED_MODEL, LICENCES, Settings
 from data_generation.synthesis.families import EDITORS, GUIDANCE, check_room, family_of, usual_dtype
 from data_generation.synthesis.photos import Photo
-from data_generation.synthesis.settings import EMBEDDED_MODEL, LICENCES, Settings
 from facecheck.files import sha256_of
 
 Pixels = npt.NDArray[np.uint8]

@@ -13,11 +13,11 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from data_generation import GenerationError
 from data_generation.api_client import Prices
-from data_generation.errors import GenerationError
-from data_generation.prompts.record import Prompt
-from data_generation.record import Recipe
+from data_generation.record import Prompt, Recipe
 from data_generation.store import Manifest, Master, Recorder, remove_partials
+from data_generation.synthesis import ServiceSettings
 from data_generation.synthesis.courier import (
     ANSWERED,
     DONE,
@@ -28,7 +28,6 @@ from data_generation.synthesis.courier import (
     STOP,
     UNSENT,
 )  # fmt: skip
-from data_generation.synthesis.settings import Order, ServiceSettings
 from facecheck import image
 from facecheck.ledger import whole_lines
 from facecheck.provenance.findings import Claim
@@ -102,7 +101,10 @@ class Service:
         """
         recipes = {recipe.id: (recipe, prompt) for prompt in prompts for recipe in self._recipes(prompt, each)}
         remove_partials(self.recorder.images)
-        with Manifest(self.folder / "manifest.jsonl") as manifest, self.courier(self._order()) as courier:
+        with (
+            Manifest(self.folder / "manifest.jsonl") as manifest,
+            self.courier(self.folder.resolve(), self.settings) as courier,
+        ):
             self.manifest, self.entries = manifest, read_requests(self.folder)
             self._count_costs()
             for entry in self.entries.values():
@@ -115,13 +117,6 @@ class Service:
 
     def _recipes(self, prompt: Prompt, each: int) -> Iterator[Recipe]:
         return (self.settings.recipe(prompt, index) for index in range(each))
-
-    def _order(self) -> Order:
-        s = self.settings
-        return Order(
-            str(self.folder.resolve()), s.model, s.key, s.base_url or None, s.timeout, s.retries, s.backoff,
-            s.per_minute, s.concurrency, patience=s.timeout * 2,
-        )  # fmt: skip
 
     def _missing(self, recipes: Mapping[str, Any]) -> list[str]:
         final = {DONE, REFUSED, ANSWERED} | (set() if self.settings.retry_lost else {LOST})
@@ -228,14 +223,15 @@ def known_by(address: str, content: bytes) -> str:
 class CourierProcess:
     """The courier's process, seen from the run that started it. Use as a context manager."""
 
-    def __init__(self, order: Order) -> None:
-        Path(order.folder).mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, settings: ServiceSettings) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         paths = os.pathsep.join(path for path in sys.path if path)
         self._child = subprocess.Popen(
             [sys.executable, "-m", "data_generation.synthesis.courier"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True, start_new_session=True, env={**os.environ, "PYTHONPATH": paths},
         )  # fmt: skip
-        self._tell(asdict(order))
+        needed = {name: value for name, value in asdict(settings).items() if name != "prices"}  # The key among them.
+        self._tell([str(folder), needed])
 
     def __enter__(self) -> Self:
         if (first := self.event())["state"] == STOP:
@@ -270,7 +266,7 @@ class CourierProcess:
         event: Entry = json.loads(line)
         return event
 
-    def _tell(self, values: Entry) -> None:
+    def _tell(self, values: Entry | list[Any]) -> None:
         if self._child.stdin:
             self._child.stdin.write(json.dumps(values) + "\n")
             self._child.stdin.flush()

@@ -23,7 +23,7 @@ from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
 from torch import Tensor
 from tqdm import tqdm
 
-from data_generation.errors import GenerationError
+from data_generation import GenerationError
 from data_generation.synthesis.photos import listed
 from facecheck import image
 from facecheck.decoding import Pixels

@@ -10,9 +10,20 @@ import pytest
 from PIL import Image
 from scipy.stats import binomtest
 
-from data_generation.challenge import CLEAN, WEB, Rate, by_attribute, contact_sheet, judge_world, missed, rate, score
-from data_generation.challenge_report import Challenge, write_report
+from data_generation.challenge import (
+    CLEAN,
+    WEB,
+    Challenge,
+    Rate,
+    by_attribute,
+    contact_sheet,
+    judge_world,
+    missed,
+    rate,
+    score,
+)
 from data_generation.record import TXT2IMG, Recipe, Row
+from data_generation.report import write_report
 from facecheck import FaceDetector, image
 from training.data import FaceFile
 from training.evaluation.scores import score as training_score
@@ -115,7 +126,7 @@ def test_the_page_stands_alone_and_runs_nothing_of_a_prompt(scored, attributes, 
     folder, checker, found = scored
     evil = dataclasses.replace(found[0].row.recipe, prompt="<script>alert(1)</script>")
     found[0] = dataclasses.replace(found[0], row=dataclasses.replace(found[0].row, recipe=evil))
-    monkeypatch.setattr("data_generation.challenge_report.HARDEST", 1)
+    monkeypatch.setattr("data_generation.report.HARDEST", 1)
     told = Challenge(folder, found, 9, checker, attributes, commands="python -m training update")
     page = write_report(told).read_text()
     assert "<script" not in page
@@ -138,14 +149,12 @@ def test_the_page_stands_alone_and_runs_nothing_of_a_prompt(scored, attributes, 
 def test_no_picture_is_shown_twice(scored, attributes, monkeypatch):
     folder, checker, found = scored
     shown = []
-    monkeypatch.setattr("data_generation.challenge_report.HARDEST", 2)
+    monkeypatch.setattr("data_generation.report.HARDEST", 2)
     monkeypatch.setattr(
-        "data_generation.challenge_report.contact_sheet",
+        "data_generation.report.contact_sheet",
         lambda images, _: shown.extend(images) or np.zeros((8, 8, 3), np.uint8),
     )
-    monkeypatch.setattr(
-        "data_generation.challenge_report.explain", lambda path, checker: shown.append(path) or checker.none
-    )
+    monkeypatch.setattr("data_generation.report.explain", lambda path, checker: shown.append(path) or checker.none)
     checker = type("Checker", (), {"config": checker.config, "none": type("None_", (), {"faces": ()})})()
     write_report(Challenge(folder, found, 4, checker, attributes))
     ids = [each.stem if hasattr(each, "stem") else each.row.id for each in shown]

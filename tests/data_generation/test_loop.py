@@ -14,8 +14,8 @@ from PIL import Image
 
 from data_generation.__main__ import main as generation
 from data_generation.store import read_folder
+from data_generation.synthesis import EMBEDDED_MODEL
 from data_generation.synthesis.pipelines import EMBEDDED_FOLDER
-from data_generation.synthesis.settings import EMBEDDED_MODEL
 from facecheck.model.checkpoint import save_model
 from training.__main__ import main as training
 

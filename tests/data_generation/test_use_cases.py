@@ -4,13 +4,11 @@ from collections import Counter
 
 import pytest
 
+from data_generation import PlanError
 from data_generation.attributes import DEFAULTS, NONE, is_minor
-from data_generation.errors import PlanError
 from data_generation.gate import Measurements, reasons
 from data_generation.plan import Plan, coverage, make_plan, reweighted
-from data_generation.prompts.record import read_prompts
-from data_generation.prompts.template import PHRASES, TemplateWriter
-from data_generation.prompts.writing import (
+from data_generation.prompts import (
     DIALECTS,
     INSTRUCTIONS,
     SENTENCES,
@@ -19,6 +17,8 @@ from data_generation.prompts.writing import (
     Rules,
     write_prompts,
 )
+from data_generation.prompts.template import PHRASES, TemplateWriter
+from data_generation.record import read_prompts
 from data_generation.use_cases import EXTRA, GROUP, USE_CASE, USE_CASES, with_use_cases
 
 WEIGHTS = with_use_cases(DEFAULTS)

@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from data_generation import PromptError
 from data_generation.api_client import Backoff, RateLimit
-from data_generation.errors import PromptError
-from data_generation.prompts.openai_writer import OpenAIWriter
-from data_generation.prompts.record import read_prompts
-from data_generation.prompts.structured_output import request
+from data_generation.prompts import Rules, dedup_key, missing, write_prompts
+from data_generation.prompts.openai_writer import OpenAIWriter, request
 from data_generation.prompts.template import TemplateWriter
-from data_generation.prompts.writing import Rules, dedup_key, missing, write_prompts
+from data_generation.record import read_prompts
 
 KEY = "sk-verysecret-0123456789abcdef"
 RESPONSES, CHAT = "/v1/responses", "/v1/chat/completions"

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from data_generation.__main__ import main
 from data_generation.plan import make_plan
-from data_generation.prompts.record import read_prompts
+from data_generation.record import read_prompts
 
 KEY = "sk-verysecret-0123456789abcdef"
 ROOT = Path(__file__).parents[3]

@@ -5,12 +5,12 @@ import signal
 
 import pytest
 
-from data_generation.errors import GenerationError
-from data_generation.prompts.record import read_prompts
+from data_generation import GenerationError
+from data_generation.record import read_prompts
 from data_generation.store import read_folder
+from data_generation.synthesis import Settings
 from data_generation.synthesis.generate import Cluster, Local, Run, Shard, tasks
 from data_generation.synthesis.pipelines import Pipeline
-from data_generation.synthesis.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("lenient")
 

@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from data_generation.errors import GenerationError
-from data_generation.prompts.record import read_prompts
-from data_generation.synthesis import families, pipelines
+from data_generation import GenerationError
+from data_generation.record import read_prompts
+from data_generation.synthesis import Settings, families, pipelines
 from data_generation.synthesis.families import FAMILIES, family_of
 from data_generation.synthesis.generate import tasks
 from data_generation.synthesis.photos import prepared
 from data_generation.synthesis.pipelines import Pipeline
-from data_generation.synthesis.settings import Settings
 from facecheck.detection.detector import FaceDetector
 
 pytestmark = pytest.mark.usefixtures("lenient")

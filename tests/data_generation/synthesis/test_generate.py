@@ -13,11 +13,11 @@ import pytest
 
 from data_generation import store
 from data_generation.gate import Gate, Measurements
-from data_generation.prompts.record import read_prompts
+from data_generation.record import read_prompts
 from data_generation.store import read_folder
+from data_generation.synthesis import Settings
 from data_generation.synthesis.generate import Local, Made, Run, Shard, tasks
 from data_generation.synthesis.pipelines import Pipeline
-from data_generation.synthesis.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("lenient")
 IMAGES, KILLS = 200, 20

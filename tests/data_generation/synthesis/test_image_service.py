@@ -17,16 +17,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from data_generation import store
+from data_generation import GenerationError, store
 from data_generation.api_client import Prices
-from data_generation.errors import GenerationError
 from data_generation.gate import Gate, Measurements
-from data_generation.prompts.record import Prompt
+from data_generation.record import Prompt
 from data_generation.store import read_folder
-from data_generation.synthesis import courier
+from data_generation.synthesis import ServiceSettings, courier
 from data_generation.synthesis.courier import LOST, REFUSED, UNSENT, Courier
 from data_generation.synthesis.service import Service, ServiceRun, read_requests
-from data_generation.synthesis.settings import Order, ServiceSettings
 from facecheck.ledger import KeyedLedger
 from tests.data_generation.image_server import picture_of
 
@@ -64,9 +62,9 @@ def settings(server, **changes) -> ServiceSettings:
 class Inside(Courier):
     """A courier in this process: each of the others takes a second to start."""
 
-    def __init__(self, order):
+    def __init__(self, folder, settings):
         self.events = queue.Queue()
-        super().__init__(order, self.events.put)
+        super().__init__(folder, settings, self.events.put)
 
     def ask(self, key, values):
         self.take(key, values)
@@ -257,9 +255,9 @@ class Deaf(Courier):
         raise AssertionError("asked")
 
 
-def in_process(folder, kind=Courier, **order):
+def in_process(folder, kind=Courier, base_url=""):
     heard: list[dict] = []
-    return kind(Order(str(folder), "m", KEY, **order), heard.append), heard
+    return kind(folder, ServiceSettings("m", base_url, KEY), heard.append), heard
 
 
 def test_a_request_without_an_answer_is_lost_when_the_machine_stops(tmp_path):

@@ -6,12 +6,12 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image
 
-from data_generation.errors import GenerationError
-from data_generation.prompts.record import read_prompts
+from data_generation import GenerationError
+from data_generation.record import read_prompts
+from data_generation.synthesis import EMBEDDED_MODEL, Settings
 from data_generation.synthesis.generate import Shard, tasks
 from data_generation.synthesis.photos import prepared
 from data_generation.synthesis.pipelines import Pipeline
-from data_generation.synthesis.settings import EMBEDDED_MODEL, Settings
 from facecheck.detection.detector import FaceDetector
 
 pytestmark = pytest.mark.usefixtures("lenient")

@@ -1,13 +1,11 @@
-"""The one page that a challenge ends with: self-contained HTML, and the same numbers as JSON."""
+"""The one page that a challenge, or a lesson, ends with: self-contained HTML, and the same numbers as JSON."""
 
 import base64
 import dataclasses
 import html
 import io
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +16,23 @@ from data_generation.challenge import (
     CLEAN,
     ENOUGH,
     WEB,
+    Challenge,
     Pixels,
     Rate,
     Scored,
     World,
     by_attribute,
+    by_tier,
     contact_sheet,
+    headline,
+    labels_known,
     missed,
-    rate,
+    rate_values,
+    summary,
 )  # fmt: skip
-from facecheck import FaceChecker
+from data_generation.teach import Lesson
 from facecheck.explain.explanation import explain
 from facecheck.files import write_atomically
-from facecheck.model.config import ModelConfig
 from training.augment import TIERS
 
 SHEET, SHOWN, HARDEST = 48, 24, 10
@@ -50,77 +52,30 @@ code,pre{background:#1d232d}.note{color:#a9b4c4}}
 """
 
 
-@dataclass(frozen=True)
-class Challenge:
-    """Everything that the page tells.
-
-    Attributes:
-        folder: of the images. scored: accepted ones. attempted: images before the gate.
-        attributes: prompt id -> attributes. world: what the detector says of a data set; None where none was given.
-        commands: what retrains with these images.
-    """
-
-    folder: Path
-    scored: Sequence[Scored]
-    attempted: int
-    checker: FaceChecker
-    attributes: Mapping[str, Mapping[str, str]]
-    world: World | None = None
-    commands: str = ""
-
-    @property
-    def judge(self) -> ModelConfig:
-        """The detector's config."""
-        return self.checker.config
-
-    @property
-    def generator(self) -> str:
-        """The model, or the models, that made the images."""
-        return ", ".join(dict.fromkeys(each.row.recipe.model for each in self.scored))
-
-
 def write_report(found: Challenge) -> Path:
     """Write challenge.html and challenge.json into the folder of the images."""
-    rates = {tier: rate(tier, found.scored, tier) for tier in TIERS}
-    write_atomically(found.folder / "challenge.json", _json(found, rates).encode())
-    write_atomically(found.folder / "challenge.html", _page(found, rates).encode())
+    _write_json(found.folder / "challenge.json", summary(found))
+    write_atomically(found.folder / "challenge.html", _page(found).encode())
     return found.folder / "challenge.html"
 
 
-def _rate_values(found: Rate) -> dict[str, Any]:
-    return {**dataclasses.asdict(found), "caught": found.caught, "interval": found.interval}
+def write_lesson(lesson: Lesson, out: Path) -> Path:
+    """Write taught.html and taught.json into `out`."""
+    _write_json(out / "taught.json", {
+        "generator": lesson.generator, "model": str(lesson.outcome.model), "refusals": lesson.outcome.refusals,
+        "before": {tier: rate_values(each) for tier, each in lesson.before.items()},
+        "after": {tier: rate_values(each) for tier, each in lesson.after.items()},
+        "world_before": dataclasses.asdict(lesson.world_before), "world_after": dataclasses.asdict(lesson.world_after),
+    })  # fmt: skip
+    write_atomically(out / "taught.html", _lesson_page(lesson).encode())
+    return out / "taught.html"
 
 
-def _json(found: Challenge, rates: Mapping[str, Rate]) -> str:
-    judge, scored = found.judge, found.scored
-    values = {
-        "generator": found.generator, "revision": scored[0].row.recipe.revision,
-        "detector": {"name": judge.name, "version": judge.version, "sha256": judge.sha256},
-        "attempted": found.attempted, "accepted": len(scored), "known_by": labels_known(scored),
-        "deliveries": {name: _rate_values(each) for name, each in rates.items()},
-        "world": dataclasses.asdict(found.world) if found.world else None,
-        "attributes": [_rate_values(each) for each in by_attribute(scored, found.attributes)],
-        "missed": [
-            {"id": each.row.id, "p_fake": each.p_fake(), "prompt": each.row.recipe.prompt} for each in missed(scored)
-        ],
-        "scores": {each.row.id: each.p_fake() for each in scored},
-    }  # fmt: skip
-    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    write_atomically(path, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def labels_known(scored: Sequence[Scored]) -> dict[str, int]:
-    """How the labels are known: the first sentence of each record -> images."""
-    said = Counter(f"{each.row.known_by.partition('. ')[0].rstrip('.')}." for each in scored if each.row.known_by)
-    return dict(said.most_common())
-
-
-def headline(found: Rate) -> str:
-    """One sentence."""
-    low, high = found.interval
-    return f"{found.caught:.0%} of {found.images} images are called fake (95 %: {low:.0%} to {high:.0%})"
-
-
-def page(title: str, parts: Iterable[str]) -> str:
+def _html(title: str, parts: Iterable[str]) -> str:
     """A page that loads nothing."""
     return (
         f'<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
@@ -128,7 +83,7 @@ def page(title: str, parts: Iterable[str]) -> str:
     )
 
 
-def table(head: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+def _table(head: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     """The first column is text, the others are numbers."""
     cells = "".join(f"<th{' class=n' if place else ''}>{html.escape(name)}" for place, name in enumerate(head))
     rows = "".join(
@@ -139,13 +94,13 @@ def table(head: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     return f"<table><tr>{cells}{rows}</table>"
 
 
-def _page(found: Challenge, rates: Mapping[str, Rate]) -> str:
-    judge, scored = found.judge, found.scored
+def _page(found: Challenge) -> str:
+    judge, scored, rates = found.judge, found.scored, by_tier(found.scored)
     slipped, hardest = missed(scored), sorted(scored, key=Scored.p_fake)[:HARDEST]
     shown = {each.row.id for each in hardest}
     others = [each for each in scored if each.row.id not in shown]
     named = f"{judge.name} {judge.version}"
-    return page(
+    return _html(
         f"{found.generator} against {judge.name}",
         [
             f"<h1>How much of {html.escape(found.generator)} does {html.escape(named)} catch?</h1>",
@@ -154,7 +109,7 @@ def _page(found: Challenge, rates: Mapping[str, Rate]) -> str:
             f"<p class=note>{found.attempted} images were made ({_how(scored[0].row.recipe)}); {len(scored)} passed "
             "the gate, which never asks the detector for its opinion.</p>",
             _known(scored),
-            table(_HEAD, (_line(each, TIER_WORDS[tier]) for tier, each in rates.items())),
+            _table(_HEAD, (_line(each, TIER_WORDS[tier]) for tier, each in rates.items())),
             _world(found.world),
             _attributes(by_attribute(scored, found.attributes)),
             _hard(found, hardest),
@@ -213,7 +168,7 @@ def _world(world: World | None) -> str:
     ]
     names = sorted({(each.label, each.name) for each in world.rates if each.name}, reverse=True)
     lines += [_world_line(world, label, name, name) for label, name in names]
-    return f"<h2>Beside it: {unseen}</h2>" + table(head, lines)
+    return f"<h2>Beside it: {unseen}</h2>" + _table(head, lines)
 
 
 def _world_line(world: World, label: str, name: str, shown: str) -> tuple[object, ...]:
@@ -227,7 +182,7 @@ def _attributes(groups: Sequence[Rate]) -> str:
     if not groups:
         return "<p class=note>No attribute can be told apart: too few images, or a model that reads no prompt.</p>"
     head = ("attribute", *_HEAD[1:])
-    return "<h2>By attribute, the least caught first</h2>" + table(
+    return "<h2>By attribute, the least caught first</h2>" + _table(
         head, (_line(each, each.name) for each in groups[:SHOWN])
     )
 
@@ -274,3 +229,39 @@ def _data_url(pixels: Pixels, side: int = 0) -> str:
         picture.thumbnail((side, side))
     picture.save(stream, "JPEG", quality=88)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def _lesson_page(lesson: Lesson) -> str:
+    refusals = lesson.outcome.refusals
+    verdict = f"must not replace the present one: {'; '.join(refusals)}" if refusals else "may replace the present one"
+    head = ("the half that it did not learn from", "images", "before", "retrained", "95 %")
+    lines = [
+        (tier, after.images, f"{lesson.before[tier].caught:.0%}", f"{after.caught:.0%}",
+         f"{after.interval[0]:.0%} to {after.interval[1]:.0%}")
+        for tier, after in lesson.after.items()
+    ]  # fmt: skip
+    title = f"What the detector learned from {lesson.generator}"
+    return _html(
+        title,
+        [
+            f"<h1>{html.escape(title)}</h1><p><strong>{html.escape(lesson.line)}.</strong></p>",
+            f"<p>The retrained model {html.escape(verdict)}. It lies at <code>{html.escape(str(lesson.outcome.model))}"
+            "</code>.</p>",
+            _table(head, lines),
+            "<h2>Was anything forgotten?</h2><p class=note>The same pictures of the split "
+            f"{lesson.world_before.split}, before and after, in each delivery tier.</p>",
+            _world_table(lesson.world_before, lesson.world_after),
+        ],
+    )
+
+
+def _world_table(before: World, after: World) -> str:
+    names = sorted({(each.label, each.name) for each in before.rates}, key=lambda pair: (pair[0] != "real", pair[1]))
+    head = ("called fake", *(f"{tier}, {when}" for tier in TIERS for when in ("before", "retrained")))
+    lines = []
+    for label, name in names:
+        kind = "photographs" if label == "real" else "generators"
+        pairs = [(before.of(tier, label, name), after.of(tier, label, name)) for tier in TIERS]
+        shares = [f"{each.share:.0%}" if each else "" for pair in pairs for each in pair]
+        lines.append((f"{kind}: {name}" if name else f"all {kind}", *shares))
+    return _table(head, lines)
