@@ -99,7 +99,7 @@ class Server:
         Args:
             otherwise: advice on what is no matter of key, money or model. without_key: another way than a key.
         """
-        answer = f"{self.address} answers {self.message(error)}"
+        answer = f"{self.address} answers {self.message(error).rstrip('.')}"
         if error.status_code in {401, 403}:
             return f"{answer}: set another key{without_key}"
         if error.status_code in {402, 429} or error.code in USED_UP:

@@ -38,6 +38,12 @@ def model_options(command: Command) -> Command:
         click.option(
             "--lora", type=FILE, help="Safetensors to add to the model."
         ),
+        click.option(
+            "--face-adapter", type=click.Path(exists=True, path_type=Path),
+            help="IP-Adapter that keeps a face: safetensors, or its folder.",
+        ),
+        click.option("--face", type=FILE, help="Photograph of an adult who agreed: the face that is kept."),
+        click.option("--face-scale", default=0.6, help="How much of the face is kept, above 0, at most 1."),
         click.option("--licence", default="", show_default="as the model says", help="Of the model."),
         click.option("--seed", default=0, help="Of the run; each image has its own, drawn from it."),
     )):  # fmt: skip
@@ -47,7 +53,7 @@ def model_options(command: Command) -> Command:
 
 MODEL_OPTIONS = (
     "revision", "scheduler", "steps", "guidance", "strength", "size", "dtype", "device", "batch", "offload", "lora",
-    "licence", "seed",
+    "face_adapter", "face", "face_scale", "licence", "seed",
 )  # fmt: skip
 
 
@@ -110,9 +116,7 @@ def service_settings_of(
     return ServiceSettings(model.removeprefix(PREFIX), key=key, size=pixels, licence=licence, prices=table, **own)
 
 
-def settings_of(
-    model: str, mode: str, size: tuple[int, int], dtype: str | None, lora: Path | None, **options: Any
-) -> Settings:
+def settings_of(model: str, mode: str, size: tuple[int, int], dtype: str | None, **options: Any) -> Settings:
     """Options -> Settings.
 
     Raises:
@@ -120,4 +124,5 @@ def settings_of(
     """
     refuse(list(SERVICE_ONLY), "a model that runs here")
     own = {name: value for name, value in options.items() if name not in SERVICE_ONLY}
-    return Settings(model, mode=mode, width=size[0], height=size[1], dtype=dtype or "", lora=str(lora or ""), **own)
+    own |= {name: str(own[name] or "") for name in ("lora", "face_adapter", "face")}
+    return Settings(model, mode=mode, width=size[0], height=size[1], dtype=dtype or "", **own)

@@ -41,7 +41,7 @@ def export(images: Path, out: Path, real: Path | None, source: str) -> None:
     OUT/manifest.jsonl has a line for each file. Images of one plan cell stand in one split, and so does what was made
     from one photograph. Photographs pass the same gate as images. The limits are those of IMAGES/gate.json.
     """  # noqa: D301 - \b is click's
-    from data_generation.synthesis.photos import listed
+    from data_generation.synthesis.conditioning import listed
     from data_generation.teach import export as hand_over
     from data_generation.teach import next_command
 
@@ -131,7 +131,7 @@ def teach(
     generator and of the photographs of DATA. Exit code 1 if the retrained model must not replace the present one.
     """  # noqa: D301 - \b is click's
     from data_generation.report import write_lesson
-    from data_generation.synthesis.photos import listed
+    from data_generation.synthesis.conditioning import listed
     from data_generation.teach import smallest_face
     from data_generation.teach import teach as learn
     from training.fitting.trainer import TrainConfig

@@ -75,8 +75,8 @@ def generate(
         refuse(["photos", "mode", "shard", "address", "actors"], "an image service")
         ask_service(out, prompts, each, service_settings_of(model, **options))
         return
+    from data_generation.synthesis.conditioning import listed
     from data_generation.synthesis.generate import Cluster, Local, Run, Shard, tasks
-    from data_generation.synthesis.photos import listed
     from data_generation.synthesis.pipelines import Pipeline
 
     settings, part = settings_of(model, mode, **options), Shard.parse(shard)

@@ -31,6 +31,8 @@ class Settings:
         dtype: of `DTYPES`; empty = float32 on a processor, float16 on a GPU.
         batch: images at once on a GPU; a processor makes them one by one, because the last bit of a batch differs.
         offload: keep on the GPU only the part that works. lora: weights that are added, a file of safetensors.
+        face_adapter: an IP-Adapter, a file of safetensors or its folder; face: the photograph whose face it keeps, and
+            face_scale how much of it, in (0, 1].
         seed: of the run; every image's own is drawn from it, its prompt and its number.
     """
 
@@ -48,6 +50,9 @@ class Settings:
     batch: int = 4
     offload: bool = False
     lora: str = ""
+    face_adapter: str = ""
+    face: str = ""
+    face_scale: float = 0.6
     licence: str = ""
     seed: int = 0
 
@@ -58,6 +63,10 @@ class Settings:
             raise GenerationError(f"dtype {self.dtype!r}: choose one of {', '.join(DTYPES)}")
         if not 0 < self.strength <= 1:
             raise GenerationError(f"strength {self.strength}: choose a number above 0, at most 1")
+        if bool(self.face) != bool(self.face_adapter):
+            raise GenerationError("--face PHOTO and --face-adapter FILE have no use without each other")
+        if not 0 < self.face_scale <= 1:
+            raise GenerationError(f"face scale {self.face_scale}: choose a number above 0, at most 1")
         if self.width % 8 or self.height % 8 or min(self.width, self.height) < 0:
             raise GenerationError(f"size {self.width}x{self.height}: both sides must be multiples of 8")
 

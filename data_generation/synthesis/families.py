@@ -127,6 +127,9 @@ FAMILIES = (
 )  # fmt: skip
 
 
+FACE_PIPELINES = frozenset({SD, XL, SD3, FLUX, "FluxKontextPipeline", "KolorsPipeline", "ChromaPipeline"})
+"""Those of diffusers that take an IP-Adapter, and with it a face to keep."""
+FACE_KEEPERS = ", ".join(family.name for family in FAMILIES if family.pipeline in FACE_PIPELINES)
 EDITORS = ", ".join(family.model for family in FAMILIES if family.edits)
 
 

@@ -15,7 +15,7 @@ from data_generation.gate import UNCHECKED, Limits
 from data_generation.record import Prompt, Recipe, Row
 from data_generation.store import Manifest, Master, Recorder, encode_plain_png, encode_png, remove_partials, store
 from data_generation.synthesis import Settings
-from data_generation.synthesis.photos import Photo, prepared
+from data_generation.synthesis.conditioning import Photo, prepared
 from data_generation.synthesis.pipelines import Pipeline, Rendered
 from facecheck.actors import IN_FLIGHT, Placed, least_busy, start_actors
 from facecheck.files import sha256_of

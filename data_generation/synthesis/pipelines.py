@@ -16,8 +16,8 @@ from PIL import Image
 from data_generation import GenerationError
 from data_generation.record import EDIT, IMG2IMG, INPAINT, VAE, Recipe
 from data_generation.synthesis import EMBEDDED_MODEL, LICENCES, Settings
+from data_generation.synthesis.conditioning import Photo, add_adapters, check_adapter, one_line
 from data_generation.synthesis.families import EDITORS, GUIDANCE, check_room, family_of, usual_dtype
-from data_generation.synthesis.photos import Photo
 from facecheck.files import sha256_of
 
 Pixels = npt.NDArray[np.uint8]
@@ -60,12 +60,12 @@ class Pipeline:
         self.device = _device(settings.device)
         known = family_of(settings.model)
         self.dtype = settings.dtype or usual_dtype(known, self.device)
+        check_adapter(known, settings)
         check_room(known, settings, self.device, self.dtype)
         self.pipe = _loaded(settings, getattr(torch, self.dtype))
         place = Path(located(settings.model))
         is_own = place.is_dir() and settings.model != EMBEDDED_MODEL
         self.name = place.resolve().name if is_own else settings.model
-        self.lora = sha256_of(Path(settings.lora)) if settings.lora else ""
         folder = place if place.is_dir() else _snapshot(settings)
         self.revision = _revision(folder) if place.is_dir() else folder.name
         self.family = known or family_of(self.name, type(self.pipe).__name__)
@@ -78,8 +78,7 @@ class Pipeline:
     def _prepare(self) -> None:
         if self.settings.scheduler and hasattr(self.pipe, "scheduler"):
             self.pipe.scheduler = _scheduler(self.pipe, self.settings.scheduler)
-        if self.lora:
-            _add_lora(self.pipe, self.settings.lora)
+        self.adapters = add_adapters(self.pipe, self.settings)
         if self.settings.offload and self.device.startswith("cuda"):
             self.pipe.enable_model_cpu_offload(device=self.device)
         else:
@@ -115,7 +114,8 @@ class Pipeline:
         settings, (width, height) = self.settings, self.size
         scheduler = type(self.pipe.scheduler).__name__ if hasattr(self.pipe, "scheduler") else ""
         steps, guidance = (self.family.steps, self.family.guidance) if self.family else (None, None)
-        options = json.dumps({"lora": self.lora}) if self.lora else ""
+        added = self.adapters.options
+        options = json.dumps(added, sort_keys=True) if added else ""
         return Recipe(
             self.name, self.revision, settings.mode, settings.seed_of(name, index), index,
             scheduler=scheduler, steps=int(self._number("num_inference_steps", settings.steps or steps)),
@@ -191,6 +191,8 @@ class Pipeline:
         if photos:
             possible |= {"image": [Image.fromarray(photo.pixels) for photo in photos], "strength": first.strength}
             possible["mask_image"] = [Image.fromarray(photo.mask) for photo in photos]
+        if self.adapters.face is not None:
+            possible["ip_adapter_image"] = Image.fromarray(self.adapters.face)
         if not self.takes_negative:
             del possible["negative_prompt"]
         return {name: value for name, value in possible.items() if name in self.takes}
@@ -225,24 +227,13 @@ def _loaded(settings: Settings, dtype: torch.dtype) -> Any:
         raise GenerationError(_unreachable(settings, error)) from error
 
 
-def _add_lora(pipe: Any, path: str) -> None:
-    if not hasattr(pipe, "load_lora_weights"):
-        raise GenerationError(f"{type(pipe).__name__} takes no LoRA; leave --lora out")
-    try:
-        pipe.load_lora_weights(path)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        if "PEFT" in str(error):
-            raise GenerationError("--lora needs peft: pip install 'facecheck[generation]'") from error
-        raise GenerationError(f"{path} does not fit {type(pipe).__name__}: {_one_line(error)}") from error
-
-
 def looks_like_folder(model: str) -> bool:
     """Hub ids are `owner/name`; anything else is meant as a path."""
     return model.startswith((".", "/", "~")) or model.count("/") != 1
 
 
 def _unreachable(settings: Settings, error: Exception) -> str:
-    reason = _one_line(error)
+    reason = one_line(error)
     if re.search(r"gated|\b40[13]\b|restricted", str(error), re.IGNORECASE):
         page = f"https://huggingface.co/{settings.model}"
         return f"{settings.model} is gated: accept its terms at {page}, then `hf auth login`, and run again ({reason})"
@@ -253,10 +244,6 @@ def _unreachable(settings: Settings, error: Exception) -> str:
         f"where there is a network (`hf download {settings.model} --local-dir FOLDER`) and pass --model FOLDER, or use "
         f"--model {EMBEDDED_MODEL}, which ships with facecheck"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return re.sub(r"\s+", " ", str(error))[:200]
 
 
 def _scheduler(pipe: Any, name: str) -> Any:

@@ -24,7 +24,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from data_generation import GenerationError
-from data_generation.synthesis.photos import listed
+from data_generation.synthesis.conditioning import listed
 from facecheck import image
 from facecheck.decoding import Pixels
 from facecheck.detection.detector import Detections, FaceDetector

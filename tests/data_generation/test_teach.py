@@ -17,7 +17,7 @@ from data_generation import GenerationError
 from data_generation.__main__ import main
 from data_generation.gate import judge
 from data_generation.record import TXT2IMG, VAE, Recipe, Row
-from data_generation.synthesis.photos import listed
+from data_generation.synthesis.conditioning import listed
 from data_generation.teach import Dealer, export, group_of, halves, split_of, teach
 from facecheck import image
 from training.faces.layouts import recognise

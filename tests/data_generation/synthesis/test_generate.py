@@ -116,7 +116,7 @@ def test_shards_together_make_what_one_run_makes(little_ddpm, prompts, tmp_path)
 
 
 def test_pairs_are_kept_with_their_photographs(stable_diffusion, photos, tmp_path):
-    from data_generation.synthesis.photos import listed, prepared
+    from data_generation.synthesis.conditioning import listed, prepared
     from facecheck import image
     from facecheck.files import sha256_of
 

@@ -9,8 +9,8 @@ from PIL import Image
 from data_generation import GenerationError
 from data_generation.record import read_prompts
 from data_generation.synthesis import EMBEDDED_MODEL, Settings
+from data_generation.synthesis.conditioning import prepared
 from data_generation.synthesis.generate import Shard, tasks
-from data_generation.synthesis.photos import prepared
 from data_generation.synthesis.pipelines import Pipeline
 from facecheck.detection.detector import FaceDetector
 
