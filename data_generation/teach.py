@@ -9,7 +9,6 @@ groups too (of one plan cell, one photograph, one grid), so that nothing of what
 import json
 import os
 import shlex
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -128,8 +127,9 @@ def _placed(path: Path, out: Path, entry: Entry, name: str = "") -> Entry:
         try:
             os.link(path.resolve(), partial)
         except OSError:
-            shutil.copyfile(path, partial)
-        partial.replace(place)
+            write_atomically(place, path.read_bytes())
+        else:
+            partial.replace(place)
     return {"file": place.relative_to(out).as_posix(), **entry}
 
 

@@ -134,6 +134,8 @@ DELETED = (
 )
 NOT_FOUND = "There is no objection with this code. Nothing was deleted; please check the code letter by letter."
 
+NOT_DELETED = "It could not be deleted now, and is still there. Please try again in a moment."
+
 
 @cache
 def languages() -> dict[str, Mapping[str, str]]:

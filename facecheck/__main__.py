@@ -1,5 +1,12 @@
-"""`python -m facecheck`: the same as the command `facecheck`."""
+"""`python -m facecheck`, and the command `facecheck`."""
 
-from facecheck.cli import main
+from facecheck.interrupts import run
 
-main()
+
+def main() -> None:
+    """Run the command."""
+    run("facecheck.cli", "facecheck")
+
+
+if __name__ == "__main__":
+    main()

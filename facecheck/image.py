@@ -131,7 +131,8 @@ def _bytes_of(source: Source, name: str) -> bytes:
         try:
             data = stream.read(MAX_BYTES + 1)
         except (OSError, ValueError) as error:  # ValueError: it is closed.
-            raise ImageError(f"{name}: cannot be read ({shortened(str(error))})") from error
+            why = error.strerror if isinstance(error, OSError) else None
+            raise ImageError(f"{name}: cannot be read ({shortened(why or str(error))})") from error
         if data == b"":
             raise ImageError(f"{name}: nothing is left to read; call its seek(0) first, if it was read before")
         if isinstance(data, bytes):

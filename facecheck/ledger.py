@@ -93,7 +93,7 @@ class Ledger:
         try:
             written = os.write(self._file, line)
         except OSError as error:
-            raise LedgerError(f"{self.path} cannot be written ({error.strerror})") from error
+            raise self._unwritable(error) from error
         if written < len(line):
             os.ftruncate(self._file, offset)
             raise LedgerError(f"{self.path} cannot be written (the disk is full)")
@@ -116,10 +116,20 @@ class Ledger:
         raise LedgerError(f"{self.path} was {what} while it was written; what was written since is lost, begin again")
 
     def sync(self) -> None:
-        """Wait until what was written is on the disk, so that the machine cannot lose it either."""
+        """Wait until what was written is on the disk, so that the machine cannot lose it either.
+
+        Raises:
+            LedgerError: the disk is full, or gone.
+        """
         if self._size > self._synced:
-            os.fsync(self._file)
+            try:
+                os.fsync(self._file)
+            except OSError as error:  # Of a disk that is written later, over a network.
+                raise self._unwritable(error) from error
             self._synced = self._size
+
+    def _unwritable(self, error: OSError) -> LedgerError:
+        return LedgerError(f"{self.path} cannot be written ({error.strerror})")
 
     def __enter__(self) -> Self:
         return self.open()

@@ -21,7 +21,7 @@ PACKAGES = {
 }
 """What each package may import of the others."""
 ROOMS = (
-    {"errors", "sanitising"},
+    {"errors", "interrupts", "sanitising"},
     {"values"},
     {"decoding"},
     {"error_rates", "measurements", "files", "image", "ledger", "actors"},

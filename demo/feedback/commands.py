@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -125,7 +124,7 @@ def write_export(objections: Iterable[Objection], out: Path) -> int:
             continue
         target = out / objection.decision / f"objection-{objection.id:06d}{objection.path.suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(objection.path, target)
+        write_atomically(target, objection.path.read_bytes())
         rows.append(_row(objection, target.relative_to(out)))
     _remove_strays(out, {str(row["file"]) for row in rows})
     out.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,11 @@
 """Where consented objections live: one SQLite table and one file a picture, below a folder of the operator.
 
 A picture is written before its row and removed after it, so that a crash leaves at most a file without a row; such
-files are removed when the store is opened next.
+files are removed when the store is opened next. What cannot be kept, as on a full disk, leaves nothing at once.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import secrets
@@ -78,7 +79,7 @@ class Store:
         """Keep an objection and return its receipt code.
 
         Raises:
-            ValueError: not a label. StoreFullError. ImageError: the bytes are no picture.
+            ValueError: not a label. StoreFullError. ImageError: the bytes are no picture. OSError: the disk is full.
         """
         if label not in LABELS:
             raise ValueError(f"label {label!r} is not one of {', '.join(LABELS)}")
@@ -88,20 +89,28 @@ class Store:
             fingerprint(receipt), _now(), f"{fingerprint(receipt)[:32]}{suffix}", len(picture), label,
             comment[:MAX_COMMENT], json.dumps(said), f"{model.name} {model.version}" if model else "",
         )  # fmt: skip
+        try:
+            self._insert(values, picture)
+        except BaseException:  # Else the picture of somebody who has no receipt would stay.
+            (self._pictures / values[2]).unlink(missing_ok=True)
+            raise
+        return receipt
+
+    def _insert(self, values: tuple[Any, ...], picture: bytes) -> None:
+        target = self._pictures / values[2]
         with self._writing, self._table() as table:
             # The lock of SQLite keeps other processes from filling the same room.
             table.execute("BEGIN IMMEDIATE")
             (used,) = table.execute("SELECT coalesce(sum(bytes), 0) FROM objections").fetchone()
             if used + len(picture) > self._max_bytes:
                 raise StoreFullError
-            write_atomically(self._pictures / values[2], picture)
-            (self._pictures / values[2]).chmod(0o600)
+            write_atomically(target, picture)
+            target.chmod(0o600)
             table.execute(
                 "INSERT INTO objections (receipt, created, file, bytes, label, comment, prediction, model) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
-        return receipt
 
     def delete(self, receipt: str) -> bool:
         """Delete an objection and its picture; False if there is none with this code."""
@@ -150,15 +159,23 @@ class Store:
 
     @contextlib.contextmanager
     def _table(self) -> Iterator[sqlite3.Connection]:
-        """A connection with the table in it; commits at the end, or rolls back."""
+        """A connection with the table in it; commits at the end, or rolls back.
+
+        Raises:
+            OSError: the disk is full, or the database is locked; names it.
+        """
         self._pictures.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.chmod(0o700)
-        with contextlib.closing(sqlite3.connect(self.folder / "objections.sqlite", timeout=30)) as connection:
-            connection.execute("PRAGMA secure_delete = ON")
-            connection.execute(TABLE)
-            connection.commit()
-            with connection:
-                yield connection
+        path = self.folder / "objections.sqlite"
+        try:
+            with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection:
+                connection.execute("PRAGMA secure_delete = ON")
+                connection.execute(TABLE)
+                connection.commit()
+                with connection:
+                    yield connection
+        except sqlite3.OperationalError as error:
+            raise OSError(errno.EIO, str(error), str(path)) from error
 
     def sweep(self) -> int:
         """Remove pictures that no row speaks of, left by a crash; returns how many."""

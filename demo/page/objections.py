@@ -54,7 +54,10 @@ class Objections:
 
     def delete(self, receipt: str | None) -> str:
         """What the visitor reads after they asked for deletion."""
-        return say(texts.DELETED if self._store.delete(receipt or "") else texts.NOT_FOUND)
+        try:
+            return say(texts.DELETED if self._store.delete(receipt or "") else texts.NOT_FOUND)
+        except (OSError, sqlite3.Error):
+            return say(texts.NOT_DELETED)
 
 
 def build_objections(objections: Objections) -> ObjectionForm:

@@ -18,6 +18,7 @@ import numpy as np
 from facecheck.batching import Decoded, decode
 from facecheck.decoding import Pixels
 from facecheck.errors import ImageError
+from facecheck.interrupts import not_for_children
 from facecheck.provenance.findings import Provenance
 
 LONGEST_S = 20.0
@@ -89,7 +90,8 @@ class _Worker:
             self.end()
             self._pipe, theirs = _SPAWNED.Pipe()
             self._process = _SPAWNED.Process(target=_serve, args=(theirs,), daemon=True, name="decoder")
-            self._process.start()
+            with not_for_children():
+                self._process.start()
             theirs.close()
         return self._pipe
 

@@ -5,24 +5,26 @@ import functools
 import itertools
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
+from facecheck import interrupts
 from facecheck.engines import AUTO, ENGINES, PRECISIONS
 from facecheck.error_rates import DEFAULT_PREVALENCE
 from facecheck.errors import FacecheckError
 from facecheck.files import printable
+from facecheck.interrupts import INTERRUPTED
 from facecheck.model.files import DEFAULT_MODEL
 from facecheck.result import Verdict
 from facecheck.scan.inputs import Inputs
 from facecheck.settings import CheckerSettings
 
-UNREADABLE, FOUND, INTERRUPTED = 1, 3, 130
-"""Exit codes: an input could not be read, --fail-on matched, Ctrl-C."""
+UNREADABLE, FOUND = 1, 3
+"""Exit codes: an input could not be read, --fail-on matched."""
 
 
 def _share(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
@@ -69,23 +71,49 @@ class Group(click.Group):
     unnamed = "standard output"
     """What an error of the system is about that names no file."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """What is asked for; --help and --version are answered here."""
+        _open_closed_streams()
+        with _one_line(self.unnamed):
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for."""
-        try:
+        with _one_line(self.unnamed):
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except KeyboardInterrupt:
-            click.echo("\nStopped.", err=True)
-            ctx.exit(INTERRUPTED)
-        except FacecheckError as error:
-            # Names of files are in it, and may be anything.
-            raise click.ClickException("\n".join(map(printable, str(error).splitlines()))) from error
-        except OSError as error:
-            _give_up_output()
-            if error.errno == errno.EPIPE:
-                ctx.exit(UNREADABLE)
-            raise click.ClickException(f"{error.filename or self.unnamed}: {error.strerror or error}") from error
         return result
+
+
+@contextmanager
+def _one_line(unnamed: str) -> Iterator[None]:
+    """What ends this block ends the program, in one line.
+
+    Args:
+        unnamed: what an error of the system is about that names no file.
+    """
+    try:
+        with interrupts.raised():
+            yield
+    except KeyboardInterrupt as stopped:
+        click.echo("\nStopped.", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from stopped
+    except FacecheckError as error:
+        # Names of files are in it, and may be anything.
+        raise click.ClickException("\n".join(map(printable, str(error).splitlines()))) from error
+    except OSError as error:
+        _give_up_output()
+        if error.errno == errno.EPIPE:
+            raise click.exceptions.Exit(UNREADABLE) from error
+        named = printable(str(error.filename or unnamed))
+        raise click.ClickException(f"{named}: {error.strerror or error}") from error
+
+
+def _open_closed_streams() -> None:
+    """Standard streams that were closed (`>&-`) say so when they are used, and no file takes their numbers."""
+    for name, fails, mode in (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, fails), mode))
 
 
 def _give_up_output() -> None:

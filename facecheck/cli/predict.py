@@ -1,6 +1,7 @@
 """The command `facecheck predict`."""
 
 import csv
+import io
 import itertools
 import json
 import sys
@@ -13,9 +14,8 @@ import click
 
 from facecheck.cli import options
 from facecheck.cli.options import FOUND, UNREADABLE
-from facecheck.errors import FacecheckError
 from facecheck.explain import wording
-from facecheck.files import printable
+from facecheck.files import printable, write_atomically
 from facecheck.result import Prediction, Verdict
 from facecheck.scan.inputs import Inputs, is_address
 from facecheck.scan.tables import COLUMNS, FACE, PER, PICTURE, csv_cells, lines
@@ -106,16 +106,19 @@ def _save(prediction: Prediction, folder: Path) -> None:
     """Under the name of the picture; a second one of that name gets a number."""
     if prediction.path is None:
         return
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = io.BytesIO()
+    prediction.draw().save(drawn, "PNG")
+    for number in itertools.count(1):
+        target = folder / f"{Path(prediction.path).stem}{'' if number == 1 else f'-{number}'}.png"
+        with suppress(FileExistsError):
+            target.touch(exist_ok=False)
+            break
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        picture = prediction.draw()
-        for number in itertools.count(1):
-            target = folder / f"{Path(prediction.path).stem}{'' if number == 1 else f'-{number}'}.png"
-            with suppress(FileExistsError), target.open("xb") as stream:
-                picture.save(stream, "PNG")
-                return
-    except (OSError, FacecheckError) as error:
-        raise click.ClickException(f"{folder}: {error}") from error
+        write_atomically(target, drawn.getvalue())
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def _progress(results: Iterator[Prediction], length: int) -> Any:

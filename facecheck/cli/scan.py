@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 import click
 
 from facecheck.cli import options
-from facecheck.cli.options import FOUND, INTERRUPTED, UNREADABLE
+from facecheck.cli.options import FOUND, UNREADABLE
 from facecheck.cli.progress import Tally, shown
 from facecheck.files import printable
+from facecheck.interrupts import INTERRUPTED
 from facecheck.result import Verdict
 from facecheck.scan.inputs import Inputs
 from facecheck.scan.tables import PER, PICTURE

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from facecheck.errors import ScanError
+from facecheck.files import naming
 
 STANDARD_INPUT = "-"
 CHUNK_BYTES = 1 << 16
@@ -111,7 +112,8 @@ class Inputs:
             if not found:
                 yield name, False
         if self.list_file is not None:
-            with _opened(self.list_file) as stream:
+            name = "standard input" if self.list_file == STANDARD_INPUT else self.list_file
+            with naming(Path(name)), _opened(self.list_file) as stream:
                 yield from ((name, True) for name in listed(stream))
 
     def _files_of(self, path: str) -> Iterator[str]:

@@ -44,11 +44,12 @@ class Index:
     def __init__(self) -> None:
         # An empty name: a temporary file that SQLite removes, of which a few MB are cached.
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute("PRAGMA synchronous = OFF")
-        self._database.execute(_TABLE)
-        self._database.execute("BEGIN")  # Never ended: nobody else reads it, and it need not survive.
         self._lock = threading.Lock()
+        with self._using():
+            self._database.execute("PRAGMA journal_mode = OFF")
+            self._database.execute("PRAGMA synchronous = OFF")
+            self._database.execute(_TABLE)
+            self._database.execute("BEGIN")  # Never ended: nobody else reads it, and it need not survive.
 
     def add(self, known: Known) -> None:
         """Note the last row of a path, in place of an earlier one."""

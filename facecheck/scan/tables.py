@@ -1,6 +1,7 @@
 """Answers as tables: CSV, SQLite, and Parquet with the columns of the JSON rows under the same names."""
 
 import csv
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
@@ -88,7 +89,8 @@ def _replacing(target: Path, failure: type[Exception] = OSError) -> Iterator[Pat
             yield partial
             partial.replace(target)
     except (OSError, failure) as error:
-        why = (isinstance(error, OSError) and error.strerror) or error
+        number = error.errno if isinstance(error, OSError) else None  # Arrow's own text is of its code.
+        why = os.strerror(number) if number else error
         raise ScanError(f"{target} cannot be written ({why}); the rows are safe in the JSONL file") from error
 
 

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from PIL import Image, PngImagePlugin
 
 from data_generation import GenerationError
-from data_generation.__main__ import main
 from data_generation.adopt import UNPROVEN, Adopter, contradiction, is_grid, quarters
+from data_generation.cli import main
 from data_generation.gate import judge
 from data_generation.store import read_folder
 from facecheck.files import sha256_of

@@ -12,12 +12,12 @@ import skimage
 from click.testing import CliRunner
 from PIL import Image
 
-from data_generation.__main__ import main as generation
+from data_generation.cli import main as generation
 from data_generation.store import read_folder
 from data_generation.synthesis import EMBEDDED_MODEL
 from data_generation.synthesis.pipelines import EMBEDDED_FOLDER
 from facecheck.model.checkpoint import save_model
-from training.__main__ import main as training
+from training.cli import main as training
 
 IMAGES, PHOTOGRAPHS = 24, 48
 

@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from data_generation import PlanError
-from data_generation.__main__ import main
 from data_generation.attributes import DEFAULTS, EXCLUSIONS, STRATA, implausible
+from data_generation.cli import main
 from data_generation.plan import Plan, coverage, make_plan, markdown, reweighted
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from data_generation import GenerationError
-from data_generation.__main__ import main
+from data_generation.cli import main
 from data_generation.gate import judge
 from data_generation.record import TXT2IMG, VAE, Recipe, Row
 from data_generation.synthesis.conditioning import listed

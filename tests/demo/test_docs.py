@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.__main__ import main
+from demo.cli import main
 from tests.commands import names_of, parse
 
 DOCS = (Path(__file__).parents[2] / "docs" / "reality-check.md").read_text()

@@ -16,7 +16,7 @@ import uvicorn
 from click.testing import CliRunner, Result
 
 import demo.app
-from demo.__main__ import main
+from demo.cli import main
 from tests.demo.conftest import in_a_thread
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from demo import tools
-from demo.__main__ import main
+from demo.cli import main
 from tests.demo.conftest import ROOT
 
 

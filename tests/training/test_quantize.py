@@ -15,8 +15,8 @@ from facecheck.engines.quantised import Quantised
 from facecheck.errors import ModelError
 from facecheck.model.checkpoint import save_model
 from facecheck.model.files import read_model
-from training.__main__ import main
 from training.augment import delivered
+from training.cli import main
 from training.data import read_manifest
 from training.evaluation.scores import score_tiers
 from training.quantize import calibration_faces, quantize

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from facecheck.files import sha256_of
+from facecheck.files import naming, sha256_of
 from training.augment import Delivery, training_face
 from training.backbones.extractor import Extractor, Features
 from training.data import FaceFile, copy_path, quiet_worker, read_rgb
@@ -95,7 +95,7 @@ def extract(
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(".partial")
-        with partial.open("a+b") as stream:
+        with naming(kept), partial.open("a+b") as stream:
             done = _resumed(stream, len(rows), extractor.width)
             _fill(stream, extractor, Faces(rows[done:], extractor.input_size, margin, view), workers)
         partial.replace(kept)

@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from facecheck.files import sha256_of, write_atomically
+from facecheck.interrupts import not_for_children
 from facecheck.ledger import KeyedLedger
 from training.data import WORLD
 from training.faces import facecut, grouping
@@ -144,7 +145,10 @@ def _cut_each(jobs: Sequence[CutJob], config: PrepareConfig) -> Iterator[Mapping
         yield from map(facecut.FaceCutter(*settings).cut, jobs)
         return
     with ProcessPoolExecutor(config.workers, get_context("spawn"), facecut.start_worker, settings) as pool:
-        yield from pool.map(facecut.cut_in_worker, jobs, chunksize=max(min(len(jobs) // (8 * config.workers), 16), 1))
+        with not_for_children():
+            chunk = max(min(len(jobs) // (8 * config.workers), 16), 1)
+            results = pool.map(facecut.cut_in_worker, jobs, chunksize=chunk)
+        yield from results
 
 
 def _survey(photos: Sequence[Photo], work: Path) -> list[Surveyed]:

@@ -5,6 +5,7 @@ decoder takes longer than a training step. They are saved as the photographs are
 file was saved does not tell a pair apart.
 """
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -92,6 +93,6 @@ def _in_turn(rows: Sequence[FaceFile]) -> Iterator[FaceFile]:
 
 
 def _save(picture: Picture, target: Path) -> None:
-    partial = target.with_suffix(".partial")
-    Image.fromarray(picture).save(partial, "JPEG", quality=COPY_QUALITY, subsampling="4:2:0")
-    partial.replace(target)
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "JPEG", quality=COPY_QUALITY, subsampling="4:2:0")
+    write_atomically(target, stream.getvalue())

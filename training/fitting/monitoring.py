@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from facecheck import crop, image
-from facecheck.files import write_atomically
+from facecheck.files import naming, write_atomically
 from facecheck.model.config import ModelConfig
 from training.augment import delivered
 from training.data import FaceFile
@@ -50,7 +50,7 @@ class RunLog:
     def report(self, step: int, **values: float) -> None:
         """Write the values of one step."""
         rounded = {name: round(value, 6) for name, value in values.items()}
-        with self.path.open("a") as stream:
+        with naming(self.path), self.path.open("a") as stream:
             stream.write(json.dumps({"step": step, **rounded}) + "\n")
         print(f"step {step}", *(f"{name} {value:g}" for name, value in rounded.items()), sep="  ", flush=True)
         if self.board is not None:

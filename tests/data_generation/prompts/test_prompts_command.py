@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from data_generation.__main__ import main
+from data_generation.cli import main
 from data_generation.plan import make_plan
 from data_generation.record import read_prompts
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from demo.__main__ import main
+from demo.cli import main
 from facecheck.result import Prediction
 from tests.demo.conftest import as_file
 

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -15,7 +17,7 @@ from demo.feedback.store import Store, StoreFullError, fingerprint, new_receipt
 from facecheck.errors import ImageError
 from facecheck.provenance.reader import provenance
 from facecheck.result import ModelInfo, Prediction
-from tests.demo.conftest import as_file
+from tests.demo.conftest import ROOT, as_file
 
 
 @pytest.fixture
@@ -96,17 +98,53 @@ def test_a_full_store_and_bad_input_keep_nothing(tmp_path, answer, portrait):
     assert len(store.all()) == len(files(store)) == 1
 
 
-def test_a_crash_between_picture_and_row_leaves_nothing_in_the_end(store, answer, portrait, monkeypatch):
+def test_of_what_cannot_be_kept_nothing_stays(store, answer, portrait, monkeypatch):
     store.add(portrait, "real", "", answer)
-
     with monkeypatch.context() as patched:
         patched.setattr(rooms.json, "dumps", lambda _: None)  # NOT NULL refuses the row after the picture is written.
         with pytest.raises(sqlite3.IntegrityError):
             store.add(portrait, "real", "", answer)
-    assert len(store.all()) == 1 and len(files(store)) == 2
+    assert len(store.all()) == len(files(store)) == 1
+
+
+CAPPED = """
+import io, resource, signal, sys
+from pathlib import Path
+from PIL import Image
+from demo.feedback.store import Store
+from facecheck.result import Prediction
+
+def add():
+    return store.add(picture.getvalue(), "real", "", Prediction("picture", (10, 10)))
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store, picture = Store(Path(sys.argv[1]), 50 << 20), io.BytesIO()
+Image.new("RGB", (16, 16)).save(picture, "JPEG")
+receipt = add()
+for limit in (100, 2000, resource.RLIM_INFINITY):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    for work in (lambda: store.delete(receipt), add):
+        try:
+            print(bool(work()), end=" ")
+        except OSError as error:
+            print(Path(error.filename).suffix, end=" ")
+    print(len(store.all()), len(list((store.folder / "pictures").iterdir())))
+"""
+
+
+def test_on_a_full_disk_nothing_is_half_kept_or_half_deleted(store):
+    """No room for the picture, or none for the journal of the database; then there is room again."""
+    ran = subprocess.run(
+        [sys.executable, "-c", CAPPED, str(store.folder)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert ran.stdout.splitlines() == [".sqlite .jpg 1 1", ".sqlite .sqlite 1 1", "True True 1 1"]
+
+
+def test_a_crash_between_picture_and_row_leaves_nothing_in_the_end(store, answer, portrait):
+    store.add(portrait, "real", "", answer)
+    orphan = store.folder / "pictures" / "0123456789abcdef.jpg"
+    orphan.write_bytes(portrait)
     assert store.sweep() == 0
-    known = {objection.path for objection in store.all()}
-    (orphan,) = [path for path in (store.folder / "pictures").iterdir() if path not in known]
     os.utime(orphan, (time.time() - 120,) * 2)
     assert store.sweep() == 1 and len(files(store)) == 1
 

@@ -10,14 +10,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from data_generation import __main__ as data_generation
-from demo import __main__ as demo
+from data_generation import cli as data_generation
+from demo import cli as demo
 from facecheck.cli import main
 from facecheck.cli.options import runs_a_model
 from facecheck.errors import ModelError
 from facecheck.model.checkpoint import save_model
 from facecheck.settings import CheckerSettings
-from training import __main__ as training
+from training import cli as training
 
 ROOT = Path(__file__).parents[3]
 
@@ -66,6 +66,29 @@ def test_a_full_disk_is_one_line_and_1():
     with Path("/dev/full").open("w") as full:
         ran = run("model", "list", stdout=full)
     assert (ran.returncode, ran.stderr) == (1, "Error: standard output: No space left on device\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk to write to")
+def test_help_for_a_full_disk_is_one_line_and_1():
+    with Path("/dev/full").open("w") as full:
+        ran = run("--help", stdout=full)
+    assert (ran.returncode, ran.stderr) == (1, "Error: standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "closed", "said"),
+    [
+        ("model list", ">&-", "Error: standard output: Bad file descriptor\n"),
+        ("--version", ">&-", "Error: standard output: Bad file descriptor\n"),
+        ("scan --files-from - --out OUT", "<&-", "Error: standard input: Bad file descriptor\n"),
+        ("model info nobody", ">&- 2>&-", ""),
+    ],
+)
+def test_a_closed_stream_is_named_in_one_line(words, closed, said, tmp_path):
+    command = [sys.executable, "-m", "facecheck", *words.replace("OUT", str(tmp_path / "scan.jsonl")).split()]
+    shell = ["sh", "-c", f'"$@" {closed}', "sh"]
+    ran = subprocess.run([*shell, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", said)
 
 
 def test_a_closed_pipe_is_1_without_a_word():

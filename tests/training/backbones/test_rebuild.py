@@ -19,9 +19,9 @@ from timm.models.vision_transformer import VisionTransformer
 from torch.nn.functional import conv2d
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from training.__main__ import main
 from training.backbones import conversion, rebuild
 from training.backbones.rebuild import BACKBONES
+from training.cli import main
 
 WIDTH = 8
 SMALL_RESNET = partial(ResNet, Bottleneck, [1, 1, 1, 1], num_classes=3, width_per_group=2)

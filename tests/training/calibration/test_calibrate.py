@@ -11,9 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from facecheck import calibration
 from facecheck.model.checkpoint import load_model, save_model
 from facecheck.model.config import Criteria, Decision
-from training.__main__ import main
 from training.calibration.calibrate import KNOTS_PX, choose_threshold, fit_decision, fit_scale, fit_scaling
 from training.calibration.calibration_set import CalibrationSet
+from training.cli import main
 from training.data import read_manifest
 from training.evaluation.metrics import expected_calibration_error
 from training.evaluation.observations import SMALL, observe

@@ -19,7 +19,7 @@ from facecheck.model.checkpoint import load_model, save_model
 from facecheck.model.config import ModelConfig
 from facecheck.model.export import export_onnx
 from facecheck.model.files import DEFAULT_MODEL
-from training.__main__ import main
+from training.cli import main
 from training.data import read_manifest
 from training.evaluation import subject
 from training.evaluation.corruptions import CURVES

@@ -10,7 +10,7 @@ from PIL import Image
 
 from facecheck.model.checkpoint import save_model
 from facecheck.model.config import Limits, ModelConfig
-from training.__main__ import main
+from training.cli import main
 from training.evaluation.error_cells import EDGES, JudgedFace, error_cells, held_out, stable_and_not
 from training.evaluation.metrics import wilson
 

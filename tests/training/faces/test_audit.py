@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from training.__main__ import main
 from training.augment import Delivery
+from training.cli import main
 from training.data import FaceFile, read_manifest, read_rgb
 from training.faces import leakage, traces
 from training.faces.audit import GATE, AuditSettings, audit, exact_copies, gate, measure_leaks

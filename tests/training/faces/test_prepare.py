@@ -16,7 +16,7 @@ from PIL import Image
 
 from facecheck import crop
 from tests.conftest import SHARED
-from training.__main__ import main
+from training.cli import main
 from training.data import read_manifest
 from training.faces import facecut, prepare
 from training.faces.facecut import face_square

@@ -14,8 +14,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from skimage.metrics import peak_signal_noise_ratio
 
-from training.__main__ import main
 from training.augment import Delivery
+from training.cli import main
 from training.data import FaceFile, FaceStream, copy_path, read_opinions
 from training.fitting.autoencoder import make_copies
 from training.pseudo import COPIES, TinyAutoencoder, Upsampler, decoded_copy, load_autoencoder

@@ -21,8 +21,8 @@ from torch import nn
 from facecheck.model.architectures import ARCHITECTURES, Architecture, build
 from facecheck.model.checkpoint import load_model
 from facecheck.model.config import Decision, Limits, ModelConfig
-from training.__main__ import main
 from training.augment import Delivery
+from training.cli import main
 from training.data import FaceFile
 from training.fitting.monitoring import Watch
 from training.fitting.train import Aids, average, train

@@ -14,7 +14,7 @@ from facecheck.error_rates import Budget
 from facecheck.model.architectures import build
 from facecheck.model.checkpoint import load_model, save_model
 from facecheck.model.config import Criteria, Decision
-from training.__main__ import main
+from training.cli import main
 from training.data import FaceFile, read_manifest, sampling_weights
 from training.evaluation.comparison import Difference, compare
 from training.faces.grouping import without_crossing

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from torch import nn
 
 from facecheck.ledger import whole_lines
-from training.__main__ import main
 from training.backbones.extractor import KINDS, MEAN, STD, Block, Extractor
+from training.cli import main
 from training.data import FaceFile, copy_path
 from training.pseudo import SELF_BLEND
 from training.unseen import explore as explore_module
