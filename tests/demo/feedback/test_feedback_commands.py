@@ -10,6 +10,7 @@ from PIL import Image
 from demo.cli import main
 from facecheck.result import Prediction
 from tests.demo.conftest import as_file
+from tests.full_disk import SAYS, no_room
 
 
 @pytest.fixture
@@ -32,6 +33,15 @@ def three(store, portrait, astronaut):
         (other, "fake", ""),
     ):
         store.add(data, label, comment, Prediction("picture"))
+
+
+def test_on_a_full_disk_the_export_is_named_and_not_the_store(run, three, store, tmp_path):
+    run("review", "1", "--decide", "real")
+    out = tmp_path / "out"
+    with no_room(1000):
+        said = run("export", str(out), fails=True)
+    assert said.startswith(f"Error: {out / 'real' / 'objection-000001.jpg'}: {SAYS}")
+    assert not [path for path in out.rglob("*") if path.is_file()]
 
 
 def test_an_empty_store_says_so(run):

@@ -31,6 +31,7 @@ from facecheck.scan.tables import COLUMNS
 from facecheck.settings import CheckerSettings
 from tests.commands import leaves, parse
 from tests.facecheck.test_image import png_header
+from tests.full_disk import SAYS, no_room
 
 MEMORY_LIMIT = int(1.5 * 2**30)
 
@@ -288,6 +289,16 @@ def test_annotated_pictures_do_not_overwrite_each_other(run, folder):
     with Image.open(out / "a.png") as framed, Image.open(folder / "a.jpg") as picture:
         assert framed.size == picture.size
         assert np.any(np.asarray(framed) != np.asarray(picture))
+
+
+def test_on_a_full_disk_no_half_picture_stays_and_no_name_is_used_up(run, folder):
+    out = folder / "framed"
+    with no_room(1000):
+        ran = run("predict", folder / "a.jpg", "--save-annotated", out)
+    assert (ran.exit_code, ran.stderr) == (1, f"Error: {out / 'a.png'}: {SAYS}\n")
+    assert list(out.iterdir()) == []
+    assert run("predict", folder / "a.jpg", "--save-annotated", out).exit_code == 0
+    assert [path.name for path in out.iterdir()] == ["a.png"]
 
 
 def test_sidecars_empty_folders_typos_and_addresses(run, folder, monkeypatch):

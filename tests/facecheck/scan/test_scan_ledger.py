@@ -1,7 +1,6 @@
 """The file of rows: whole lines only, one writer, the last row of a path counts."""
 
 import os
-import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +12,7 @@ from facecheck.result import Prediction
 from facecheck.scan.ledger import ScanLedger
 from facecheck.scan.rows import Candidate, row_of
 from tests.facecheck.scan.conftest import read_rows
+from tests.full_disk import no_room
 
 
 @pytest.fixture
@@ -130,15 +130,12 @@ def test_a_full_disk_is_one_sentence_and_the_next_scan_goes_on(path, settings, m
 
 
 def test_a_full_disk_of_temporary_files_is_one_sentence(path, settings, make_row, monkeypatch):
-    class Full:
-        def execute(self, *_):
-            raise sqlite3.OperationalError("database or disk is full")
-
-        def close(self):
-            pass
-
+    """Of so many files the index no longer fits into what SQLite caches."""
     monkeypatch.setenv("TMPDIR", "/scratch")
     with ScanLedger(path, settings) as ledger:
-        ledger.index._database = Full()
-        with pytest.raises(ScanError, match=r"room in /scratch \(database or disk is full\)"):
-            ledger.append([make_row("a.jpg")])
+        ledger.append([make_row("a.jpg")])
+        with no_room(), pytest.raises(ScanError, match=r"room in /scratch \(.*\); free some, or set TMPDIR"):
+            for number in range(40_000):
+                ledger.index.claim(f"{number:0400}")
+    with ScanLedger(path, settings) as ledger:
+        assert [row["path"] for row in ledger.rows()] == ["a.jpg"]

@@ -16,6 +16,7 @@ from facecheck.errors import ScanError
 from facecheck.review.summary import BINS, SHOWN_ERRORS, SUSPECTS, summarise, write_review
 from facecheck.scan.tables import COLUMNS, write_parquet
 from tests.facecheck.scan.conftest import read_rows, row
+from tests.full_disk import SAYS, no_room
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
 
@@ -162,6 +163,29 @@ def test_other_tables_say_the_same(scan, folder, tmp_path, ending):
     assert table["source"].tolist() == [row["path"] for row in rows]
     assert table["p_fake"].dropna().tolist() == pytest.approx([row["p_fake"] for row in rows if row["faces"]], abs=1e-4)
     assert table["error"].notna().tolist() == [row["error"] is not None for row in rows]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "sqlite"])
+def test_on_a_full_disk_the_rows_stay_and_the_table_is_made_when_there_is_room(scan, folder, tmp_path, ending):
+    out = tmp_path / f"rows.{ending}"
+    assert scan(folder, "--out", f"{out}.jsonl").exit_code == 1
+    with no_room():
+        ran = scan(folder, "--out", out)
+    assert ran.exit_code == 1
+    assert f"Error: {out} cannot be written (" in ran.stderr and "rows are safe in the JSONL file" in ran.stderr
+    assert "rrno" not in ran.stderr and "partial" not in ran.stderr
+    assert not out.exists() and not list(tmp_path.glob(".*"))
+    assert "4 known" in scan(folder, "--out", out).stderr
+    assert out.exists()
+
+
+def test_on_a_full_disk_the_summary_is_named_and_not_the_rows(scan, folder, tmp_path):
+    with no_room(20_000):
+        ran = scan(folder, "--out", tmp_path / "rows.jsonl", "--summary", tmp_path / "report")
+    sheet = tmp_path / "report" / "contact-sheet.jpg"
+    assert (ran.exit_code, ran.stderr.splitlines()[-1]) == (1, f"Error: {sheet}: {SAYS}")
+    assert "4 known" in scan(folder, "--out", tmp_path / "rows.jsonl", "--summary", tmp_path / "report").stderr
+    assert sheet.stat().st_size > 20_000
 
 
 def test_a_line_for_each_face(scan, folder, tmp_path):

@@ -16,6 +16,7 @@ from PIL import Image
 
 from facecheck import crop
 from tests.conftest import SHARED
+from tests.full_disk import no_room
 from training.cli import main
 from training.data import read_manifest
 from training.faces import facecut, prepare
@@ -60,6 +61,20 @@ def snapshot(out: Path) -> dict[str, str]:
         for path in sorted(out.rglob("*"))
         if path.is_file() and ".prepare" not in path.parts
     }
+
+
+@pytest.mark.parametrize("limit", [0, 3000])
+def test_on_a_full_disk_it_is_one_line_and_goes_on_when_there_is_room(photos, tmp_path, limit):
+    """No room for the first line of the survey, or for the first face."""
+    out = tmp_path / "out"
+    with no_room(limit):
+        said = run(photos, out, code=1).splitlines()[-1]
+    assert said.startswith(f"Error: {out}") and said.count(".partial") == 0
+    assert not list(out.rglob("*.jpg")) and not (out / "manifest.csv").exists()
+    run(photos, out)
+    whole = tmp_path / "whole"
+    run(photos, whole)
+    assert snapshot(out) == snapshot(whole)
 
 
 def test_photos_become_faces_and_a_manifest(photos, tmp_path):

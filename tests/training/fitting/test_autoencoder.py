@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from skimage.metrics import peak_signal_noise_ratio
 
+from tests.full_disk import no_room
 from training.augment import Delivery
 from training.cli import main
 from training.data import FaceFile, FaceStream, copy_path, read_opinions
@@ -46,6 +47,12 @@ def test_copies_of_the_train_split_are_made_once_and_saved_as_photographs_are(ph
         assert copy.quantization == photograph.quantization
         assert copy.size == photograph.size
     make_copies(photographs, lambda _: pytest.fail("made again"), copies)
+
+
+def test_on_a_full_disk_no_half_copy_stays(photographs, tmp_path):
+    with no_room(1000), pytest.raises(OSError, match=r"astronaut\.jpg"):
+        make_copies(photographs, lambda picture: picture, tmp_path / "copies")
+    assert [path for path in (tmp_path / "copies").rglob("*") if path.is_file()] == []
 
 
 def test_small_sources_are_copied_whole_where_the_number_is_limited(tmp_path, photographs):

@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from tests.full_disk import no_room
 from training.fitting.monitoring import RunLog
 
 
@@ -16,6 +19,12 @@ def test_reports_after_the_resumed_step_are_dropped(tmp_path, capsys):
     lines = [json.loads(line) for line in log.path.read_text().splitlines()]
     assert [(line["step"], line["loss"]) for line in lines] == [(20, 0.05), (40, 0.025), (60, 0.5)]
     assert "step 60  loss 0.5" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_said_of_the_log(tmp_path):
+    log = RunLog(tmp_path)
+    with no_room(), pytest.raises(OSError, match=r"log\.jsonl"):
+        log.report(20, loss=1.0)
 
 
 def test_tensorboard_reads_what_was_reported(tmp_path):

@@ -21,6 +21,7 @@ from torch import nn
 from facecheck.model.architectures import ARCHITECTURES, Architecture, build
 from facecheck.model.checkpoint import load_model
 from facecheck.model.config import Decision, Limits, ModelConfig
+from tests.full_disk import no_room
 from training.augment import Delivery
 from training.cli import main
 from training.data import FaceFile
@@ -83,6 +84,23 @@ def test_a_killed_run_resumes_to_the_same_numbers(rows, tmp_path, monkeypatch, t
     assert len(calls) == 4 + 4
     for name, tensor in tensors(whole).items():
         torch.testing.assert_close(tensors(resumed)[name], tensor, rtol=0, atol=0)
+
+
+def test_on_a_full_disk_the_last_checkpoint_stays_and_the_run_goes_on(rows, tmp_path, monkeypatch):
+    whole, cut = train(rows, MODEL, CONFIG, None, tmp_path / "whole"), tmp_path / "cut"
+    save = Trainer.save
+
+    def full(self):
+        with no_room(1000 if self.step == 4 else 1 << 30):
+            save(self)
+
+    monkeypatch.setattr(Trainer, "save", full)
+    with pytest.raises(OSError, match=r"checkpoint\.pt"):
+        train(rows, MODEL, CONFIG, None, cut)
+    assert not list(cut.glob(".*"))
+    monkeypatch.undo()
+    resumed = train(rows, MODEL, CONFIG, None, cut)
+    assert resumed.read_bytes() == whole.read_bytes()
 
 
 def test_each_process_drops_other_features(tiny_dropout, tmp_path):
