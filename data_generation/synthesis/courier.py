@@ -47,7 +47,7 @@ MODERATION = frozenset({"moderation_blocked", "content_policy_violation", "conte
 UNCLEAR = frozenset({502, 504, *range(520, 600)})
 """Answers of a gateway that does not know what became of the request."""
 NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
-LARGEST_BYTES, DOWNLOADS = 64 << 20, 4
+LARGEST_BYTES, DOWNLOADS, DOWNLOAD_S = 64 << 20, 4, 300
 ROOM_BYTES = 64 << 20
 """Free on the disk, below which nothing is asked for."""
 
@@ -227,17 +227,36 @@ class Courier:
         for attempt in range(DOWNLOADS):
             time.sleep(attempt and min(self.backoff.base * 2**attempt, 30))
             try:
-                with httpx2.stream("GET", outcome.more["url"], timeout=60, follow_redirects=True) as answer:
-                    answer.raise_for_status()
-                    content = b""
-                    for part in answer.iter_bytes():
-                        content += part
-                        if len(content) > LARGEST_BYTES:
-                            raise ValueError(f"it is larger than {LARGEST_BYTES >> 20} MB")
-                return Outcome(DONE, more=outcome.more, content=content)
+                return Outcome(DONE, more=outcome.more, content=self._downloaded(outcome.more["url"]))
             except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
                 problem = self.server.key.line(str(error) or type(error).__name__)
         return Outcome(LOST, f"the image could not be fetched ({problem})", outcome.more)
+
+    def _downloaded(self, url: str) -> bytes:
+        """What lies at an address.
+
+        Raises:
+            httpx2.HTTPError, httpx2.InvalidURL, ValueError: nothing, too much, too slowly, or not where images are.
+        """
+        own, end, content = self.server.client.base_url, time.monotonic() + DOWNLOAD_S, bytearray()
+
+        def refuse_others(request: httpx2.Request) -> None:
+            # The service must not send us to what only this machine or its network reaches.
+            if request.url.scheme != "https" and (request.url.scheme, request.url.host) != (own.scheme, own.host):
+                raise ValueError(f"{request.url.scheme}://{request.url.host} is neither https nor the service itself")
+
+        with (
+            httpx2.Client(timeout=60, follow_redirects=True, event_hooks={"request": [refuse_others]}) as client,
+            client.stream("GET", url) as answer,
+        ):
+            answer.raise_for_status()
+            for part in answer.iter_bytes():
+                content += part
+                if len(content) > LARGEST_BYTES:
+                    raise ValueError(f"it is larger than {LARGEST_BYTES >> 20} MB")
+                if time.monotonic() > end:
+                    raise ValueError(f"it took more than {DOWNLOAD_S} s")
+        return bytes(content)
 
     def _stored(self, key: str, outcome: Outcome) -> Outcome:
         """The image on the disk, if it is one; a full disk is waited for, because the image is paid for."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from demo.server.rate_limits import sender
 from demo.settings import Settings
 
 HEAD_S, UNTAKEN_S = 10.0, 60.0
@@ -52,12 +53,12 @@ class Room:
 
     def enter(self, new: Connection) -> bool:
         """Whether a new connection may stay."""
-        is_one = not self._is_proxy(new.address)
-        if is_one and self._of[new.address] >= self._per_address and not self._make_room(new.address):
+        is_one, whose = not self._is_proxy(new.address), sender(new.address)
+        if is_one and self._of[whose] >= self._per_address and not self._make_room(whose):
             return False
         if len(self) >= self._most and not self._make_room(None):
             return False
-        self._of[new.address] += 1
+        self._of[whose] += 1
         self._waiting[new] = None
         return True
 
@@ -75,9 +76,10 @@ class Room:
         if known in self._waiting or known in self._asking:
             self._waiting.pop(known, None)
             self._asking.discard(known)
-            self._of[known.address] -= 1
-            if not self._of[known.address]:
-                del self._of[known.address]
+            whose = sender(known.address)
+            self._of[whose] -= 1
+            if not self._of[whose]:
+                del self._of[whose]
 
     def _is_proxy(self, address: str) -> bool:
         try:
@@ -85,8 +87,8 @@ class Room:
         except ValueError:  # A socket of this machine has none.
             return False
 
-    def _make_room(self, address: str | None) -> bool:
-        oldest = next((one for one in self._waiting if address in (None, one.address)), None)
+    def _make_room(self, whose: str | None) -> bool:
+        oldest = next((one for one in self._waiting if whose in (None, sender(one.address))), None)
         if oldest is None:
             return False
         self.leave(oldest)

@@ -9,11 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo import texts
 from demo.server.access import content_policy, names_file, reachable, refused, unauthorised
-from demo.server.rate_limits import LimitedBody, RateLimits
+from demo.server.rate_limits import LimitedBody, RateLimits, sender
 from demo.settings import Settings
 
 # A call through Gradio carries tickets and short texts; its session keeps what it was given.
-CALL_BYTES = 3 << 20
+CALL_BYTES, TICKET_BYTES = 3 << 20, 1000
 # What the server keeps whole until it has answered; calls through Gradio are small.
 LARGE = ("/api/", "/pictures", "/live/")
 PRIVATE = ("/pictures", "/live", "/gradio_api/queue")
@@ -84,13 +84,15 @@ class Middleware:
     def _limit(self, path: str) -> int:
         if path.startswith("/gradio_api/"):
             return CALL_BYTES
+        if path == "/pictures/forget":  # It is not counted among those that bring much.
+            return TICKET_BYTES
         # JSON carries bytes as base64, which takes a third more; a batch shares one limit.
         return self._settings.max_bytes * 3 // 2 if path.startswith("/api/") else self._settings.max_bytes
 
 
 def address_of(scope: Scope) -> str:
-    """Whose request it is; behind a proxy that is believed, the address that it names."""
-    return str((scope.get("client") or ("",))[0])
+    """Whose request it is; behind a proxy that is believed, the address that it names; see `sender`."""
+    return sender(str((scope.get("client") or ("",))[0]))
 
 
 def inner_path(scope: Scope) -> str:

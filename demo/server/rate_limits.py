@@ -5,6 +5,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Network, ip_address
 
 from fastapi import HTTPException
 from starlette.types import Message, Receive
@@ -17,6 +18,17 @@ FRAMES_A_MINUTE = 1800
 ADDRESSES_KNOWN = 10_000
 # Whoever is slower has gone, as a phone that lost its network never says, or only wants the place.
 STALLED_S, SLOWEST_BYTES_S = 30.0, 16_000
+
+
+def sender(address: str) -> str:
+    """Whom an address belongs to: of IPv6 a whole network of 64 bits, which everybody has for themselves."""
+    try:
+        known = ip_address(address.partition("%")[0])
+    except ValueError:  # A socket of this machine has none.
+        return address
+    if isinstance(known, IPv4Address):
+        return str(known)
+    return str(known.ipv4_mapped or IPv6Network((known, 64), strict=False))
 
 
 class RateLimit:

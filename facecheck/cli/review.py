@@ -2,7 +2,10 @@
 
 import getpass
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -104,14 +107,24 @@ def _serve(
 
     server, address = make_server(Desk(table, decisions, Pictures(chosen.checker), reviewer), port)
     click.echo(f"{table.count} files: {address} (Ctrl-C ends)", err=True)
-    if browser:
-        webbrowser.open(address)
     try:
-        server.serve_forever()
+        with _doorway(address) if browser else nullcontext("") as door:
+            if door:
+                webbrowser.open(door)
+            server.serve_forever()
     except KeyboardInterrupt:
         click.echo(f"\n{decisions.path} has every decision.", err=True)
     finally:
         server.server_close()
+
+
+@contextmanager
+def _doorway(address: str) -> Iterator[str]:
+    """The address of a file of this user that leads on: everybody on the machine sees what browsers are called with."""
+    with TemporaryDirectory(prefix="facecheck-") as folder:
+        page = Path(folder, "review.html")
+        page.write_text(f'<meta http-equiv="refresh" content="0; url={address}">', encoding="ascii")
+        yield page.as_uri()
 
 
 def _user() -> str:

@@ -274,11 +274,25 @@ def test_an_address_that_was_named_before_the_machine_stopped_is_fetched(images_
     url = images_api.url.replace("/v1", "/images/0")
     with KeyedLedger(tmp_path / "requests.jsonl") as ledger:
         ledger.add("a", {"state": "answered", "url": url, "request": {}, "answer": {}})
-    with in_process(tmp_path, Deaf)[0] as messenger:
+    with in_process(tmp_path, Deaf, images_api.url)[0] as messenger:
         messenger.pool.shutdown(wait=True)
     (entry,) = read_requests(tmp_path).values()
     assert entry["state"] == "done"
     assert (tmp_path / entry["file"]).read_bytes() == picture_of("person 0")
+
+
+def test_no_service_sends_us_to_what_only_this_machine_reaches(images_api, tmp_path, monkeypatch):
+    """An address without TLS on a host that is not the service's own, as that of a cloud's metadata."""
+    images_api.images["/images/0"] = picture_of("person 0")
+    monkeypatch.setattr(courier, "DOWNLOADS", 1)
+    with KeyedLedger(tmp_path / "requests.jsonl") as ledger:
+        url = images_api.url.replace("/v1", "/images/0")
+        ledger.add("a", {"state": "answered", "url": url, "request": {}, "answer": {}})
+    with in_process(tmp_path, Deaf, "https://service.example/v1")[0] as messenger:
+        messenger.pool.shutdown(wait=True)
+    (entry,) = read_requests(tmp_path).values()
+    assert entry["state"] == "lost" and "is neither https nor the service itself" in entry["says"]
+    assert images_api.keys == set() and not list((tmp_path / "images").iterdir())
 
 
 def test_a_full_disk_asks_for_nothing_and_loses_no_image_that_is_paid_for(images_api, tmp_path, monkeypatch):

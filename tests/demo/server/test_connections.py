@@ -33,6 +33,17 @@ def test_an_address_has_its_share_and_its_oldest_idle_connection_makes_room():
     assert room.enter(Known("10.0.0.1")) and not second.is_open
 
 
+def test_a_network_of_64_bits_is_one_sender():
+    room = Room(100, 2, proxies=("2001:db8:1::/48",))
+    first, *others = (Known(f"2001:db8::{number:x}") for number in range(1, 4))
+    assert all(map(room.enter, (first, *others))) and not first.is_open and len(room) == 2
+    assert room.enter(Known("2001:db8:0:1::1")) and len(room) == 3
+    assert all(room.enter(Known(f"2001:db8:1::{number:x}")) for number in range(1, 9)) and len(room) == 11
+    for one in others:
+        room.leave(one)
+    assert len(room) == 9
+
+
 def test_a_full_server_lets_go_of_whoever_asked_for_nothing_longest():
     room = Room(3, 3)
     idle, busy = Known("a"), Known("b")

@@ -70,9 +70,10 @@ def test_a_decoder_that_dies_is_replaced(decoders, portrait):
 def test_a_decoder_has_little_memory_and_writes_no_file(decoders, portrait):
     decoders.decode(portrait, "warm")
     worker = decoders._idle.get()
-    limits = [resource.prlimit(worker._process.pid, kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_FSIZE)]
+    kinds = (resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)
+    limits = [resource.prlimit(worker._process.pid, kind)[0] for kind in kinds]
     decoders._idle.put(worker)
-    assert limits == [module.MEMORY_BYTES, 0]
+    assert limits == [module.MEMORY_BYTES, 0, 0]
 
 
 def test_closing_leaves_no_process(portrait):

@@ -8,8 +8,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from demo.server.access import content_policy, names_file
-from demo.server.middleware import Middleware
-from demo.server.rate_limits import RateLimit
+from demo.server.middleware import Middleware, address_of
+from demo.server.rate_limits import RateLimit, sender
 from demo.settings import Settings
 from tests.demo.conftest import in_a_thread
 
@@ -88,6 +88,21 @@ def test_a_rate_is_kept_for_each_address_and_refills():
     now[0] = 2.0
     assert [rate.allows("a") for _ in range(3)] == [True, True, False]
     assert all(RateLimit(0).allows("a") for _ in range(1000))
+
+
+@pytest.mark.parametrize(
+    ("address", "whose"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("2001:db8:0:0:1:2:3:4", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_whoever_changes_addresses_within_their_network_stays_one_sender(address, whose):
+    assert sender(address) == whose
+    assert address_of({"client": (address, 1)}) == whose
 
 
 def test_nothing_is_loaded_from_elsewhere():

@@ -54,6 +54,13 @@ def raw(address: str, path: str, method: str = "GET") -> httpx.Response:
     return httpx.request(method, url, timeout=30)
 
 
+def test_a_ticket_is_short(small_server):
+    """What is not counted among large bodies must not be one."""
+    answer = httpx.post(f"{small_server}/pictures/forget", content=b"x" * 1001, timeout=30)
+    assert answer.status_code == 413
+    assert httpx.post(f"{small_server}/pictures/forget", content=b"x" * 32, timeout=30).status_code == 204
+
+
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_no_file_of_the_server_is_served(small_server, path, method):

@@ -1,7 +1,11 @@
 """The page's server: on this machine alone, to whoever has its address, and what it is sent is never a path."""
 
 import io
-from urllib.parse import urlsplit
+import re
+import webbrowser
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
@@ -40,6 +44,26 @@ def test_only_who_has_the_address_is_answered(address):
     assert httpx.get(f"{address}api/rows").status_code == 200
     assert httpx.get(f"{address}api/rows", headers={"Host": "evil.example"}).status_code == 404
     assert httpx.get(f"{address}api/rows", headers={"Origin": "http://evil.example"}).status_code == 404
+
+
+def test_no_other_user_sees_the_address_among_the_processes(output, monkeypatch):
+    """What a browser is called with, everybody on the machine can list."""
+    seen = []
+
+    def opened(door: str) -> None:
+        page = Path(unquote(urlsplit(door).path))
+        seen.append((door, page, page.read_text(), page.parent.stat().st_mode & 0o077))
+
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(webbrowser, "open", opened)
+    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", stop)
+    ran = CliRunner().invoke(main, ["review", str(output)])
+    ((door, page, text, others),) = seen
+    address = re.search(r"http://127\.0\.0\.1:\d+/[^/]+/", ran.stderr)[0]
+    assert door.startswith("file://") and address not in door and f"url={address}" in text
+    assert others == 0 and not page.exists()
 
 
 def test_no_other_machine_can_reach_it(desk):
