@@ -2,7 +2,7 @@
 
 Whatever a file claims, no byte of it is looked at twice, and the work is bounded: parts that are walked over, blocks,
 bytes of metadata, what they unpack to, and time. A limit that was met is a sentence in `problems`. The other containers
-are in `gif_webp`, `bmff` and `tiff`.
+are in `formats` and, TIFF, in `exif_xmp`.
 """
 
 import re

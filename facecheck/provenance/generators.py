@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from facecheck.provenance import comfyui
 from facecheck.provenance.findings import Claim, Finding, Strength
 
 Texts = Mapping[str, str]
@@ -21,6 +20,11 @@ _SEED = re.compile(r" -S ?(\d+)")
 _JOB = re.compile(r"\s?Job ID: ([0-9a-f-]{36})")
 _VERSION = re.compile(r"--v ([\w.]+)")
 _LONGEST_LINE = 20_000
+_SEED_INPUTS = ("seed", "noise_seed")
+_TEXT_INPUTS = ("text", "text_g", "text_l", "t5xxl", "clip_l", "prompt", "string", "value")
+_MODEL_INPUTS = ("ckpt_name", "unet_name", "model_name")
+_MOST_LINKS = 12
+Graph = dict[str, Any]
 
 
 def recognised(texts: Texts, source: str) -> Finding | None:
@@ -134,7 +138,7 @@ def _comfyui(texts: Texts) -> Found | None:
     graph, workflow = (
         _dictionary(texts[name]) if name in texts else _inner(comment.get(name)) for name in ("prompt", "workflow")
     )
-    details = comfyui.details(graph, workflow)
+    details = _comfyui_details(graph, workflow)
     return ("ComfyUI", details) if details is not None else None
 
 
@@ -211,3 +215,68 @@ def _common(values: Mapping[str, Any]) -> dict[str, Any]:
 _RECOGNISERS: tuple[Callable[[Texts], Found | None], ...] = (
     _facecheck, _novelai, _swarm, _fooocus, _a1111, _comfyui, _invokeai, _midjourney, _draw_things, _described,
 )  # fmt: skip
+
+
+def _comfyui_details(graph: Graph, workflow: Graph) -> dict[str, Any] | None:
+    """Prompt, negative prompt, seed and model; None where neither is a graph of ComfyUI.
+
+    Args:
+        graph: of the text "prompt": node id -> {"class_type": ..., "inputs": {...}}.
+        workflow: of the text "workflow": {"nodes": [{"type": ..., "widgets_values": [...]}, ...]}.
+    """
+    if any(isinstance(node, dict) and "class_type" in node for node in graph.values()):
+        return _of_graph(graph)
+    nodes = workflow.get("nodes")
+    if isinstance(nodes, list) and any(isinstance(node, dict) and "type" in node for node in nodes):
+        return _of_workflow(nodes)
+    return None
+
+
+def _of_graph(graph: Graph) -> dict[str, Any]:
+    nodes = list(_inputs(graph))
+    sampler = next((node for node in nodes if any(name in node for name in _SEED_INPUTS)), {})
+    texts = [text for node in nodes if (text := _own(node, _TEXT_INPUTS, str))]
+    return {
+        "prompt": _followed(graph, sampler.get("positive"), _TEXT_INPUTS, str) or next(iter(texts), None),
+        "negative_prompt": _followed(graph, sampler.get("negative"), _TEXT_INPUTS, str),
+        "seed": _followed(graph, _first(sampler, *_SEED_INPUTS), (*_SEED_INPUTS, "value"), int),
+        "model": next((name for node in nodes if (name := _own(node, _MODEL_INPUTS, str))), None),
+    }
+
+
+def _inputs(graph: Graph) -> Iterator[dict[str, Any]]:
+    for node in graph.values():
+        if isinstance(node, dict) and isinstance(node.get("inputs"), dict):
+            yield node["inputs"]
+
+
+def _followed(graph: Graph, value: Any, names: tuple[str, ...], kind: type) -> Any:
+    """The value itself, or that of the node which a link ([id, output]) leads to, through at most `_MOST_LINKS`."""
+    for _ in range(_MOST_LINKS):
+        if isinstance(value, kind):
+            return value
+        node = graph.get(str(value[0])) if isinstance(value, list) and value else None
+        inputs = node.get("inputs") if isinstance(node, dict) else None
+        if not isinstance(inputs, dict):
+            return None
+        value = _own(inputs, names, kind)
+        if value is None:
+            value = next((link for link in inputs.values() if isinstance(link, list) and link), None)
+    return None
+
+
+def _own(inputs: Mapping[str, Any], names: tuple[str, ...], kind: type) -> Any:
+    return next((inputs[name] for name in names if isinstance(inputs.get(name), kind) and inputs[name] != ""), None)
+
+
+def _of_workflow(nodes: list[Any]) -> dict[str, Any]:
+    """Without the graph there are only the widgets; the first text node is the prompt in the stock workflows."""
+    widgets = [
+        (str(node.get("type")), node["widgets_values"][0])
+        for node in nodes
+        if isinstance(node, dict) and isinstance(node.get("widgets_values"), list) and node["widgets_values"]
+    ]
+    texts = [value for kind, value in widgets if "TextEncode" in kind and isinstance(value, str)]
+    seeds = [value for kind, value in widgets if "Sampler" in kind and isinstance(value, int)]
+    models = [value for kind, value in widgets if "Loader" in kind and isinstance(value, str)]
+    return {"prompt": next(iter(texts), None), "seed": next(iter(seeds), None), "model": next(iter(models), None)}

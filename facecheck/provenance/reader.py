@@ -8,14 +8,13 @@ from pathlib import PurePath
 from facecheck import image
 from facecheck.decoding import HEIF_BRANDS, JXL_STARTS, kind_of
 from facecheck.image import Source
-from facecheck.provenance import bmff, containers, declarations, gif_webp, tiff
+from facecheck.provenance import containers, declarations, exif_xmp, formats
 from facecheck.provenance.containers import MOST_CREDENTIALS, Contents, Kind, decoded
 from facecheck.provenance.credentials import read_credentials
+from facecheck.provenance.declarations import Field
 from facecheck.provenance.findings import Claim, Finding, Provenance, Strength, strongest_first
 from facecheck.provenance.generators import COMMENT_KEY, Texts, recognised
-from facecheck.provenance.statements import Field
 from facecheck.provenance.trailers import of_trailer
-from facecheck.provenance.xmp import XmpError, properties
 
 LONGEST_QUOTE = 300
 OUTSIDE = "The picture was given as pixels, not as a file: there is nothing to read."
@@ -31,13 +30,13 @@ _EXTENSIONS = {
     "JXL": (".jxl",),
 }  # fmt: skip
 _STARTS: dict[str, bytes | tuple[bytes, ...]] = {
-    "PNG": containers.PNG_START, "JPEG": containers.JPEG_START, "GIF": gif_webp.GIF_STARTS, "TIFF": tiff.TIFF_STARTS,
-    "JPEG2000": bmff.JPEG2000_START, "JXL": JXL_STARTS,
+    "PNG": containers.PNG_START, "JPEG": containers.JPEG_START, "GIF": formats.GIF_STARTS, "TIFF": exif_xmp.TIFF_STARTS,
+    "JPEG2000": formats.JPEG2000_START, "JXL": JXL_STARTS,
 }  # fmt: skip
 _READERS: dict[str, Callable[[Contents], None]] = {
-    "PNG": containers.read_png, "JPEG": containers.read_jpeg, "WEBP": gif_webp.read_webp, "GIF": gif_webp.read_gif,
-    "TIFF": tiff.read_tiff, "AVIF": bmff.read_bmff, "HEIF": bmff.read_bmff, "JPEG2000": bmff.read_bmff,
-    "JXL": bmff.read_bmff,
+    "PNG": containers.read_png, "JPEG": containers.read_jpeg, "WEBP": formats.read_webp, "GIF": formats.read_gif,
+    "TIFF": exif_xmp.read_tiff, "AVIF": formats.read_bmff, "HEIF": formats.read_bmff, "JPEG2000": formats.read_bmff,
+    "JXL": formats.read_bmff,
 }  # fmt: skip
 
 
@@ -148,34 +147,34 @@ def _of_comment(text: str) -> Iterator[Finding]:
 
 
 def _of_exif(block: bytes, contents: Contents) -> Iterator[Finding]:
-    tags = tiff.read_tags(block)
+    tags = exif_xmp.read_tags(block)
     if tags is None:
         contents.note("The EXIF block is damaged.")
         return
-    words = {tag: tiff.text(value) for tag, value in tags.items() if tag != tiff.USER_COMMENT}
-    make, model = words.get(tiff.MAKE, ""), words.get(tiff.MODEL, "")
+    words = {tag: exif_xmp.text(value) for tag, value in tags.items() if tag != exif_xmp.USER_COMMENT}
+    make, model = words.get(exif_xmp.MAKE, ""), words.get(exif_xmp.MODEL, "")
     # ComfyUI's WebP and JPEG writers keep their texts in tags that cameras fill.
-    filled = (_GRAPH.match(words.get(tag, "")) for tag in (tiff.DESCRIPTION, tiff.MAKE, tiff.MODEL))
+    filled = (_GRAPH.match(words.get(tag, "")) for tag in (exif_xmp.DESCRIPTION, exif_xmp.MAKE, exif_xmp.MODEL))
     named = {found[1].lower(): found[2] for found in filled if found}
-    texts = {COMMENT_KEY: tiff.user_comment(tags.get(tiff.USER_COMMENT, b"")), **named}
-    texts["Description"] = words.get(tiff.DESCRIPTION, "")
+    texts = {COMMENT_KEY: exif_xmp.user_comment(tags.get(exif_xmp.USER_COMMENT, b"")), **named}
+    texts["Description"] = words.get(exif_xmp.DESCRIPTION, "")
     if any(texts.values()) and (finding := recognised(texts, "exif")):
         yield finding
-    for text in (texts[COMMENT_KEY], words.get(tiff.DESCRIPTION, "")):
+    for text in (texts[COMMENT_KEY], words.get(exif_xmp.DESCRIPTION, "")):
         yield from declarations.of_aigc("exif", text)
         yield from declarations.of_words("exif", text, Field.CAPTION)
     if not named:
         yield from declarations.of_camera("exif", make, model)
-    yield from declarations.of_software("exif", words.get(tiff.SOFTWARE, ""))
-    if words.get(tiff.DESCRIPTION, "").startswith("Signature: ") and len(words.get(tiff.ARTIST, "")) == 36:
+    yield from declarations.of_software("exif", words.get(exif_xmp.SOFTWARE, ""))
+    if words.get(exif_xmp.DESCRIPTION, "").startswith("Signature: ") and len(words.get(exif_xmp.ARTIST, "")) == 36:
         said = "The EXIF block is built as that of pictures which Grok (xAI) generates."
         yield Finding("exif", Strength.HINT, said, Claim.GENERATED)
 
 
 def _of_xmp(packet: bytes, contents: Contents) -> Iterator[Finding]:
     try:
-        found = properties(packet)
-    except XmpError as error:
+        found = exif_xmp.properties(packet)
+    except exif_xmp.XmpError as error:
         contents.note(str(error))
         found = error.found
     texts = {COMMENT_KEY: found.get("exif:UserComment", ""), "Description": found.get("dc:description", "")}

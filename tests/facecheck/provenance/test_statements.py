@@ -9,9 +9,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import facecheck
+from facecheck.provenance.declarations import Field, Statement, declared_by, statements
 from facecheck.provenance.findings import Claim
 from facecheck.provenance.reader import read
-from facecheck.provenance.statements import Field, Statement, declared_by, statements
 
 NAMESPACES = {
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
