@@ -24,9 +24,9 @@ from facecheck.engines.classifier import Classifier, converted_network, open_cla
 from facecheck.engines.quantised import MAX_AUC_DROP, MIN_AGREEMENT, Loss, load_quantised
 from facecheck.engines.runtime import core, openvino
 from facecheck.errors import FacecheckError
+from facecheck.model import Stored, read_model
 from facecheck.model.checkpoint import model_of
 from facecheck.model.config import Decision, ModelConfig
-from facecheck.model.files import Stored, read_model
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Pixels = npt.NDArray[np.uint8]

@@ -15,7 +15,7 @@ from facecheck import crop, image
 from facecheck.batching import WORKER_PICTURES, decode, groups
 from facecheck.checker import FaceChecker
 from facecheck.engines.runtime import processors
-from facecheck.model.files import read_model
+from facecheck.model import read_model
 
 BARE_BATCHES = (1, WORKER_PICTURES, 16)
 STAGE_BAR, FOLDER_BAR = 0.85, 0.70

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import click
 
-from facecheck.error_rates import ChanceOfError
-from facecheck.measurements import Quality
+from facecheck.error_rates import ChanceOfError, Quality
 from facecheck.result import Face, ModelInfo, Prediction, Verdict
 from facecheck.scan.ledger import ScanLedger
 from facecheck.scan.rows import Candidate, Settings, row_of

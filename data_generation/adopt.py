@@ -21,7 +21,7 @@ from data_generation.store import Manifest, Master, Recorder, encode_plain_png, 
 from facecheck import crop, image
 from facecheck.errors import ImageError
 from facecheck.files import sha256_of, write_atomically
-from facecheck.provenance.findings import Claim, Finding
+from facecheck.provenance import Claim, Finding
 from facecheck.provenance.reader import read
 from training.data import read_manifest as read_faces
 from training.data import read_rgb

@@ -14,8 +14,8 @@ from PIL import Image
 import facecheck
 from data_generation.record import Row
 from facecheck import FaceChecker, Prediction, image
+from facecheck.model import DEFAULT_MODEL
 from facecheck.model.config import ModelConfig
-from facecheck.model.files import DEFAULT_MODEL
 from training.augment import TIERS, delivered
 from training.data import judged_split, read_manifest
 from training.evaluation.metrics import wilson

@@ -22,7 +22,7 @@ from data_generation.record import Row
 from facecheck import image
 from facecheck.errors import ImageError
 from facecheck.files import sha256_of, write_atomically
-from facecheck.model.files import DEFAULT_MODEL, find_weights
+from facecheck.model import DEFAULT_MODEL, find_weights
 from training.data import read_manifest
 from training.faces.layouts import recognise
 from training.faces.names import slug

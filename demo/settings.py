@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from facecheck.error_rates import DEFAULT_PREVALENCE
-from facecheck.model.files import DEFAULT_MODEL
+from facecheck.model import DEFAULT_MODEL
 
 MEBIBYTE = 1 << 20
 

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker, predict
     from facecheck.detection.detector import Detections, FaceDetector
-    from facecheck.error_rates import Budget, ChanceOfError, ErrorCell
+    from facecheck.error_rates import Budget, ChanceOfError, ErrorCell, Quality, Stability
     from facecheck.errors import DeviceError, FacecheckError, ImageError, ModelError, NoFeatureMapError, ScanError
     from facecheck.explain.explanation import explain
     from facecheck.explain.heatmaps import HeatMap
     from facecheck.explain.report import Explanation, FaceEvidence
-    from facecheck.measurements import Quality, Stability
     from facecheck.model.checkpoint import Model, load_model
     from facecheck.model.config import ModelConfig
-    from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
+    from facecheck.provenance import Claim, Finding, Provenance, Strength
     from facecheck.provenance.reader import provenance
     from facecheck.result import Face, ModelInfo, Prediction, Reason, Timing, Verdict
 
@@ -69,7 +68,7 @@ _HOMES = {
         "Detections",
         "FaceDetector",
     ),
-    "error_rates": ("Budget", "ChanceOfError", "ErrorCell"),
+    "error_rates": ("Budget", "ChanceOfError", "ErrorCell", "Quality", "Stability"),
     "errors": (
         "DeviceError",
         "FacecheckError",
@@ -81,13 +80,12 @@ _HOMES = {
     "explain.explanation": ("explain",),
     "explain.heatmaps": ("HeatMap",),
     "explain.report": ("Explanation", "FaceEvidence"),
-    "measurements": ("Quality", "Stability"),
     "model.checkpoint": (
         "Model",
         "load_model",
     ),
     "model.config": ("ModelConfig",),
-    "provenance.findings": (
+    "provenance": (
         "Claim",
         "Finding",
         "Provenance",

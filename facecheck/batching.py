@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from facecheck.errors import ImageError
-from facecheck.provenance.findings import Provenance
+from facecheck.provenance import Provenance
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -1,8 +1,12 @@
-"""From logits to probabilities and verdicts; how the numbers in between are chosen: docs/calibration.md."""
+"""From logits to probabilities and verdicts, and how often such an answer is wrong.
+
+How the numbers in between are chosen: docs/calibration.md.
+"""
 
 import numpy as np
 import numpy.typing as npt
 
+from facecheck.error_rates import DEFAULT_PREVALENCE, UNSEEN, AnswerBand, ChanceOfError, ErrorTable
 from facecheck.errors import ModelError
 from facecheck.model.config import Decision
 from facecheck.result import Verdict
@@ -59,3 +63,28 @@ def verdict(probability: float, decision: Decision) -> Verdict:
     if decision.uncertain_from <= probability < decision.uncertain_to:
         return Verdict.UNCERTAIN
     return Verdict.FAKE if probability >= decision.threshold else Verdict.REAL
+
+
+def chance_of_error(
+    table: ErrorTable, answer: str, probability: float, prevalence: float = DEFAULT_PREVALENCE
+) -> ChanceOfError | None:
+    """How often such an answer is wrong; None for no answer, and where no unseen sources were measured.
+
+    Args:
+        answer: a word of `facecheck.Verdict`. probability: its p_fake.
+        prevalence: share of generated faces among those that are asked about, in (0, 1).
+    """
+    if table.split != UNSEEN or not table.bands or answer not in (Verdict.REAL, Verdict.FAKE):
+        return None
+    band = next((band for band in table.bands if probability < band.high), table.bands[-1])
+    fake, low, high = share_of_fakes(band, prevalence)
+    wrong = (1 - fake, 1 - high, 1 - low) if answer == Verdict.FAKE else (fake, low, high)
+    return ChanceOfError(*wrong, prevalence, band.faces, band.sources)
+
+
+def share_of_fakes(band: AnswerBand, prevalence: float) -> tuple[float, float, float]:
+    """How many of the faces in the band are generated, and the 95 % interval, by Bayes' theorem."""
+    odds = prevalence / (1 - prevalence)
+    ratios = (band.likelihood_ratio, band.ratio_low, band.ratio_high)
+    share, low, high = (odds * ratio / (1 + odds * ratio) for ratio in ratios)
+    return share, low, high

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -21,33 +21,15 @@ from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.detection.second_look import Look, second_look
 from facecheck.engines import AUTO
 from facecheck.engines.classifier import Classifier, open_classifier
-from facecheck.error_rates import DEFAULT_PREVALENCE, Budget, require_prevalence
+from facecheck.error_rates import DEFAULT_PREVALENCE, Stability, require_prevalence
 from facecheck.errors import FacecheckError
-from facecheck.image import Source
-from facecheck.measurements import Stability
-from facecheck.model.config import Decision
-from facecheck.model.files import DEFAULT_MODEL, read_model
-from facecheck.result import Face, ModelInfo, Prediction, Timing, Verdict
+from facecheck.image import Options, Source
+from facecheck.model import DEFAULT_MODEL, read_model
+from facecheck.result import Face, ModelInfo, Prediction, Timing
 from facecheck.stability import stabilities
 
 if TYPE_CHECKING:
     from facecheck.model.checkpoint import Model
-
-
-class Options(TypedDict, total=False):
-    """What a call of `predict` may say by keyword.
-
-    Attributes:
-        name: what results and messages call the one picture; by default its path, or the name that an upload has.
-        bgr: whether arrays have their channels in the order of OpenCV, (H, W, 3) BGR or (H, W, 4) BGRA.
-        max_fpr: a false-accusation budget for this call, in place of the checker's own.
-        stability: whether to check this call's faces for stability, in place of the checker's own setting.
-    """
-
-    name: str | None
-    bgr: bool
-    max_fpr: float | None
-    stability: bool | None
 
 
 class FaceChecker:
@@ -59,8 +41,8 @@ class FaceChecker:
         device: "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:1", ...
         detector: another `FaceDetector`, for other detection settings.
         max_fpr: a false-accusation budget stored with the model, such as 0.01: a face is called fake only where at most
-            this share of photographed faces is; where the model's own threshold accuses or doubts and the budget does
-            not, it is `uncertain` ("borderline"). None: the model's own threshold.
+            this share of photographed faces is; what only the model's own threshold accuses or doubts is `uncertain`
+            ("borderline"). None: that threshold.
         stability: also score each face as it looks after it was saved and resized again; a verdict that flips becomes
             `uncertain` ("unstable"). Three more looks at each face.
         engine: "auto" (OpenVINO on CPUs where it is installed and can run the network, else torch), "torch" or
@@ -94,12 +76,9 @@ class FaceChecker:
     ) -> None:
         source = read_model(model) if isinstance(model, str | os.PathLike) else model
         self.config, self.errors = source.config, source.errors
-        self.decision: Decision = source.config.decision
         self.stability = stability
         self.prevalence = require_prevalence(prevalence)
-        self._budget: Budget | None = None
-        if max_fpr is not None:
-            self._keep_to(max_fpr)
+        self._budget, self.decision = source.config.decision.kept_to(max_fpr)
         self.classifier = open_classifier(source, device=device, engine=engine, precision=precision)
         self.detector = detector or FaceDetector(self.classifier.choice.device, engine=self.classifier.choice.engine)
         # Copies of this checker share what follows; who replaces a classifier or a detector gets others for workers.
@@ -146,7 +125,7 @@ class FaceChecker:
         Args:
             source: a picture in any form that `facecheck.image.load` reads, or a list or generator of them. Arrays are
                 RGB; `bgr=True` for those of OpenCV.
-            **options: see `Options`.
+            **options: see `facecheck.image.Options`.
 
         Returns:
             One `Prediction` for a picture; a list in input order for several, where an unreadable input has its
@@ -159,9 +138,7 @@ class FaceChecker:
             ValueError: several pictures have one `name`. TypeError: no such option.
         """
         if unknown := options.keys() - Options.__annotations__.keys():
-            raise TypeError(
-                f"predict() has no option {sorted(unknown)[0]!r}; it has {', '.join(Options.__annotations__)}"
-            )
+            raise TypeError(f"predict() has no option {min(unknown)!r}; it has {', '.join(Options.__annotations__)}")
         name, bgr = options.get("name"), options.get("bgr", False)
         checker = self.with_settings(max_fpr=options.get("max_fpr"), stability=options.get("stability"))
         if not image.is_one(source) and isinstance(source, Iterable):
@@ -210,9 +187,10 @@ class FaceChecker:
             ModelError: `max_fpr` is not stored with the model.
         """
         other = copy.copy(self)
-        if stability is not None:
-            other.stability = stability
-        return other if max_fpr is None else other._keep_to(max_fpr)
+        other.stability = self.stability if stability is None else stability
+        if max_fpr is not None:
+            other._budget, other.decision = self.config.decision.kept_to(max_fpr)
+        return other
 
     def p_fake(self, faces: npt.NDArray[np.uint8], *, face_px: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
         """Score faces that were cut already.
@@ -225,12 +203,10 @@ class FaceChecker:
             (N,) calibrated probabilities.
         """
         self._require_open()
-        classifier = self.classifier
-        logits = classifier.logits(faces)
-        if classifier.margin:
-            again = np.flatnonzero(calibration.near_a_border(logits, classifier.margin, self.decision, face_px))
-            if len(again):
-                logits[again] = classifier.exact_logits(faces[again])
+        classifier, logits = self.classifier, self.classifier.logits(faces)
+        again = calibration.near_a_border(logits, classifier.margin, self.decision, face_px)
+        if again.any():
+            logits[again] = classifier.exact_logits(faces[again])
         return calibration.p_fake(logits, self.decision, face_px)
 
     def judge(self, pictures: Sequence[Pixels], detections: Sequence[Detections]) -> list[tuple[Face, ...]]:
@@ -242,19 +218,18 @@ class FaceChecker:
         Returns:
             The faces of each picture, in the order of its boxes.
         """
-        places = [(picture, box) for picture, found in zip(pictures, detections, strict=True) for box in found.boxes]
+        boxes = [(picture, box) for picture, found in zip(pictures, detections, strict=True) for box in found.boxes]
         size, margin = self.config.input_size, self.config.crop_margin
-        cut = np.array([crop.face(picture, box, size, margin) for picture, box in places], np.uint8)
-        cut = cut.reshape(len(places), size, size, 3)
-        scores = self.p_fake(cut, face_px=[float(max(box[2:] - box[:2])) for _, box in places]).tolist()
-        stable: Sequence[Stability | None] = [None] * len(places)
+        cut = np.array([crop.face(picture, box, size, margin) for picture, box in boxes], np.uint8)
+        cut = cut.reshape(len(boxes), size, size, 3)
+        scores = self.p_fake(cut, face_px=[float(max(box[2:] - box[:2])) for _, box in boxes]).tolist()
+        stable: Sequence[Stability | None] = [None] * len(boxes)
         if self.stability:
-            stable = stabilities(places, scores, self.p_fake, self.config, self.decision.threshold)
-        each = zip(cut, scores, stable, strict=True)
-        return [
-            tuple(self._face(picture, found, index, *next(each)) for index in range(len(found)))
-            for picture, found in zip(pictures, detections, strict=True)
-        ]
+            stable = stabilities(boxes, scores, self.p_fake, self.config, self.decision.threshold)
+        standards = quality.Standards(self.decision, self.config.limits, self.errors, self.prevalence)
+        places = [one for at in detections for one in zip(at.boxes, at.landmarks, at.confidence, strict=True)]
+        faces = map(standards.face, (picture for picture, _ in boxes), places, cut, scores, stable)
+        return [tuple(islice(faces, len(found))) for found in detections]
 
     def judge_batch(self, batch: Sequence[Decoded], *, watch: Callable[[str], None] | None = None) -> list[Prediction]:
         """Judge pictures that were decoded already, all in memory at once; for those who read ahead.
@@ -279,53 +254,25 @@ class FaceChecker:
     def _looks(self, items: Sequence[Decoded]) -> list[Look]:
         """Each picture with its faces; where there are none, after a second look if it is worth one."""
         pictures = [item.pixels for item in items if item.pixels is not None]
-        looks = [Look(*each) for each in zip(pictures, self.detector.detect(pictures), strict=True)]
-        for index, (item, look) in enumerate(zip(items, looks, strict=True)):
-            if item.look_again and not len(look.found):
-                looks[index] = second_look(self.detector, look.pixels, item.others) or look
+        looks = []
+        for item, pixels, found in zip(items, pictures, self.detector.detect(pictures), strict=True):
+            again = second_look(self.detector, pixels, item.others) if item.look_again and not len(found) else None
+            looks.append(again or Look(pixels, found))
         return looks
 
     def _answer(self, item: Decoded, timing: Timing, each: Iterator[tuple[Look, tuple[Face, ...]]]) -> Prediction:
         known = Prediction(item.name, model=self._info, budget=self._budget, provenance=item.provenance, path=item.path)
         if item.pixels is None:
             return replace(known, timing_ms=Timing(item.decode_ms), error=str(item.error))
-        look, faces = next(each)
-        height, width = look.pixels.shape[:2]
-        answer = replace(known, timing_ms=replace(timing, decode=item.decode_ms), size=(width, height), faces=faces)
+        (look, faces), timing = next(each), replace(timing, decode=item.decode_ms)
         unseen = () if faces else quality.not_seen(look.pixels, self.detector.min_face_px, item.frames)
-        answer = replace(answer, problems=item.problems + look.problems, not_seen=unseen)
-        return replace(answer, turned=look.turned, frame=look.frame)
+        answer = replace(known, timing_ms=timing, size=look.pixels.shape[1::-1], faces=faces, not_seen=unseen)
+        return replace(answer, turned=look.turned, frame=look.frame, problems=item.problems + look.problems)
 
     def _judged(self, sources: Sequence[Source], bgr: bool) -> list[Prediction]:
         """Results for a few inputs, as many of them in memory at once as are not too large."""
         decoded = batches((decode(source, bgr=bgr) for source in sources), lambda item: item.area)
         return [prediction for batch in decoded for prediction in self.judge_batch(batch)]
-
-    def _face(
-        self, picture: Pixels, found: Detections, index: int, face: Pixels, score: float, stable: Stability | None
-    ) -> Face:
-        box = found.boxes[index]
-        measured = quality.measure(picture, box, face, found.landmarks[index])
-        verdict = calibration.verdict(score, self.decision)
-        if reasons := quality.doubts(measured, self.config.limits, verdict, stable, face):
-            verdict = Verdict.UNCERTAIN
-        x0, y0, x1, y1 = box.tolist()
-        return Face(
-            box=(x0, y0, x1, y1),
-            landmarks=tuple((x, y) for x, y in found.landmarks[index].tolist()),
-            confidence=float(found.confidence[index]),
-            p_fake=score,
-            verdict=verdict,
-            reasons=reasons,
-            stability=stable,
-            quality=measured,
-            expected_error=self.errors.chance(verdict, score, self.prevalence),
-        )
-
-    def _keep_to(self, max_fpr: float) -> Self:
-        self._budget = self.config.decision.budget(max_fpr)
-        self.decision = self.config.decision.within(self._budget)
-        return self
 
     def _require_open(self) -> None:
         if self._closed.is_set():

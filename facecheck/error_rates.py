@@ -1,5 +1,8 @@
 """How often such an answer is wrong, on sources that nobody trained on: a table beside the weights, and its sentence.
 
+With it stands what is measured of a face besides its score, for the table goes by it: how good it is to see, and
+whether delivery changes the answer.
+
 `NAME.errors.json` is made by `python -m training errors`, on whole sources of photographs and of generated faces that
 neither the network nor its threshold has seen. What an answer is worth depends on how many of the faces that are asked
 about are generated (Bayes): the table holds likelihoods, and the share is a setting, the prevalence.
@@ -8,16 +11,70 @@ about are generated (Bayes): the table holds likelihoods, and the share is a set
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Self
+from typing import Any, Self
 
 DEFAULT_PREVALENCE = 0.5
 UNSEEN = "world"
+"""The split of the data that the network has not learned from."""
 _LIKE = {
     "face_px": "{range} pixels large",
     "sharpness": "as sharp or as blurred as this one",
     "blockiness": "as compressed as this one",
     "turned": "turned to the side as far as this one",
 }
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What was measured of one face, by `facecheck.quality.measure`.
+
+    Attributes:
+        face_px: longer side of the box, pixels of the picture as given.
+        sharpness: standard deviation of the Laplacian of the classifier's input, grey levels; falls with blur and with
+            enlargement (the variance of the Laplacian: Pech-Pacheco et al. 2000).
+        blockiness: mean step across the borders of the 8x8 JPEG grid over the mean step elsewhere, in the face's
+            original pixels; 1 = no trace of blocks, grows as the quality falls (after Wang, Sheikh, Bovik 2002). A
+            picture that was resized or shifted after compression shows none.
+        outside: share of the box that lies outside the picture, in [0, 1].
+        turned: how far the nose lies beside the middle of the eyes and the mouth, over the distance of the eyes: 0 =
+            frontal, 0.5 = about 40 degrees to a side. 0 also where there are no landmarks.
+    """
+
+    face_px: float
+    sharpness: float
+    blockiness: float
+    outside: float
+    turned: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How the score of a face moves when the picture is saved and resized again, as websites and messengers do.
+
+    Attributes:
+        p_fake: of each delivered copy, in [0, 1].
+        deliveries: what was done to each copy, in words.
+        low, high: range of p_fake over the copies and the face as given.
+        flips: whether a copy falls on the other side of the threshold.
+    """
+
+    p_fake: tuple[float, ...]
+    deliveries: tuple[str, ...]
+    low: float
+    high: float
+    flips: bool
+
+    @property
+    def meaning(self) -> str:
+        """The sentence that people read."""
+        moved = f"the score lies between {self.low:.2f} and {self.high:.2f} when the picture is saved or resized again"
+        return f"{moved}: {'the answer changes with it' if self.flips else 'the answer stays the same'}"
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The stability that `Prediction.to_dict` wrote."""
+        lists = {name: tuple(values[name]) for name in ("p_fake", "deliveries")}
+        return cls(**{**values, **lists})
 
 
 @dataclass(frozen=True)
@@ -105,21 +162,13 @@ class AnswerBand:
     ratio_low: float
     ratio_high: float
 
-    def share_of_fakes(self, prevalence: float) -> tuple[float, float, float]:
-        """How many of the faces in the band are generated, and the 95 % interval, by Bayes' theorem."""
-        odds = prevalence / (1 - prevalence)
-        low, middle, high = (
-            odds * ratio / (1 + odds * ratio) for ratio in (self.ratio_low, self.likelihood_ratio, self.ratio_high)
-        )
-        return middle, low, high
-
 
 @dataclass(frozen=True)
 class ErrorCell:
     """The error of forced answers on faces with one measurement in a range; photographs and fakes count the same.
 
     Attributes:
-        measure: name of the measurement, as in `facecheck.quality.Quality`.
+        measure: name of the measurement, as in `Quality`.
         low, high: the range, low included; high is None where it is open.
         from_px, to_px: only faces of this size were counted, for small faces are blurred ones too.
         faces: on which it was measured.
@@ -212,22 +261,6 @@ class ErrorTable:
         """The cells that a face lies in: that of its size first, then the others, the worst first."""
         inside = [cell for cell in self.cells if cell.holds(measurements)]
         return tuple(sorted(inside, key=lambda cell: (cell.measure != "face_px", -cell.error)))
-
-    def chance(self, verdict: str, p_fake: float, prevalence: float = DEFAULT_PREVALENCE) -> ChanceOfError | None:
-        """How often such an answer is wrong; None for no answer, and where no unseen sources were measured.
-
-        Args:
-            verdict: a word of `facecheck.Verdict`.
-            prevalence: share of generated faces among those that are asked about, in (0, 1).
-        """
-        if self.split != UNSEEN or verdict not in ("real", "fake"):
-            return None
-        band = next((band for band in self.bands if p_fake < band.high), self.bands[-1] if self.bands else None)
-        if band is None:
-            return None
-        fake, low, high = band.share_of_fakes(prevalence)
-        wrong = (1 - fake, 1 - high, 1 - low) if verdict == "fake" else (fake, low, high)
-        return ChanceOfError(*wrong, prevalence, band.faces, band.sources)
 
     def to_json(self) -> str:
         """The table as JSON text."""

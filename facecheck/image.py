@@ -11,7 +11,7 @@ import inspect
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypedDict, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,22 @@ Source: TypeAlias = (
 
 MAX_BYTES = 256 << 20
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+
+
+class Options(TypedDict, total=False):
+    """What a call of `facecheck.predict` may say by keyword.
+
+    Attributes:
+        name: what results and messages call the one picture; by default its path, or the name that an upload has.
+        bgr: whether arrays have their channels in the order of OpenCV, (H, W, 3) BGR or (H, W, 4) BGRA.
+        max_fpr: a false-accusation budget for this call, in place of the checker's own.
+        stability: whether to check this call's faces for stability, in place of the checker's own setting.
+    """
+
+    name: str | None
+    bgr: bool
+    max_fpr: float | None
+    stability: bool | None
 
 
 def load(source: Source, *, name: str | None = None) -> Pixels:

@@ -4,14 +4,19 @@ What the numbers mean for the error of a model is measured by `python -m trainin
 model's config. Beyond them a face is answered with `uncertain` and the reason.
 """
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facecheck.measurements import Quality, Stability
-from facecheck.model.config import Limits
-from facecheck.result import Reason, Verdict
+from facecheck import calibration
+from facecheck.error_rates import ErrorTable, Quality, Stability
+from facecheck.model.config import Decision, Limits
+from facecheck.result import Face, Reason, Verdict
 
+Place = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], float]
+"""Box (4,) xyxy and landmarks (5, 2) xy, pixels, and the detector's confidence."""
 JPEG_BLOCK = 8
 LARGEST_WINDOW = 512
 SAMPLES_A_SIDE = 64
@@ -19,6 +24,44 @@ LEAST_EVEN, MOST_SHADED, LEAST_HARD = 0.5, 0.25, 0.04
 """Shares of the pixels of a drawn face that differ from the next one by under 2, by 3 to 12, by over 24 grey levels."""
 FLAT, DARK = 4.0, 32.0
 """Grey levels: the standard deviation of a picture that shows next to nothing, and how bright a dark one gets."""
+
+
+@dataclass(frozen=True)
+class Standards:
+    """What a face and its score are held against to become an answer.
+
+    Attributes:
+        decision: thresholds. limits: beyond them a face is not judged.
+        errors, prevalence: how often an answer is wrong, and the share of generated faces that it is asked for.
+    """
+
+    decision: Decision
+    limits: Limits
+    errors: ErrorTable
+    prevalence: float
+
+    def face(
+        self,
+        picture: npt.NDArray[np.uint8],
+        place: Place,
+        cut: npt.NDArray[np.uint8],
+        p_fake: float,
+        stability: Stability | None,
+    ) -> Face:
+        """The answer for one face.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB. place: where the face is in it.
+            cut: (S, S, 3) uint8 RGB, the same face as `facecheck.crop.face` cut it.
+        """
+        box, points, confidence = place
+        measured = measure(picture, box, cut, points)
+        verdict = calibration.verdict(p_fake, self.decision)
+        if why := doubts(measured, self.limits, verdict, stability, cut):
+            verdict = Verdict.UNCERTAIN
+        chance = calibration.chance_of_error(self.errors, verdict, p_fake, self.prevalence)
+        (x0, y0, x1, y1), landmarks = box.tolist(), tuple((x, y) for x, y in points.tolist())
+        return Face((x0, y0, x1, y1), landmarks, float(confidence), p_fake, verdict, why, stability, measured, chance)
 
 
 def reasons(measured: Quality, limits: Limits) -> tuple[Reason, ...]:

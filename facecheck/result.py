@@ -6,11 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from facecheck.error_rates import Budget, ChanceOfError
+from facecheck.error_rates import Budget, ChanceOfError, Quality, Stability
 from facecheck.errors import ImageError
 from facecheck.files import printable
-from facecheck.measurements import Quality, Stability
-from facecheck.provenance.findings import Provenance
+from facecheck.provenance import Provenance
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
-
 PROMINENT_SHARE = 0.5
 
 
@@ -38,10 +36,7 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a face or a picture is `uncertain`, or a picture without a face may have one all the same.
-
-    Compares equal to its word: `Reason.BLURRED == "blurred"`.
-    """
+    """Why an answer is `uncertain`, or a face that is there may not have been found. Compares equal to its word."""
 
     FACE_TOO_SMALL = "face_too_small"
     BLURRED = "blurred"
@@ -180,8 +175,8 @@ class Prediction:
     not_seen: tuple[Reason, ...] = ()
 
     def __repr__(self) -> str:
-        told = [repr(self.source), str(self.verdict or "unreadable")]
-        told += [] if self.p_fake is None else [f"p_fake={self.p_fake:.3f}", _count(self.faces)]
+        told, count = [repr(self.source), str(self.verdict or "unreadable")], len(self.faces)
+        told += [] if self.p_fake is None else [f"p_fake={self.p_fake:.3f}", f"{count} face{'s' if count > 1 else ''}"]
         return f"Prediction({', '.join(told)})"
 
     def __str__(self) -> str:
@@ -190,11 +185,8 @@ class Prediction:
     def _repr_html_(self) -> str:
         from facecheck.annotation import as_html
 
-        try:
-            picture = self.draw() if self.path is not None and self.error is None else None
-        except (ImageError, OSError):
-            picture = None
-        return as_html(self._title(), self._lines(), picture)
+        is_there = self.path is not None and self.error is None
+        return as_html(self._title(), self._lines(), self.draw if is_there else None)
 
     def draw(self, picture: "Source | None" = None) -> "Image":
         """The picture with its faces framed and their verdicts written beside them, as a PIL image.
@@ -211,10 +203,7 @@ class Prediction:
         if picture is None and self.path is None:
             raise ImageError(f"{self.source}: was no file, so it cannot be read again; pass the picture: draw(picture)")
         read = image.read(Path(str(self.path)) if picture is None else picture, name=self.source)
-        pixels = read.view(self.turned, self.frame)
-        labels = [f"{number} {face.verdict} {face.p_fake:.2f}" for number, face in enumerate(self.faces, 1)]
-        verdicts = [str(face.verdict) for face in self.faces]
-        return annotation.framed(pixels, [face.box for face in self.faces], labels, verdicts)
+        return annotation.framed(read.view(self.turned, self.frame), self.faces)
 
     def _title(self) -> str:
         if self.verdict is None:
@@ -227,8 +216,7 @@ class Prediction:
             return [printable(self.error.removeprefix(f"{self.source}: "))]
         faces = [f"face {number}  {face}" for number, face in enumerate(self.faces, 1)]
         said = [printable(sentence) for sentence in self.provenance.sentences] if self.provenance else []
-        against = [self.contradiction] if self.contradiction else []
-        return [*faces, *self.problems, *said, *against]
+        return [*faces, *self.problems, *said, *([self.contradiction] if self.contradiction else [])]
 
     @property
     def verdict(self) -> Verdict | None:
@@ -271,14 +259,9 @@ class Prediction:
             face | {"verdict": str(face["verdict"]), "reasons": tuple(map(str, face["reasons"]))}
             for face in values["faces"]
         ]
-        head = {
-            "source": self.source,
-            "verdict": str(self.verdict) if self.verdict else None,
-            "p_fake": self.p_fake,
-            "reasons": tuple(map(str, self.reasons)),
-            "contradiction": self.contradiction,
-        }
-        return head | values
+        verdict, reasons = str(self.verdict) if self.verdict else None, tuple(map(str, self.reasons))
+        head = {"source": self.source, "verdict": verdict, "p_fake": self.p_fake, "reasons": reasons}
+        return head | {"contradiction": self.contradiction} | values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -314,7 +297,3 @@ def _deciding(faces: Sequence[Face]) -> list[Face]:
     is_unclear = [face.verdict == Verdict.UNCERTAIN for face in faces if face.size_px >= least_px]
     matter = largest.verdict == Verdict.UNCERTAIN or 2 * sum(is_unclear) >= len(is_unclear)
     return [face for face in faces if face.verdict != Verdict.UNCERTAIN or (matter and face.size_px >= least_px)]
-
-
-def _count(faces: Sequence[Face]) -> str:
-    return f"{len(faces)} face{'' if len(faces) == 1 else 's'}"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from facecheck.engines import AUTO
 from facecheck.error_rates import DEFAULT_PREVALENCE
-from facecheck.model.files import DEFAULT_MODEL
+from facecheck.model import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facecheck import crop
-from facecheck.measurements import Stability
+from facecheck.error_rates import Stability
 from facecheck.model.config import ModelConfig
 
 Pixels = npt.NDArray[np.uint8]

@@ -105,7 +105,7 @@ def _tiny_fusion() -> nn.Module:
     from torchvision.models import ConvNeXt, SwinTransformer
     from torchvision.models.convnext import CNBlockConfig
 
-    from facecheck.model.networks import ConvNextSwin
+    from facecheck.model.architectures import ConvNextSwin
 
     convnext = ConvNeXt([CNBlockConfig(8, 16, 1), CNBlockConfig(16, None, 1)])
     return ConvNextSwin(convnext, SwinTransformer([4, 4], 8, [2, 2], [1, 2], [7, 7]))

@@ -26,8 +26,8 @@ from facecheck.engines.quantised import (
 )
 from facecheck.engines.runtime import core, no_telemetry
 from facecheck.files import write_atomically
+from facecheck.model import Stored, read_model
 from facecheck.model.config import ModelConfig
-from facecheck.model.files import Stored, read_model
 from training.augment import delivered
 from training.data import FaceFile, judged_split
 from training.evaluation.corruptions import stratified

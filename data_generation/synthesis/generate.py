@@ -17,8 +17,8 @@ from data_generation.store import Manifest, Master, Recorder, encode_plain_png, 
 from data_generation.synthesis import Settings
 from data_generation.synthesis.conditioning import Photo, prepared
 from data_generation.synthesis.pipelines import Pipeline, Rendered
-from facecheck.actors import IN_FLIGHT, Placed, least_busy, start_actors
 from facecheck.files import sha256_of
+from facecheck.scan.cluster import IN_FLIGHT, Placed, least_busy, start_actors
 
 PHOTOS = "photos"
 MADE_HERE = "It was made here, by this recipe."

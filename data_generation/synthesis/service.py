@@ -30,7 +30,7 @@ from data_generation.synthesis.courier import (
 )  # fmt: skip
 from facecheck import image
 from facecheck.ledger import whole_lines
-from facecheck.provenance.findings import Claim
+from facecheck.provenance import Claim
 from facecheck.provenance.reader import provenance
 
 TERMS = "by the terms of the service"

@@ -29,7 +29,7 @@ from facecheck.explain.heatmaps import GRAD_CAM
 from facecheck.explain.report import Explanation
 from facecheck.files import sha256_of
 from facecheck.result import Prediction
-from facecheck.video.containers import is_clip
+from facecheck.video import is_clip
 
 log = logging.getLogger(__name__)
 Message = tuple[str, str]

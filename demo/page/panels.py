@@ -6,7 +6,7 @@ from demo import texts
 from facecheck.error_rates import ChanceOfError
 from facecheck.explain import wording
 from facecheck.explain.wording import say
-from facecheck.provenance.findings import ABSENCE, CAUTION, Finding
+from facecheck.provenance import ABSENCE, CAUTION, Finding
 from facecheck.result import Prediction, Verdict
 
 LONGEST_DETAIL = 500

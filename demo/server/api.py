@@ -23,7 +23,7 @@ from demo.server.service import BusyError, NotReadyError, Service
 from facecheck.error_rates import Budget
 from facecheck.errors import ModelError
 from facecheck.result import Face, ModelInfo, Prediction, Timing
-from facecheck.video.containers import is_clip
+from facecheck.video import is_clip
 
 MAX_PICTURES, MAX_NAME = 16, 200
 REQUEST_PIXELS = 160_000_000

@@ -19,7 +19,7 @@ from facecheck.batching import Decoded, decode
 from facecheck.decoding import Pixels
 from facecheck.errors import ImageError
 from facecheck.interrupts import not_for_children
-from facecheck.provenance.findings import Provenance
+from facecheck.provenance import Provenance
 
 LONGEST_S = 20.0
 """A PNG of 80 megapixels takes 2 s."""

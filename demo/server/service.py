@@ -20,7 +20,7 @@ from facecheck.explain.explanation import explain_decoded
 from facecheck.explain.report import FaceEvidence
 from facecheck.image import describe
 from facecheck.result import Prediction
-from facecheck.video.containers import is_clip
+from facecheck.video import is_clip
 from facecheck.video.frames import ClipLimits
 from facecheck.video.judging import JudgedClip, judge_clip
 

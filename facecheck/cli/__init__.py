@@ -1,9 +1,9 @@
-"""The command `facecheck`: one module a command."""
+"""The command `facecheck`: its commands, by what they work on."""
 
 import click
 
 from facecheck import __version__
-from facecheck.cli import explain, files, model, predict, review, scan
+from facecheck.cli import files, predict, review, scan
 from facecheck.cli.options import Group
 
 
@@ -14,6 +14,6 @@ def main() -> None:
 
 
 for command in (
-    predict.predict, explain.explain, scan.scan, review.review, model.model, files.provenance, files.formats
+    predict.predict, predict.explain, scan.scan, review.review, files.model, files.provenance, files.formats
 ):  # fmt: skip
     main.add_command(command)

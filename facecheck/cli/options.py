@@ -1,14 +1,19 @@
-"""What several commands ask and say: which model, what it runs on, its budget, the exit codes, and how help looks."""
+"""What several commands ask and say: which model, what it runs on, its budget, how help looks, how far the work is."""
 
 import errno
 import functools
 import itertools
+import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,13 +23,18 @@ from facecheck.error_rates import DEFAULT_PREVALENCE
 from facecheck.errors import FacecheckError
 from facecheck.files import printable
 from facecheck.interrupts import INTERRUPTED
-from facecheck.model.files import DEFAULT_MODEL
+from facecheck.model import DEFAULT_MODEL
 from facecheck.result import Verdict
 from facecheck.scan.inputs import Inputs
 from facecheck.settings import CheckerSettings
 
+if TYPE_CHECKING:
+    from facecheck.scan.scanner import Outcome
+
 UNREADABLE, FOUND = 1, 3
 """Exit codes: an input could not be read, --fail-on matched."""
+MOST_WARNINGS, WIDTH = 5, 110
+REPORT_EVERY_S = 30.0
 
 
 def _share(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
@@ -43,7 +53,6 @@ fail_on = click.option(
     type=click.Choice([verdict.value for verdict in Verdict]),
     help="Exit with 3 if any picture has this verdict.",
 )
-MOST_WARNINGS, WIDTH = 5, 110
 OPTIONS = (
     click.option("--model", help="Name or path of a model; the default ships with the package."),
     click.option("--device", default=AUTO, show_default=True, help="auto, cpu, cuda, ..."),
@@ -59,8 +68,6 @@ OPTIONS = (
         help="Share of generated faces among those you ask about: what an answer is worth depends on it.",
     ),
 )
-
-
 MODEL_GROUP = ("model", "device", "engine", "precision", "prevalence", "max_fpr")
 """The names of `OPTIONS` and `max_fpr`, for a group of their own."""
 
@@ -181,3 +188,100 @@ def report_skipped(inputs: Inputs, found: int) -> None:
         click.echo(f"no picture in {', '.join(map(printable, inputs.named))}{also}", err=True)
     elif inputs.skipped:
         click.echo(f"left out {others}", err=True)
+
+
+@dataclass
+class Tally:
+    """Outcomes, counted."""
+
+    verdicts: Counter[str | None] = field(default_factory=Counter)
+    known: int = 0
+    vanished: int = 0
+
+    def add(self, outcome: "Outcome") -> None:
+        """One more file."""
+        if outcome.vanished:
+            self.vanished += 1
+            return
+        self.verdicts[outcome.verdict] += 1
+        self.known += outcome.known
+
+    def __str__(self) -> str:
+        counts = [f"{self.verdicts[word]} {word}" for word in Verdict if self.verdicts[word]]
+        if self.verdicts[None]:
+            counts.append(f"{self.verdicts[None]} could not be read")
+        if self.vanished:
+            counts.append(f"{self.vanished} vanished before they were read")
+        files = self.verdicts.total()
+        return f"{files} files: {', '.join(counts) or 'nothing found'} ({self.known} known, {files - self.known} new)"
+
+
+def shown(
+    outcomes: Iterator["Outcome"], inputs: Inputs, tally: Tally, *, log_json: bool = False
+) -> Iterable["Outcome"]:
+    """The outcomes; meanwhile it is said how far they are.
+
+    Args:
+        tally: of the outcomes so far; whoever takes them counts.
+        log_json: one JSON object a line, also on a terminal.
+    """
+    if log_json or not sys.stderr.isatty():
+        return _reported(outcomes, Report(inputs, tally, log_json))
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        click.echo('No progress bar without tqdm: pip install "facecheck[scan]"', err=True)
+        return outcomes
+    bar = tqdm(outcomes, unit=" files", desc="facecheck", dynamic_ncols=True)
+    _count_in_background(bar, inputs)
+    return bar  # type: ignore[no-any-return]
+
+
+class Report:
+    """A line every 30 seconds, from a thread: also while one file takes long."""
+
+    def __init__(self, inputs: Inputs, tally: Tally, log_json: bool) -> None:
+        self.inputs, self.tally, self.log_json, self.total = inputs, tally, log_json, 0
+        self.started, self.over = time.monotonic(), threading.Event()
+
+    def run(self) -> None:
+        """Until `over` is set."""
+        while not self.over.wait(REPORT_EVERY_S):
+            click.echo(self.line(), err=True)
+
+    def line(self) -> str:
+        """Files done and in all, files a second, seconds left, files that could not be read."""
+        done, known, took = self.tally.verdicts.total(), self.tally.known, time.monotonic() - self.started
+        # Known files take no time: they say nothing of what is left.
+        rate = (done - known) / took if took else 0.0
+        left = (self.total - done) / rate if rate and self.total >= done else None
+        values = {"done": done, "total": self.total or None, "files_per_s": round(rate, 2), "known": known}
+        values |= {"seconds_left": None if left is None else round(left), "errors": self.tally.verdicts[None]}
+        if self.log_json:
+            return json.dumps(values)
+        of = f" of {self.total}" if self.total else ""
+        time_left = "" if left is None else f", {left / 60:.0f} min left"
+        return f"{done}{of} files, {rate:.1f} a second{time_left}, {values['errors']} could not be read"
+
+
+def _reported(outcomes: Iterator["Outcome"], report: Report) -> Iterator["Outcome"]:
+    _count_in_background(report, report.inputs)
+    threading.Thread(target=report.run, daemon=True).start()
+    try:
+        yield from outcomes
+    finally:
+        report.over.set()
+    if report.log_json:
+        click.echo(report.line(), err=True)
+
+
+def _count_in_background(shows: Any, inputs: Inputs) -> None:
+    """How many there are becomes known while the first are judged already."""
+    if inputs.can_repeat:
+        # A copy: each iteration counts what it leaves out.
+        threading.Thread(target=_count, args=(shows, replace(inputs)), daemon=True).start()
+
+
+def _count(shows: Any, inputs: Inputs) -> None:
+    with suppress(OSError):  # Shown without time left, then; the scan itself says what is wrong.
+        shows.total = sum(1 for _ in inputs)

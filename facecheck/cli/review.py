@@ -63,7 +63,7 @@ def review(
     OUT.decisions.jsonl, and hold for the file as it was scanned. The model is loaded for heat maps only.
     """
     from facecheck.review.decisions import Decisions, decisions_path
-    from facecheck.review.rules import rules_of
+    from facecheck.review.filters import rules_of
     from facecheck.review.table import ReviewTable
     from facecheck.scan.ledger import ledger_path
 
@@ -101,9 +101,8 @@ def _serve(
 ) -> None:
     import webbrowser
 
-    from facecheck.review.desk import Desk
     from facecheck.review.pictures import Pictures
-    from facecheck.review.server import make_server
+    from facecheck.review.server import Desk, make_server
 
     server, address = make_server(Desk(table, decisions, Pictures(chosen.checker), reviewer), port)
     click.echo(f"{table.count} files: {address} (Ctrl-C ends)", err=True)

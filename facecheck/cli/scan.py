@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from facecheck.cli import options
-from facecheck.cli.options import FOUND, UNREADABLE
-from facecheck.cli.progress import Tally, shown
+from facecheck.cli.options import FOUND, UNREADABLE, Tally, shown
 from facecheck.files import printable
 from facecheck.interrupts import INTERRUPTED
 from facecheck.result import Verdict

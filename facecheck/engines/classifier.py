@@ -10,8 +10,8 @@ from facecheck.engines import AUTO, F32, INT8, OPENVINO, TORCH, Choice, Engine
 from facecheck.engines.choosing import choose
 from facecheck.engines.runtime import installed, threads_per_worker
 from facecheck.errors import ModelError
+from facecheck.model import Stored
 from facecheck.model.config import ModelConfig
-from facecheck.model.files import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,7 +191,7 @@ def exact_engine(source: "Stored | Model", threads: int | None = None) -> Engine
 
 def _reference(path: "Path", config: ModelConfig) -> "TorchEngine":
     """The model of these files once more, as torch runs it; they may have been replaced in the meantime."""
-    from facecheck.model.files import read_model
+    from facecheck.model import read_model
 
     stored = read_model(path)
     if stored.config.sha256 != config.sha256:

@@ -20,9 +20,9 @@ from facecheck.error_rates import ErrorCell
 from facecheck.explain import wording
 from facecheck.explain.heatmaps import HeatMap
 from facecheck.explain.wording import say
+from facecheck.model import WEIGHTS_DIR
 from facecheck.model.config import ModelConfig
-from facecheck.model.files import WEIGHTS_DIR
-from facecheck.provenance.findings import ABSENCE, CAUTION, Finding
+from facecheck.provenance import ABSENCE, CAUTION, Finding
 from facecheck.result import Face, Prediction
 
 FOLDER = Path(__file__).parent

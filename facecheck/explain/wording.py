@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from facecheck.error_rates import ChanceOfError
-from facecheck.measurements import Stability
+from facecheck.error_rates import ChanceOfError, Stability
 from facecheck.model.config import Limits
-from facecheck.provenance.findings import Strength
+from facecheck.provenance import Strength
 from facecheck.result import Face, Prediction, Reason, Verdict
 
 _TABLE: ContextVar[Mapping[str, str] | None] = ContextVar("table", default=None)

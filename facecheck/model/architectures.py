@@ -1,21 +1,69 @@
 """The networks that a facecheck model can have, by name; all are (N, 3, S, S) float -> (N, 1) logits, positive = fake.
 
 Tensor names are those of the library that defines a network (torchvision, timm), so that its pretrained weights fit.
+Import only where a network is built: this loads torch and torchvision.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import ConvNeXt, SwinTransformer, VisionTransformer, convnext_large, get_model, swin_b
 
 from facecheck.errors import ModelError
+from facecheck.model.config import IMAGENET_MEAN, IMAGENET_STD, Channels
 
-if TYPE_CHECKING:
-    from torch import nn
 
-Channels = tuple[float, float, float]
-IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
-IMAGENET_STD: Channels = (0.229, 0.224, 0.225)
+class AnySizeViT(VisionTransformer):  # type: ignore[misc]
+    """torchvision's Vision Transformer for inputs of any size, with the same tensors.
+
+    The position embeddings are resized to the grid of patches (Dosovitskiy et al. 2021, section 3.2); at the size given
+    as `image_size` the network is torchvision's, bit for bit.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W), both sides at least one patch -> (N, num_classes)."""
+        patches = self.conv_proj(x)
+        positions = self._positions(patches.shape[2], patches.shape[3])
+        tokens = torch.cat(
+            [self.class_token.expand(patches.shape[0], -1, -1), patches.flatten(2).transpose(1, 2)], dim=1
+        )
+        encoded = self.encoder.ln(self.encoder.layers(self.encoder.dropout(tokens + positions)))
+        logits: Tensor = self.heads(encoded[:, 0])
+        return logits
+
+    def _positions(self, height: int, width: int) -> Tensor:
+        """(1, 1 + height * width, C): the class token's position, then those of the patches, row by row."""
+        own: Tensor = self.encoder.pos_embedding
+        side = self.image_size // self.patch_size
+        if (height, width) == (side, side):
+            return own
+        grid = own[:, 1:].transpose(1, 2).reshape(1, -1, side, side)
+        resized = nn.functional.interpolate(grid, (height, width), mode="bicubic", antialias=True)
+        return torch.cat([own[:, :1], resized.flatten(2).transpose(1, 2)], dim=1)
+
+
+class ConvNextSwin(nn.Module):
+    """Late fusion: the pooled features of a ConvNeXt and of a Swin transformer side by side, and one linear layer.
+
+    Takes torchvision networks of any width and removes their own classifiers; a backbone file names its tensors
+    `convnext.*` and `swin.*`.
+    """
+
+    def __init__(self, convnext: ConvNeXt, swin: SwinTransformer) -> None:
+        super().__init__()
+        width = convnext.classifier[-1].in_features + swin.head.in_features
+        convnext.classifier[-1] = nn.Identity()
+        swin.head = nn.Identity()
+        self.convnext, self.swin = convnext, swin
+        self.fc = nn.Linear(width, 1)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, 1) logits."""
+        logits: Tensor = self.fc(torch.cat([self.convnext(faces), self.swin(faces)], dim=1))
+        return logits
 
 
 @dataclass(frozen=True)
@@ -30,7 +78,7 @@ class Architecture:
         mean, std: per RGB channel, for pixels in [0, 1].
     """
 
-    build: "Callable[[], nn.Module]"
+    build: Callable[[], nn.Module]
     head: str = "classifier"
     map: str = ""
     input_size: int = 224
@@ -38,14 +86,12 @@ class Architecture:
     std: Channels = IMAGENET_STD
 
 
-def _torchvision(name: str) -> "nn.Module":
-    from torchvision.models import get_model
-
+def _torchvision(name: str) -> nn.Module:
     network: nn.Module = get_model(name, weights=None, num_classes=1)
     return network
 
 
-def _timm(name: str) -> "nn.Module":
+def _timm(name: str) -> nn.Module:
     try:
         import timm
     except ImportError as error:
@@ -54,19 +100,13 @@ def _timm(name: str) -> "nn.Module":
     return network
 
 
-def _vit_b_16() -> "nn.Module":
-    from facecheck.model.networks import AnySizeViT
-
+def _vit_b_16() -> nn.Module:
     return AnySizeViT(
         image_size=224, patch_size=16, num_layers=12, num_heads=12, hidden_dim=768, mlp_dim=3072, num_classes=1
     )
 
 
-def _convnext_swin() -> "nn.Module":
-    from torchvision.models import convnext_large, swin_b
-
-    from facecheck.model.networks import ConvNextSwin
-
+def _convnext_swin() -> nn.Module:
     return ConvNextSwin(convnext_large(weights=None), swin_b(weights=None))
 
 
@@ -97,7 +137,7 @@ def architecture(name: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
-def build(name: str) -> "nn.Module":
+def build(name: str) -> nn.Module:
     """A network of a registered architecture, random weights.
 
     Raises:
@@ -106,7 +146,7 @@ def build(name: str) -> "nn.Module":
     return architecture(name).build()
 
 
-def stages(network: "nn.Module", head: str) -> tuple[str, ...]:
+def stages(network: nn.Module, head: str) -> tuple[str, ...]:
     """Names of the modules with weights, from the input up to `head`; freezing the first ones keeps low-level features.
 
     torchvision's `features` counts part by part. Parameters that belong to no module (a ViT's class token) are in none.

@@ -11,9 +11,11 @@ from typing import Any, NoReturn, Self
 
 from facecheck.error_rates import Budget
 from facecheck.errors import ModelError
-from facecheck.model.architectures import IMAGENET_MEAN, IMAGENET_STD, Channels
 from facecheck.sanitising import shortened
 
+Channels = tuple[float, float, float]
+IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
+IMAGENET_STD: Channels = (0.229, 0.224, 0.225)
 LARGEST_CONFIG_BYTES = 1 << 20
 INPUT_SIZES, LARGEST_MARGIN, SMALLEST_STD = range(8, 2049), 10.0, 1e-3
 
@@ -131,6 +133,15 @@ class Decision:
         known = ", ".join(f"{budget.max_fpr:g}" for budget in self.budgets)
         advice = f"use one of {known}" if known else "it has none at all: `python -m training calibrate` measures them"
         raise ModelError(f"no false-alarm budget {max_fpr!r} is stored with the model; {advice}")
+
+    def kept_to(self, max_fpr: float | None) -> tuple[Budget | None, Self]:
+        """The stored budget for a false-alarm rate and this decision under it; None leaves the decision as it is.
+
+        Raises:
+            ModelError: see `budget`.
+        """
+        budget = None if max_fpr is None else self.budget(max_fpr)
+        return budget, self if budget is None else self.within(budget)
 
     def within(self, budget: Budget) -> Self:
         """This decision under a false-alarm budget.

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from facecheck.provenance import Claim, Finding, Strength
 from facecheck.provenance.declarations import declared_by, source_type
-from facecheck.provenance.findings import Claim, Finding, Strength
 
 Manifest = Mapping[str, Any]
 _CREATES = ("c2pa.created", "c2pa.opened", "c2pa.converted", "c2pa.published", "c2pa.transcoded", "c2pa.repackaged")

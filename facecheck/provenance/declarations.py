@@ -19,8 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from facecheck.provenance import Claim, Finding, Strength
 from facecheck.provenance.containers import decoded
-from facecheck.provenance.findings import Claim, Finding, Strength
 
 TABLE = Path(__file__).with_name("statements.csv")
 LONGEST_NAME = 300

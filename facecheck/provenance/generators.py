@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from facecheck.provenance.findings import Claim, Finding, Strength
+from facecheck.provenance import Claim, Finding, Strength
 
 Texts = Mapping[str, str]
 Found = tuple[str, dict[str, Any]]

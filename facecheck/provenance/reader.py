@@ -8,11 +8,20 @@ from pathlib import PurePath
 from facecheck import image
 from facecheck.decoding import HEIF_BRANDS, JXL_STARTS, kind_of
 from facecheck.image import Source
-from facecheck.provenance import containers, declarations, exif_xmp, formats
+from facecheck.provenance import (
+    Claim,
+    Finding,
+    Provenance,
+    Strength,
+    containers,
+    declarations,
+    exif_xmp,
+    formats,
+    strongest_first,
+)
 from facecheck.provenance.containers import MOST_CREDENTIALS, Contents, Kind, decoded
 from facecheck.provenance.credentials import read_credentials
 from facecheck.provenance.declarations import Field
-from facecheck.provenance.findings import Claim, Finding, Provenance, Strength, strongest_first
 from facecheck.provenance.generators import COMMENT_KEY, Texts, recognised
 from facecheck.provenance.trailers import of_trailer
 

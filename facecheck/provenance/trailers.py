@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from facecheck.provenance import Claim, Finding, Strength
 from facecheck.provenance.containers import APP1, JPEG_START, Contents, jpeg_segments
-from facecheck.provenance.findings import Claim, Finding, Strength
 
 _GAIN_MAP, _DEPTH = (b"hdr-gain-map", b"hdrgainmap", b"urn:iso:std:iso:ts:21496"), (b"depthmap", b"disparity", b"dmap:")
 _SAMSUNG, _SAMSUNG_DIRECTORY = b"SEFT", b"SEFH"

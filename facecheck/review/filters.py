@@ -1,8 +1,18 @@
-"""What the desk shows of a table, as a condition in SQL: no text that a browser sends is ever a part of one."""
+"""Which rows of a scan the desk shows, and under which thresholds their scores are read.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+Filters become a condition in SQL: no text that a browser sends is ever a part of one. Rules say what the scores would
+say under other thresholds: the model's own, and its false-accusation budgets.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from facecheck import calibration
+from facecheck.errors import FacecheckError
+from facecheck.model import DEFAULT_MODEL, config, model_files
+from facecheck.result import Face, Prediction, Reason, Verdict
+from facecheck.scan.rows import Row
 
 UNREADABLE, OPEN = "unreadable", "open"
 
@@ -35,6 +45,30 @@ class Filters:
     family: int | None = None
     folded: bool = True
 
+    @classmethod
+    def parsed(cls, asked: Mapping[str, Sequence[str]], *, rules: int) -> Self:
+        """The filters in the parameters of an address; `rules` is how many there are.
+
+        Raises:
+            ValueError: not understood.
+        """
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            given = asked.get(field.name)
+            if given is None:
+                continue
+            if isinstance(field.default, tuple):
+                values[field.name] = tuple(given)
+            elif isinstance(field.default, bool):
+                values[field.name] = given[0] == "1"
+            elif isinstance(field.default, str):
+                values[field.name] = given[0]
+            else:
+                values[field.name] = (int if field.name in ("rule", "family") else float)(given[0])
+        if not 0 <= values.get("rule", 0) < rules:
+            raise ValueError("no such rule")
+        return cls(**values)
+
     def where(self, *, without: str = "") -> tuple[str, dict[str, Any]]:
         """The condition in SQL, and its values.
 
@@ -66,3 +100,62 @@ def _any_of(column: str, words: Sequence[str], empty: str) -> tuple[str, dict[st
         return "", {}
     names = {f"{column}_{number}": word for number, word in enumerate(words)}
     return f"ifnull({column}, '{empty}') IN ({', '.join(f':{name}' for name in names)})", names
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Thresholds that the scores can be read under: those of the scan, or of a budget stored with its model.
+
+    Attributes:
+        name: short. meaning: what was measured with it, a sentence.
+        threshold: None for the first one: verdicts as they are in the rows.
+    """
+
+    name: str
+    meaning: str
+    threshold: config.Decision | None = None
+
+
+AS_SCANNED = Rule("as scanned", "the verdicts as they are in the rows")
+
+
+def rules_of(model: str = DEFAULT_MODEL, sha256: str | None = None) -> list[Rule]:
+    """As scanned, the model's own threshold, and its budgets, the strictest last; only the first for another model.
+
+    Args:
+        sha256: of the weights that the rows were made with.
+    """
+    try:
+        made_for = config.ModelConfig.from_json(model_files(model)[1].read_text(encoding="utf-8"))
+    except (FacecheckError, OSError):
+        return [AS_SCANNED]
+    if sha256 is not None and made_for.sha256 != sha256:
+        return [AS_SCANNED]
+    own = Rule("the model's own threshold", "as `facecheck scan` uses it without --max-fpr", made_for.decision)
+    budgets = sorted(made_for.decision.budgets, key=lambda budget: -budget.max_fpr)
+    named = [Rule(f"--max-fpr {one.max_fpr:g}", one.meaning, made_for.decision.within(one)) for one in budgets]
+    return [AS_SCANNED, own, *named]
+
+
+def verdict_under(row: Row, threshold: config.Decision) -> str | None:
+    """The verdict of a row as it would be under other thresholds; what makes a face hard to judge stays."""
+    if row["error"] is not None:
+        return None
+    if len(row["faces"]) == 1:
+        return _face_verdict(row["faces"][0], threshold)
+    faces = (replace(Face.from_dict(face), verdict=_face_verdict(face, threshold)) for face in row["faces"])
+    return Prediction(row["path"], faces=tuple(faces)).verdict
+
+
+def _face_verdict(face: Mapping[str, Any], threshold: config.Decision) -> Verdict:
+    if any(reason != Reason.BORDERLINE for reason in face["reasons"]):
+        return Verdict.UNCERTAIN
+    return calibration.verdict(face["p_fake"], threshold)
+
+
+def deciding_face(row: Row) -> dict[str, Any] | None:
+    """The face that gives the score; None without one."""
+    if row["p_fake"] is None:
+        return None
+    faces: list[dict[str, Any]] = row["faces"]
+    return min(faces, key=lambda face: abs(float(face["p_fake"]) - row["p_fake"]))

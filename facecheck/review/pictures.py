@@ -15,7 +15,7 @@ from PIL import Image
 from facecheck import crop, image
 from facecheck.decoding import Pixels
 from facecheck.errors import ImageError
-from facecheck.review.rules import deciding_face
+from facecheck.review.filters import deciding_face
 from facecheck.scan.rows import CLIP, Candidate, Row
 
 if TYPE_CHECKING:

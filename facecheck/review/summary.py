@@ -22,9 +22,8 @@ from facecheck.explain import wording
 from facecheck.files import printable, write_atomically
 from facecheck.result import Verdict
 from facecheck.review.decisions import Decision, Judgement
-from facecheck.review.filters import UNREADABLE
+from facecheck.review.filters import UNREADABLE, deciding_face, rules_of
 from facecheck.review.pictures import jpeg, thumbnail
-from facecheck.review.rules import deciding_face, rules_of
 from facecheck.scan.rows import CLIP, Row
 
 PAGE, VALUES, SHEET = REVIEW_FILES = ("summary.html", "summary.json", "contact-sheet.jpg")

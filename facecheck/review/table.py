@@ -17,8 +17,7 @@ from facecheck.files import printable
 from facecheck.ledger import whole_lines
 from facecheck.result import Reason
 from facecheck.review.decisions import Decision
-from facecheck.review.filters import UNREADABLE, Filters
-from facecheck.review.rules import AS_SCANNED, Rule, deciding_face, verdict_under
+from facecheck.review.filters import AS_SCANNED, UNREADABLE, Filters, Rule, deciding_face, verdict_under
 from facecheck.scan.rows import Row
 
 BINS = 40
@@ -228,7 +227,7 @@ def joined(fingerprints: Sequence[str | None], hashes: Sequence[str | None]) -> 
     """(N,) number of the family of each file: the lowest index in it.
 
     Args:
-        fingerprints: 16 hexadecimal digits, as `facecheck.scan.judging.fingerprint` gives them, or None.
+        fingerprints: 16 hexadecimal digits, as `facecheck.scan.rows.fingerprint` gives them, or None.
         hashes: sha256, or None.
     """
     family = list(range(len(fingerprints)))

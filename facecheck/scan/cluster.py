@@ -2,23 +2,78 @@
 
 Only paths and rows travel, so every machine must see the files under the same paths. A worker that dies is started
 anew and asked again; what had not come back is not in the ledger and so cannot be lost or doubled. Where a machine is
-gone for good, others do its work.
+gone for good, others do its work. Data generation starts its actors here too. Ray is imported only here, on use.
 """
 
+import logging
+import os
+import socket
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import cycle
 from typing import Any, Self
 
-from facecheck.actors import IN_FLIGHT, RETRIES, Placed, least_busy, start_actors
 from facecheck.batching import BATCH_PICTURES
 from facecheck.errors import ScanError
-from facecheck.scan.judging import Judge
-from facecheck.scan.rows import Candidate, Row, Settings, failed_row
+from facecheck.scan.rows import Candidate, Judge, Row, Settings, failed_row
 from facecheck.scan.scanner import Outcome, Scanner
 from facecheck.settings import CheckerSettings
 
+IN_FLIGHT = 2
+"""Groups that wait at each actor while it works on one."""
+RETRIES = 3
 PATIENCE_S = 60.0
 """When nothing at all has come for so long, workers that have nothing to do are asked for what others are late with."""
+
+
+class Placed:
+    """A worker that can be found."""
+
+    def place(self) -> tuple[str, int]:
+        """Host and process."""
+        return socket.gethostname(), os.getpid()
+
+
+def start_actors(address: str, worker: type, arguments: tuple[Any, ...], count: int = 0) -> tuple[Any, list[Any]]:
+    """Join a cluster and start actors that are started anew, and asked again, when they die.
+
+    Args:
+        address: "auto", "host:port", "ray://host:port", or "local" for a cluster of this machine alone.
+        worker: the class of the actors; arguments: of its constructor.
+        count: how many; 0 = one for each GPU, or for each processor where there is none.
+
+    Returns:
+        The module `ray`, to be shut down in the end, and the actors.
+
+    Raises:
+        ConnectionError: Ray is missing, or the cluster cannot be reached; one line that says so.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise ConnectionError('--ray needs Ray: pip install "facecheck[ray]"') from None
+    try:
+        _knock(address)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConnectionError(f"cannot reach a Ray cluster at {address}: {error}") from error
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    actors = count or gpus or int(ray.cluster_resources().get("CPU", 1))
+    remote = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=-1, max_task_retries=RETRIES)(worker)
+    return ray, [remote.remote(*arguments) for _ in range(actors)]
+
+
+def least_busy(busy: list[int], actors: int) -> int:
+    """The actor with the fewest groups, given the actor of every group that is out."""
+    groups = Counter(busy)
+    return min(range(actors), key=groups.__getitem__)
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for minutes to reach a host that nobody answers at."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 class Cluster:

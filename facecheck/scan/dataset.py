@@ -15,8 +15,7 @@ from facecheck.batching import BATCH_PICTURES
 from facecheck.errors import ImageError
 from facecheck.files import sha256_of
 from facecheck.image import MAX_BYTES
-from facecheck.scan.judging import Judge, Read, batches
-from facecheck.scan.rows import Candidate, Row, Settings
+from facecheck.scan.rows import Candidate, Judge, Read, Row, Settings, batches
 from facecheck.scan.tables import table
 from facecheck.settings import CheckerSettings
 
@@ -157,7 +156,7 @@ def _root(address: str) -> tuple[Any, str]:
 
 def _decoded(path: str, data: bytes | None, error: str | None) -> "Decoded":
     from facecheck.batching import Decoded, decode
-    from facecheck.video.containers import is_clip
+    from facecheck.video import is_clip
 
     started = time.perf_counter()
     if data is not None and is_clip(data):

@@ -171,7 +171,7 @@ def seems_picture(path: str) -> bool:
 
     What cannot be opened does not say otherwise.
     """
-    from facecheck.video.containers import HEAD_BYTES, is_clip
+    from facecheck.video import HEAD_BYTES, is_clip
 
     if Path(path).suffix.lower() in PICTURE_ENDINGS or not Path(path).is_file():
         return True

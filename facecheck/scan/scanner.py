@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from facecheck.batching import WORKER_BYTES, WORKER_PICTURES
 from facecheck.errors import ScanError
-from facecheck.scan.judging import Judge
 from facecheck.scan.ledger import Known, ScanLedger
-from facecheck.scan.rows import Candidate, Row
+from facecheck.scan.rows import Candidate, Judge, Row
 
 if TYPE_CHECKING:
     from facecheck.checker import FaceChecker

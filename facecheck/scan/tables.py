@@ -138,7 +138,7 @@ def schema() -> Any:
     `write_parquet` learns the types from the rows themselves. Where nobody sees all rows they are fixed, and the
     details of a finding, whose names come from files, are a map.
     """
-    from facecheck.measurements import Quality
+    from facecheck.error_rates import Quality
 
     pa = arrow()
     text, real, whole = pa.string(), pa.float64(), pa.int64()

@@ -18,7 +18,7 @@ import numpy as np
 from facecheck.decoding import MAX_PIXELS, Pixels
 from facecheck.errors import ImageError
 from facecheck.image import describe
-from facecheck.video.containers import HEAD_BYTES, is_clip
+from facecheck.video import HEAD_BYTES, is_clip
 
 ClipSource: TypeAlias = "str | os.PathLike[str] | bytes | memoryview"
 

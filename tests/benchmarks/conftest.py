@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from benchmarks.naive import NaiveStack
-from facecheck.model import files
+from facecheck import model
+from facecheck.model import DEFAULT_MODEL
 from facecheck.model.checkpoint import Model, save_model
-from facecheck.model.files import DEFAULT_MODEL
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def small_default_model(tiny_model: Model, tmp_path: Path, monkeypatch: pytest.M
     """In place of the model that ships: both stacks agree as well on a network that is converted in no time."""
     weights = tmp_path / "weights"
     save_model(tiny_model.network, dataclasses.replace(tiny_model.config, name=DEFAULT_MODEL), weights)
-    monkeypatch.setattr(files, "WEIGHTS_DIR", weights)
+    monkeypatch.setattr(model, "WEIGHTS_DIR", weights)
 
 
 @pytest.fixture(scope="session")

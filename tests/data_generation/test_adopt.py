@@ -14,7 +14,7 @@ from data_generation.cli import main
 from data_generation.gate import judge
 from data_generation.store import read_folder
 from facecheck.files import sha256_of
-from facecheck.provenance.findings import Claim, Finding, Strength
+from facecheck.provenance import Claim, Finding, Strength
 
 MIDJOURNEY = "A portrait of a baker --v 7 Job ID: 0f9c1a4e-7f3d-4b7e-9f3e-111111111111"
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from facecheck import crop, quality
 from facecheck.checker import FaceChecker
-from facecheck.measurements import Stability
+from facecheck.error_rates import Stability
 from facecheck.model.config import Decision
 from facecheck.result import Prediction
 from facecheck.stability import DELIVERIES, delivered

@@ -13,8 +13,8 @@ from facecheck.checker import FaceChecker
 from facecheck.engines.classifier import open_classifier
 from facecheck.engines.quantised import Quantised
 from facecheck.errors import ModelError
+from facecheck.model import read_model
 from facecheck.model.checkpoint import save_model
-from facecheck.model.files import read_model
 from training.augment import delivered
 from training.cli import main
 from training.data import read_manifest

@@ -13,7 +13,7 @@ import numpy as np
 
 from facecheck import crop, quality
 from facecheck.checker import FaceChecker
-from facecheck.measurements import Quality
+from facecheck.error_rates import Quality
 from facecheck.model.checkpoint import Model
 from facecheck.model.config import Limits
 from training.data import FaceFile, read_rgb

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from facecheck.calibration import share_of_fakes
 from facecheck.error_rates import AnswerBand
 from facecheck.errors import FacecheckError
 from facecheck.files import write_atomically
+from facecheck.model import DEFAULT_MODEL, find_weights
 from facecheck.model.checkpoint import load_model
 from facecheck.model.config import Criteria
-from facecheck.model.files import DEFAULT_MODEL, find_weights
 from training.calibration.calibration_set import FITTED_ON, CalibrationSet
 from training.calibration.crossfit import decision_markdown, fit_and_state
 from training.calibration.limits import limits_markdown, measure_limits
@@ -130,7 +131,7 @@ def _answers(bands: Sequence[AnswerBand]) -> str:
     names += [f"generated, of faces of which {share:.0%} are" for share in PREVALENCES]
     for band in bands:
         ratio = f"{band.likelihood_ratio:.3g} [{band.ratio_low:.3g}, {band.ratio_high:.3g}]"
-        shares = (band.share_of_fakes(share) for share in PREVALENCES)
+        shares = (share_of_fakes(band, share) for share in PREVALENCES)
         cells = [f"{middle:.1%} [{low:.1%}, {high:.1%}]" for middle, low, high in shares]
         rows.append((f"{band.low:g} to {band.high:g}", band.faces, band.sources, ratio, *cells))
     return table(names, rows)

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from facecheck.checker import FaceChecker
 from facecheck.engines import AUTO, ENGINES, PRECISIONS, TORCH
 from facecheck.errors import FacecheckError
-from facecheck.model.files import DEFAULT_MODEL
+from facecheck.model import DEFAULT_MODEL
 from training.augment import TIERS
 from training.commands import CACHE, FILE, FOLDER
 from training.data import WORLD, judged_split, read_manifest

@@ -8,8 +8,7 @@ import numpy as np
 
 from facecheck import quality
 from facecheck.calibration import verdict
-from facecheck.error_rates import ErrorCell
-from facecheck.measurements import Quality
+from facecheck.error_rates import ErrorCell, Quality
 from facecheck.model.config import ModelConfig
 from facecheck.result import Verdict
 from training.evaluation.metrics import (

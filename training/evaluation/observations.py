@@ -18,9 +18,9 @@ from facecheck.batching import batches
 from facecheck.checker import FaceChecker
 from facecheck.decoding import Pixels
 from facecheck.detection.detector import Detections
+from facecheck.error_rates import Quality
 from facecheck.files import cache_folder, sha256_of
 from facecheck.ledger import KeyedLedger
-from facecheck.measurements import Quality
 from facecheck.model.checkpoint import Model
 from facecheck.model.config import Decision, Limits
 from facecheck.result import Face

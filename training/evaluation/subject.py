@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from facecheck.checker import FaceChecker
 from facecheck.errors import ModelError
 from facecheck.files import cache_folder, sha256_of, write_atomically
-from facecheck.model.checkpoint import Model, load_model
+from facecheck.model import DEFAULT_MODEL, WEIGHTS_DIR, read_model
+from facecheck.model.checkpoint import OF_WEIGHTS, Model, load_model
 from facecheck.model.config import ModelConfig
-from facecheck.model.export import OF_WEIGHTS
-from facecheck.model.files import DEFAULT_MODEL, WEIGHTS_DIR, read_model
 from training.data import FaceFile
 from training.evaluation.corruptions import CurvePoint
 from training.evaluation.observations import observe

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from facecheck import calibration
-from facecheck.measurements import Quality
+from facecheck.error_rates import Quality
 from facecheck.model.checkpoint import Model
 from facecheck.model.config import Decision, Limits
 from facecheck.quality import reasons

@@ -11,12 +11,11 @@ from demo import texts
 from demo.page import panels, results
 from demo.server.service import Judged
 from facecheck.detection.second_look import TURNED
-from facecheck.error_rates import ChanceOfError
+from facecheck.error_rates import ChanceOfError, Stability
 from facecheck.errors import ImageError
 from facecheck.explain import wording
-from facecheck.measurements import Stability
 from facecheck.model.config import Decision
-from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
+from facecheck.provenance import Claim, Finding, Provenance, Strength
 from facecheck.result import Face, ModelInfo, Prediction, Reason, Timing, Verdict
 
 PICTURE = np.full((300, 400, 3), 127, np.uint8)

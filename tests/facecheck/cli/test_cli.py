@@ -23,9 +23,9 @@ from facecheck.checker import FaceChecker
 from facecheck.cli import main
 from facecheck.cli.predict import LONG_LIST
 from facecheck.error_rates import Budget
+from facecheck.model import DEFAULT_MODEL
 from facecheck.model.checkpoint import save_model
 from facecheck.model.config import Decision
-from facecheck.model.files import DEFAULT_MODEL
 from facecheck.result import Prediction
 from facecheck.scan.tables import COLUMNS
 from facecheck.settings import CheckerSettings

@@ -15,8 +15,8 @@ from facecheck.engines.classifier import open_classifier
 from facecheck.engines.runtime import fastest_precision
 from facecheck.engines.torch import TorchEngine
 from facecheck.errors import ModelError
+from facecheck.model import read_model
 from facecheck.model.checkpoint import Model, save_model
-from facecheck.model.files import read_model
 
 pytest.importorskip("openvino")
 

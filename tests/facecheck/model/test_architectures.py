@@ -131,7 +131,7 @@ def small_vit(**changes: int) -> dict[str, int]:
 def test_the_vit_is_torchvisions_at_its_own_size_and_takes_others():
     from torchvision.models import VisionTransformer
 
-    from facecheck.model.networks import AnySizeViT
+    from facecheck.model.architectures import AnySizeViT
 
     reference, network = VisionTransformer(**small_vit()).eval(), AnySizeViT(**small_vit()).eval()
     nn.init.normal_(reference.heads.head.weight)
@@ -143,7 +143,7 @@ def test_the_vit_is_torchvisions_at_its_own_size_and_takes_others():
 
 
 def test_positions_keep_their_place_when_the_grid_grows():
-    from facecheck.model.networks import AnySizeViT
+    from facecheck.model.architectures import AnySizeViT
 
     network = AnySizeViT(**small_vit())
     rows = torch.arange(4.0).repeat_interleave(4)  # Position (y, x) of the 4 x 4 grid holds y.

@@ -10,9 +10,8 @@ from click.testing import CliRunner
 
 from facecheck.cli import main
 from facecheck.errors import ModelError
-from facecheck.model import export
-from facecheck.model.checkpoint import load_model, save_model
-from facecheck.model.export import export_onnx
+from facecheck.model import checkpoint
+from facecheck.model.checkpoint import export_onnx, load_model, save_model
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -28,7 +27,7 @@ def test_the_exported_model_answers_as_torch_does_at_any_batch_size(weights, tmp
     target = tmp_path / "tiny.onnx"
     result = CliRunner().invoke(main, ["model", "export", str(weights), "-o", str(target)])
     assert result.exit_code == 0
-    assert float(re.search(r"at most (\S+)", result.stdout)[1]) < export.LARGEST_DIFFERENCE
+    assert float(re.search(r"at most (\S+)", result.stdout)[1]) < checkpoint.LARGEST_DIFFERENCE
     session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
     for count in (1, 7):
         faces = np.random.default_rng(1).normal(size=(count, 3, 64, 64)).astype(np.float32)
@@ -67,7 +66,7 @@ def test_the_config_of_other_weights_is_seen(weights, tmp_path):
 
 
 def test_a_graph_that_answers_otherwise_is_not_written(weights, tmp_path, monkeypatch):
-    graph = export._graph
+    graph = checkpoint._graph
 
     def wrong(model):
         other = onnx.load_from_string(graph(model))
@@ -75,7 +74,7 @@ def test_a_graph_that_answers_otherwise_is_not_written(weights, tmp_path, monkey
         bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(0.01), bias.name))
         return other.SerializeToString()
 
-    monkeypatch.setattr(export, "_graph", wrong)
+    monkeypatch.setattr(checkpoint, "_graph", wrong)
     with pytest.raises(ModelError, match=r"by 0\.01; nothing was written"):
         export_onnx(weights, tmp_path / "tiny.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -94,6 +93,6 @@ def test_what_cannot_be_done_is_one_line(weights, tmp_path, monkeypatch):
         result = CliRunner().invoke(main, ["model", "export", *words])
         assert result.exit_code in (1, 2)
         assert told in result.stderr
-    monkeypatch.setattr(export, "NEEDS", ("onnx", "a_package_that_nobody_has"))
+    monkeypatch.setattr(checkpoint, "NEEDS", ("onnx", "a_package_that_nobody_has"))
     with pytest.raises(ModelError, match=r'a_package_that_nobody_has: pip install "facecheck\[export\]"'):
         export_onnx(weights, tmp_path / "x.onnx")

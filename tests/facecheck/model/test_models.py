@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from facecheck.error_rates import Budget
 from facecheck.errors import ModelError
 from facecheck.files import write_atomically
-from facecheck.model import files
+from facecheck.model import DEFAULT_MODEL, available
 from facecheck.model.checkpoint import load_model, save_model
 from facecheck.model.config import LARGEST_CONFIG_BYTES, Decision, Knot, Limits, ModelConfig
 
@@ -232,7 +232,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_the_default_model_ships_and_is_a_resnet50_with_one_logit():
     model = load_model()
-    assert files.available() == [files.DEFAULT_MODEL]
+    assert available() == [DEFAULT_MODEL]
     assert model.config.architecture == "resnet50"
     assert model.config.licence
     assert model.config.training_data

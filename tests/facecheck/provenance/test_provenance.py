@@ -14,10 +14,9 @@ from PIL.PngImagePlugin import PngInfo
 
 import facecheck
 from facecheck.errors import ImageError
-from facecheck.provenance import containers
+from facecheck.provenance import ABSENCE, Claim, Finding, Provenance, Strength, containers
 from facecheck.provenance.declarations import Field, declared_by
 from facecheck.provenance.exif_xmp import XmpError, properties
-from facecheck.provenance.findings import ABSENCE, Claim, Finding, Provenance, Strength
 from facecheck.provenance.reader import opened, read
 from tests.facecheck.test_decoding import HEIC
 

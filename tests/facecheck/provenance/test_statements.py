@@ -9,8 +9,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import facecheck
+from facecheck.provenance import Claim
 from facecheck.provenance.declarations import Field, Statement, declared_by, statements
-from facecheck.provenance.findings import Claim
 from facecheck.provenance.reader import read
 
 NAMESPACES = {

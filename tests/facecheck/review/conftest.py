@@ -10,10 +10,9 @@ from PIL import Image
 
 from facecheck.checker import FaceChecker
 from facecheck.review.decisions import Decisions, decisions_path
-from facecheck.review.desk import Desk
+from facecheck.review.filters import AS_SCANNED
 from facecheck.review.pictures import Pictures
-from facecheck.review.rules import AS_SCANNED
-from facecheck.review.server import make_server
+from facecheck.review.server import Desk, make_server
 from facecheck.review.table import ReviewTable
 from tests.facecheck.scan.conftest import row
 

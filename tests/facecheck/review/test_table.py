@@ -10,14 +10,13 @@ from PIL import Image
 
 from facecheck.error_rates import Budget
 from facecheck.errors import ScanError
+from facecheck.model import DEFAULT_MODEL
 from facecheck.model.config import Decision
-from facecheck.model.files import DEFAULT_MODEL
 from facecheck.result import Face, Prediction, Reason
 from facecheck.review.decisions import Decisions
-from facecheck.review.filters import Filters
-from facecheck.review.rules import AS_SCANNED, Rule, rules_of, verdict_under
+from facecheck.review.filters import AS_SCANNED, Filters, Rule, rules_of, verdict_under
 from facecheck.review.table import BINS, ReviewTable, joined
-from facecheck.scan.judging import fingerprint
+from facecheck.scan.rows import fingerprint
 from tests.facecheck.review.conftest import no_rules, write_rows
 from tests.facecheck.scan.conftest import row
 

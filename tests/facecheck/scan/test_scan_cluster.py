@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from facecheck.actors import Placed
 from facecheck.checker import FaceChecker
 from facecheck.errors import ModelError
 from facecheck.scan import cluster as cluster_of_scan
-from facecheck.scan.cluster import Cluster
+from facecheck.scan.cluster import Cluster, Placed
 from facecheck.scan.inputs import Inputs
-from facecheck.scan.judging import Judge
 from facecheck.scan.ledger import ScanLedger
-from facecheck.scan.rows import Settings, failed_row, model_info
+from facecheck.scan.rows import Judge, Settings, failed_row, model_info
 from facecheck.scan.scanner import Scanner
 from facecheck.settings import CheckerSettings
 from tests.facecheck.scan.conftest import read_rows

@@ -13,15 +13,14 @@ import pytest
 from PIL import Image
 
 from facecheck import batching
-from facecheck.cli import progress
+from facecheck.cli import options
 from facecheck.cli import scan as command
 from facecheck.error_rates import ChanceOfError
 from facecheck.result import Face
 from facecheck.scan import scanner
 from facecheck.scan.inputs import Inputs
-from facecheck.scan.judging import Judge
 from facecheck.scan.ledger import Known
-from facecheck.scan.rows import Candidate
+from facecheck.scan.rows import Candidate, Judge
 from facecheck.scan.scanner import Prefetch
 from tests.facecheck.scan.conftest import read_rows
 
@@ -230,7 +229,7 @@ def test_a_terminal_sees_rate_and_time_left(folder, monkeypatch, capsys):
                 time.sleep(0.01)
             yield scanner.Outcome(str(number), "real")
 
-    shown = progress.shown(outcomes(), inputs, progress.Tally())
+    shown = options.shown(outcomes(), inputs, options.Tally())
     assert len(list(shown)) == count
     told = capsys.readouterr().err
     assert f"{count}/{count} [" in told
@@ -381,18 +380,18 @@ def test_a_hook_that_fails_stops_nothing(tmp_path, capsys):
 
 
 def test_progress_without_a_terminal(folder, monkeypatch, capsys):
-    monkeypatch.setattr(progress, "REPORT_EVERY_S", 0.05)
-    inputs, tally = Inputs([str(folder)]), progress.Tally()
+    monkeypatch.setattr(options, "REPORT_EVERY_S", 0.05)
+    inputs, tally = Inputs([str(folder)]), options.Tally()
 
     def outcomes():
         for number in range(4):
             time.sleep(0.1)
             yield scanner.Outcome(str(number), "real" if number else None)
 
-    for outcome in progress.shown(outcomes(), inputs, tally):
+    for outcome in options.shown(outcomes(), inputs, tally):
         tally.add(outcome)
     assert " of 4 files, " in capsys.readouterr().err
-    for outcome in progress.shown(outcomes(), inputs, progress.Tally(), log_json=True):
+    for outcome in options.shown(outcomes(), inputs, options.Tally(), log_json=True):
         assert outcome
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert lines[-1].keys() == {"done", "total", "known", "files_per_s", "seconds_left", "errors"}

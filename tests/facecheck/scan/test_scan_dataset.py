@@ -14,14 +14,12 @@ from typing import Any
 import pytest
 
 from facecheck.checker import FaceChecker
-from facecheck.error_rates import Budget, ChanceOfError
-from facecheck.measurements import Quality, Stability
-from facecheck.provenance.findings import Claim, Finding, Provenance, Strength
+from facecheck.error_rates import Budget, ChanceOfError, Quality, Stability
+from facecheck.provenance import Claim, Finding, Provenance, Strength
 from facecheck.result import Face, ModelInfo, Prediction, Reason, Verdict
 from facecheck.scan import dataset
 from facecheck.scan.dataset import JudgeBatch, fetched, judged
-from facecheck.scan.judging import Judge
-from facecheck.scan.rows import Candidate, Settings, model_info, row_of
+from facecheck.scan.rows import Candidate, Judge, Settings, model_info, row_of
 from facecheck.scan.tables import schema, table
 from facecheck.settings import CheckerSettings
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facecheck.scan.judging import Judge
-from facecheck.scan.rows import Candidate
+from facecheck.scan.rows import Candidate, Judge
 from tests.clips import FPS, frame, write_clip
 from tests.facecheck.scan.conftest import read_rows
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from facecheck.video.containers import is_clip, is_clip_file
+from facecheck.video import is_clip, is_clip_file
 from tests.clips import frame, write_clip
 
 SDP = (

@@ -16,8 +16,7 @@ from demo.server.metrics import Metrics
 from demo.server.service import Service
 from demo.server.uploads import Uploads
 from facecheck.result import ModelInfo
-from facecheck.scan.judging import Judge
-from facecheck.scan.rows import Candidate, Settings
+from facecheck.scan.rows import Candidate, Judge, Settings
 from facecheck.video.judging import judge_clip
 from tests.clips import fake_in_two_of_ten, red, steady, turned_by_metadata, turns_away, two_cross, write_clip
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from facecheck.measurements import Quality
+from facecheck.error_rates import Quality
 from facecheck.model.config import Decision
 from facecheck.result import Face, Reason, Verdict
 from facecheck.video.tracks import Track, evidence, weighted_median

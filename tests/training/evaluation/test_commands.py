@@ -15,10 +15,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facecheck.errors import ModelError
-from facecheck.model.checkpoint import load_model, save_model
+from facecheck.model import DEFAULT_MODEL
+from facecheck.model.checkpoint import export_onnx, load_model, save_model
 from facecheck.model.config import ModelConfig
-from facecheck.model.export import export_onnx
-from facecheck.model.files import DEFAULT_MODEL
 from training.cli import main
 from training.data import read_manifest
 from training.evaluation import subject

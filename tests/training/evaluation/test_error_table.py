@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.isotonic import IsotonicRegression
 
+from facecheck.calibration import chance_of_error, share_of_fakes
 from facecheck.error_rates import ErrorTable
 from training.evaluation.error_table import EDGES, SMALLEST_BAND, answer_bands
 from training.evaluation.scores import Scores
@@ -48,7 +49,7 @@ def test_the_chance_is_the_share_of_wrong_answers_at_any_prevalence(row):
         for verdict, low, high in (("fake", 0.9, 0.95), ("real", 0.05, 0.1)):
             inside = (chosen.p_fake >= low) & (chosen.p_fake < high)
             wrong = (chosen.targets[inside] == 1) == (verdict == "real")
-            said = table.chance(verdict, (low + high) / 2, prevalence)
+            said = chance_of_error(table, verdict, (low + high) / 2, prevalence)
             assert said.low < wrong.mean() < said.high
             assert said.chance == pytest.approx(wrong.mean(), rel=0.25)
 
@@ -63,7 +64,7 @@ def test_a_higher_score_is_never_worth_less(row):
     assert len(bands) < len(answer_bands(scores, rounds=20))
     fit = IsotonicRegression().fit(np.searchsorted(EDGES, shuffled, side="right"), upset.targets, upset.weights)
     pooled = next(band for band in bands if band.low <= 0.5 < band.high)
-    share = pooled.share_of_fakes(0.5)[0]
+    share = share_of_fakes(pooled, 0.5)[0]
     assert share == pytest.approx(fit.predict([np.searchsorted(EDGES, 0.5, side="right")])[0], abs=0.05)
 
 

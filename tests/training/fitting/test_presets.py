@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from facecheck.model.architectures import ARCHITECTURES, architecture, build
+from facecheck.model.architectures import ARCHITECTURES, AnySizeViT, architecture, build
 from facecheck.model.checkpoint import load_model
-from facecheck.model.networks import AnySizeViT
 from training.backbones.rebuild import BACKBONES
 from training.data import FaceFile
 from training.fitting.presets import PRESETS, Preset, preset
