@@ -12,7 +12,7 @@ from contextlib import closing
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -129,10 +129,9 @@ def scan(
 
     _refuse_what_cannot_go_together(paths, files_from, watch, ray)
     target, rows, style = _outputs(out, style)
-    own = _own_files(target, rows, summary)
+    own, tally = _own_files(target, rows, summary), Tally()
     inputs = Inputs(paths, globs, files_from, recursive, own, pictures_only=True, since_ns=_since(since))
     options.warn_misspelt(inputs)
-    tally = Tally()
     try:
         settings = Settings(model_info(chosen.model), max_fpr, every_s, sha256, chosen.prevalence)
         with ScanLedger(rows, settings) as ledger:
@@ -145,9 +144,7 @@ def scan(
     except KeyboardInterrupt:
         click.echo(f"\nStopped. {tally} -> {rows}. The same command goes on from here.", err=True)
         _leave(INTERRUPTED)
-    click.echo(f"{tally} -> {target}", err=True)
-    options.report_skipped(inputs, tally.verdicts.total())
-    sys.exit(_exit_code(tally, fail_on))
+    _conclude(tally, target, inputs, fail_on)
 
 
 def _count(outcomes: Iterable["Outcome"], ledger: "ScanLedger", tally: Tally, hook: "_Hook") -> None:
@@ -163,10 +160,13 @@ def _refuse_what_cannot_go_together(paths: Sequence[str], files_from: str | None
         raise click.UsageError("--watch goes with folders and files, without --ray and --files-from -")
 
 
-def _exit_code(tally: Tally, fail_on: Sequence[str]) -> int:
+def _conclude(tally: Tally, target: Path, inputs: Inputs, fail_on: Sequence[str]) -> NoReturn:
+    """Say what came out, and exit with the code for it."""
+    click.echo(f"{tally} -> {target}", err=True)
+    options.report_skipped(inputs, tally.verdicts.total())
     if any(tally.verdicts[word] for word in fail_on):
-        return FOUND
-    return UNREADABLE if tally.verdicts[None] or tally.vanished else 0
+        sys.exit(FOUND)
+    sys.exit(UNREADABLE if tally.verdicts[None] or tally.vanished else 0)
 
 
 def _leave(code: int) -> None:

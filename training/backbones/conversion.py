@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from facecheck.model.architectures import IMAGENET_MEAN, IMAGENET_STD
+from facecheck.model.config import IMAGENET_MEAN, IMAGENET_STD
 
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 BLOCKS = (3, 4, 6, 3)

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from facecheck.files import sha256_of
-from facecheck.model.architectures import IMAGENET_MEAN, IMAGENET_STD, Channels, build
+from facecheck.model.architectures import build
+from facecheck.model.config import IMAGENET_MEAN, IMAGENET_STD, Channels
 from training.fitting.trainer import load_backbone, mixed_precision
 
 Features = npt.NDArray[np.float16]

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 
-from facecheck.model.architectures import IMAGENET_MEAN, IMAGENET_STD, build
+from facecheck.model.architectures import build
 from facecheck.model.checkpoint import Model, load_model, save_model
-from facecheck.model.config import Decision, ModelConfig
+from facecheck.model.config import IMAGENET_MEAN, IMAGENET_STD, Decision, ModelConfig
 from training.backbones.features import View, extract
 from training.data import FaceFile, sampling_weights
 from training.fitting.monitoring import arrived
