@@ -256,6 +256,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 def test_two_hundred_broken_files_give_one_row_each_in_little_memory(tmp_path, grace_path):
     broken_files(tmp_path, grace_path)
     called = [sys.executable, "-c", MEASURED, "predict", str(tmp_path), "--json"]

@@ -126,6 +126,7 @@ def test_a_prompt_in_a_jpeg_comment():
     assert (finding.source, finding.details["seed"]) == ("comment", "3141592653")
 
 
+@pytest.mark.slow
 def test_a_picture_that_diffusers_made_is_recognised_when_its_script_says_how():
     diffusers = pytest.importorskip("diffusers", reason="needs diffusers, which makes the picture")
     network = diffusers.UNet2DModel(
