@@ -15,13 +15,11 @@ from demo import texts
 from demo.feedback.store import Store
 from demo.page.examples import add_examples
 from demo.page.handlers import CheckHandlers, add_evidence
-from demo.server.api import add_api
-from demo.server.camera import add_camera
+from demo.server.api import Metrics, add_api, add_metrics
 from demo.server.decoders import Decoders
-from demo.server.metrics import Metrics, add_metrics
 from demo.server.middleware import Middleware
 from demo.server.service import Service
-from demo.server.uploads import Uploads, add_uploads
+from demo.server.uploads import Uploads, add_camera, add_uploads
 from demo.settings import Settings
 from facecheck import __version__
 from facecheck.checker import FaceChecker
@@ -73,8 +71,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
 def _mount_page(app: FastAPI, settings: Settings, handlers: CheckHandlers, store: Store) -> None:
     import gradio as gr
 
-    from demo.page.blocks import HEAD, STATIC, build_page, theme
-    from demo.page.objections import Objections
+    from demo.page.blocks import HEAD, STATIC, Objections, build_page, theme
 
     app.mount("/own", StaticFiles(directory=STATIC))
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from PIL import Image
 
 from demo import texts
-from demo.page import panels, results, several, timeline
+from demo.page import panels, results, timeline
 from demo.server.service import BusyError, NotReadyError, Service
 from demo.server.uploads import Upload, Uploads
 from demo.settings import Settings
@@ -128,19 +128,19 @@ class CheckHandlers:
         if len(tickets) > MOST_PICTURES:
             yield in_language(language, lambda: panels.message(*texts.TOO_MANY)), False
             return
-        rows: list[several.Row] = []
+        rows: list[results.Row] = []
         for ticket in tickets:
-            yield in_language(language, partial(several.table, tuple(rows), len(tickets))), False
+            yield in_language(language, partial(results.table, tuple(rows), len(tickets))), False
             try:
                 upload = self.uploads.get(ticket)
                 if upload is None:
                     raise StoppedError
                 async for done, step in self._steps(ticket, upload, language, self._row):
-                    rows += [step] if done and isinstance(step, several.Row) else []
+                    rows += [step] if done and isinstance(step, results.Row) else []
             except Exception as error:
                 words: list[str] = in_language(language, partial(list, map(wording.say, said(error)[0])))
-                rows.append(several.Row(replace(EMPTY, error=" ".join(words))))
-        yield in_language(language, lambda: several.answer(rows)), False
+                rows.append(results.Row(replace(EMPTY, error=" ".join(words))))
+        yield in_language(language, lambda: results.side_by_side(rows)), False
 
     async def _steps(
         self, ticket: str, upload: Upload, language: str, draw: Callable[[Upload, Work], Result]
@@ -165,17 +165,17 @@ class CheckHandlers:
     def _draw(self, upload: Upload, work: Work) -> str:
         return self._row(upload, work).answer
 
-    def _row(self, upload: Upload, work: Work) -> several.Row:
+    def _row(self, upload: Upload, work: Work) -> results.Row:
         checker = self.service.checker
         if is_clip(upload.data):
             clip = self.service.judge_clip(upload.data, shots=SHOTS, watch=work.seen)
             first = results.data_url(Image.fromarray(clip.thumbnails[0])) if clip.thumbnails else ""
-            return several.Row(clip.prediction, first, timeline.answer(clip, checker.decision))
+            return results.Row(clip.prediction, first, timeline.answer(clip, checker.decision))
         judged = self.service.judge(upload.data, watch=work.at)
         upload.prediction, upload.faces = judged.prediction, judged.faces
         upload.preview = results.jpeg(results.reduced(judged.pixels, results.PREVIEW_SIDE))
         thumbnail = results.data_url(results.reduced(judged.pixels, results.CARD_SIDE))
-        return several.Row(
+        return results.Row(
             judged.prediction, thumbnail, results.answer(judged, checker.decision, checker.config.limits)
         )
 

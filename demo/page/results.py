@@ -1,8 +1,12 @@
-"""Answers as HTML: the verdict, the picture with its boxes, one card a face. Whatever came from outside is escaped."""
+"""Answers as HTML: the verdict, the picture with its boxes, one card a face; of several pictures, a table.
+
+Whatever came from outside is escaped.
+"""
 
 import base64
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -28,6 +32,8 @@ BADGES = {
     Verdict.UNCERTAIN: "M0 -1.3L1.3 0L0 1.3L-1.3 0Z",
 }
 """Around (0, 0), in halves of a badge: whoever sees no colours sees the shape."""
+NOTHING = "-"
+COLUMNS = ("Picture", "Answer", "How often such an answer is wrong", "Score", "Faces", "Why")
 WIDE = {Verdict.REAL: 1.0, Verdict.FAKE: 2.0, Verdict.UNCERTAIN: 1.0}
 
 
@@ -226,3 +232,64 @@ def data_url(shown: Image.Image, quality: int = 85) -> str:
 
 def _cut(pixels: Pixels, face: Face) -> Image.Image:
     return Image.fromarray(crop.face(pixels, np.asarray(face.box), CARD_SIDE, CARD_MARGIN))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture and its answer.
+
+    Attributes:
+        thumbnail: a data: URL; empty where there is no picture. answer: as it is shown when it stands alone.
+    """
+
+    prediction: Prediction
+    thumbnail: str = ""
+    answer: str = ""
+
+
+def side_by_side(rows: Sequence[Row]) -> str:
+    """Two pictures beside each other, or the table."""
+    if len(rows) == 2 and all(row.answer for row in rows):
+        sides = "".join(
+            f'<div class="rc-side"><h2 data-name="{place}"></h2>{row.answer}</div>' for place, row in enumerate(rows)
+        )
+        return f'<section class="rc-compare" data-verdict="several">{sides}</section>'
+    return table(rows, len(rows))
+
+
+def table(rows: Sequence[Row], count: int) -> str:
+    """A row for each picture that was judged; its file's name, which was not sent, is filled in by the page."""
+    is_done = len(rows) == count
+    title = (
+        say("{count} pictures", count=count) if is_done else say("{n} of {count} pictures", n=len(rows), count=count)
+    )
+    mark = 'data-verdict="several"' if is_done else 'data-state="loading"'
+    heads = "".join(f'<th scope="col">{say(column)}</th>' for column in COLUMNS)
+    body = "".join(_row(row, place) for place, row in enumerate(rows))
+    save = f'<button type="button" data-csv="">{say("Download the table (CSV)")}</button>' if is_done else ""
+    return (
+        f'<section class="rc-table" {mark}><div class="rc-table-head"><h2>{title}</h2>{save}</div>'
+        f'<div class="rc-scroll" tabindex="0" role="region" aria-label="{escape(title)}"><table><thead><tr>{heads}</tr>'
+        f"</thead><tbody>{body}</tbody></table></div></section>"
+    )
+
+
+def _row(row: Row, place: int) -> str:
+    prediction = row.prediction
+    verdict = prediction.verdict or "unreadable"
+    icon = ICONS[prediction.verdict] if prediction.verdict else NOTHING
+    chance = wording.expected_error(prediction)
+    why = [prediction.error] if prediction.error else wording.reasons(prediction)
+    cells = (
+        f'<span aria-hidden="true">{icon}</span> {escape(wording.headline(prediction))}',
+        wording.times(chance.chance) if chance else NOTHING,
+        NOTHING if prediction.p_fake is None else wording.points(prediction.p_fake),
+        str(len(prediction.faces)),
+        escape(" ".join(why)),
+    )
+    image = f'<img src="{row.thumbnail}" alt="" width="64" height="64"/>' if row.thumbnail else ""
+    open_it = (
+        f'<button type="button" class="rc-open" data-open="{place}">{image}<span data-name="{place}"></span></button>'
+    )
+    rest = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f'<tr class="rc-{verdict}" data-verdict-of="{verdict}"><th scope="row">{open_it}</th>{rest}</tr>'

@@ -1,4 +1,4 @@
-"""The interface for programs: POST /api/v1/predict."""
+"""What programs ask: POST /api/v1/predict; and for whoever runs the server, /health and counters under /metrics."""
 
 import base64
 import binascii
@@ -11,15 +11,16 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from demo import texts
 from demo.server.access import refused
-from demo.server.metrics import Metrics
 from demo.server.middleware import address_of
 from demo.server.service import BusyError, NotReadyError, Service
+from demo.server.uploads import Uploads
 from facecheck.error_rates import Budget
 from facecheck.errors import ModelError
 from facecheck.result import Face, ModelInfo, Prediction, Timing
@@ -30,6 +31,33 @@ REQUEST_PIXELS = 160_000_000
 ANOTHER_CLIP = Prediction("clip", error="clip: only one is judged in a request; send each by itself")
 TOO_MANY_PIXELS = f"this request has {REQUEST_PIXELS // 1_000_000} megapixels without it; send it in another"
 Named = tuple[str, bytes]
+
+
+class Metrics:
+    """What /metrics tells; no picture, no address, no score is in it."""
+
+    def __init__(self, service: Service, uploads: Uploads) -> None:
+        self._registry = CollectorRegistry()
+        self.answers = Counter(
+            "facecheck_answers", "Pictures answered, by verdict, error or busy", ["verdict"], registry=self._registry
+        )
+        self.seconds = Histogram("facecheck_seconds", "Seconds from request to answer", registry=self._registry)
+        waiting = Gauge("facecheck_waiting", "Jobs that wait for their turn", registry=self._registry)
+        waiting.set_function(lambda: service.waiting)
+        kept = Gauge("facecheck_kept_pictures", "Visitors' pictures in memory", registry=self._registry)
+        kept.set_function(lambda: len(uploads))
+        ready = Gauge("facecheck_ready", "1 once the model is loaded", registry=self._registry)
+        ready.set_function(lambda: service.state == "ready")
+
+    def text(self) -> bytes:
+        """In the format that Prometheus reads."""
+        return generate_latest(self._registry)
+
+
+class Health(BaseModel):
+    """Whether the server can answer."""
+
+    status: str = Field(description="ready, loading or failed")
 
 
 class Picture(BaseModel):
@@ -236,3 +264,18 @@ def _decoded(data: str) -> bytes:
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
         return b"not base64"
+
+
+def add_metrics(app: FastAPI, service: Service, metrics: Metrics) -> None:
+    """Add /health and /metrics."""
+
+    @app.get("/health", responses={503: {"model": Health, "description": "There is no model (yet)."}})
+    async def health(response: Response) -> Health:
+        """200 once the server can judge."""
+        response.status_code = 200 if service.state == "ready" else 503
+        return Health(status=service.state)
+
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    async def prometheus() -> Response:
+        """Counters for Prometheus."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from demo.server.rate_limits import sender
+from demo.server.access import sender
 from demo.settings import Settings
 
 HEAD_S, UNTAKEN_S = 10.0, 60.0

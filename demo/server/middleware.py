@@ -1,4 +1,4 @@
-"""The ASGI middleware between the network and the page: it asks `access` and `rate_limits`, and adds the headers."""
+"""The ASGI middleware between the network and the page: it asks `access`, and adds the headers."""
 
 from collections import Counter
 
@@ -8,8 +8,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo import texts
-from demo.server.access import content_policy, names_file, reachable, refused, unauthorised
-from demo.server.rate_limits import LimitedBody, RateLimits, sender
+from demo.server.access import (
+    LimitedBody,
+    RateLimits,
+    content_policy,
+    names_file,
+    reachable,
+    refused,
+    sender,
+    unauthorised,
+)
 from demo.settings import Settings
 
 # A call through Gradio carries tickets and short texts; its session keeps what it was given.

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import anyio
 import numpy as np
 
-from demo.server.rate_limits import RateLimit
+from demo.server.access import RateLimit
 from facecheck import batching
 from facecheck.batching import Decoded
 from facecheck.checker import FaceChecker

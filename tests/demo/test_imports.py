@@ -13,9 +13,9 @@ MAY_IMPORT = {
     "server": {"settings", "texts"},
     "feedback": {"settings"},
     "page": {"server", "feedback", "settings", "texts"},
-    "tools": set(),
     "app": {"page", "server", "feedback", "settings", "texts"},
-    "__main__": {"app", "feedback", "server", "tools", "settings"},
+    "cli": {"app", "feedback", "server", "settings"},
+    "__main__": set(),
 }
 
 

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from demo import texts
+from demo.page.blocks import Objections
 from demo.page.handlers import CheckHandlers, heat_map
-from demo.page.objections import Objections
 from demo.server.service import BusyError, Service
 from demo.server.uploads import Uploads
 from demo.settings import Settings

@@ -21,17 +21,10 @@ from facecheck.explain import wording
 from facecheck.result import Verdict
 from tests.clips import red, steady, write_clip
 from tests.demo.conftest import as_file, serving
-from tests.demo.page.visiting import PATIENCE, STATE, VERDICT, check, opened
+from tests.demo.page.visiting import GIVEN, STATE, VERDICT, check, opened
 
 LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 WIDTHS = pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
-GIVEN = """([way, name, type, text]) => {
-  const given = new DataTransfer();
-  given.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name, { type }));
-  const event = way === "drop" ? new DragEvent("drop", { dataTransfer: given, bubbles: true })
-    : new ClipboardEvent("paste", { clipboardData: given, bubbles: true });
-  document.getElementById("rc-well").dispatchEvent(event);
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -258,20 +251,6 @@ def test_nobody_reaches_another_visitors_picture_or_answer(browser, small_server
             assert httpx.post(f"{small_server}/pictures/{path}", content=ticket[:-1]).status_code == 404
 
 
-def test_the_page_is_light_before_the_first_picture(browser, small_server):
-    context = browser.new_context()
-    page = context.new_page()
-    network = context.new_cdp_session(page)
-    network.send("Network.enable")
-    received = []
-    network.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
-    page.goto(small_server)
-    page.wait_for_selector("#rc-file", state="attached")
-    page.wait_for_timeout(1500)
-    context.close()
-    assert 100_000 < sum(received) < 1_500_000
-
-
 AXE = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations.map(
   (one) => `${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160))}`)"""
 
@@ -304,24 +283,3 @@ def test_axe_finds_nothing_in_any_state(browser, small_server, axe, portrait, ca
             assert page.evaluate(AXE) == []
         check(page, b"junk", expects=STATE)
         assert page.evaluate(AXE) == []
-
-
-@pytest.mark.slow
-def test_an_ordinary_verdict_is_on_the_screen_soon(shipped_page, portrait):
-    """The bound of a quiet machine with two cores is 1.5 s; here others may work beside."""
-    text = base64.b64encode(portrait).decode()
-    given = ["drop", "a.jpg", "image/jpeg", text]
-    shipped_page.evaluate(GIVEN, given)
-    shipped_page.wait_for_selector(VERDICT, timeout=PATIENCE)
-    shipped_page.evaluate("window.realityCheck.choose()")
-    took = shipped_page.evaluate(
-        """async ([drop, given]) => {
-          const start = performance.now();
-          eval(drop)(given);
-          while (![...document.querySelectorAll("#rc-result [data-verdict]")].some((one) => one.offsetParent))
-            await new Promise(requestAnimationFrame);
-          return performance.now() - start;
-        }""",
-        [GIVEN, given],
-    )
-    assert took < 15_000

@@ -10,7 +10,7 @@ import pytest
 
 from demo import texts
 from demo.feedback.store import LABELS
-from demo.page import blocks, panels, results, several
+from demo.page import blocks, panels, results
 from demo.page.examples import examples
 from demo.server.service import Judged
 from demo.settings import Settings
@@ -100,7 +100,7 @@ def test_answers_tables_and_reports_are_in_the_language_from_end_to_end(language
     with wording.speaking(table):
         turned = replace(judged, turned=1, problems=(TURNED,))
         html = results.answer(Judged(PICTURE, turned), Decision(), Limits())
-        html += several.table([several.Row(judged)] * 3, 3) + panels.progress("detect", 3, 10, 4)
+        html += results.table([results.Row(judged)] * 3, 3) + panels.progress("detect", 3, 10, 4)
         evidence = tuple(FaceEvidence(face, PICTURE, ()) for face in judged.faces)
         report = Explanation(judged, PICTURE, evidence).to_html()
     assert table.missing <= SAME and f'<html lang="{table["en"]}">' in report

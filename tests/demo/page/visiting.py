@@ -6,6 +6,13 @@ VERDICT = "#rc-result [data-verdict]:not([data-old])"
 STATE = "#rc-result [data-state]:not([data-state=loading], [data-old])"
 # A crowd takes seconds on a quiet machine; tests may share theirs with others.
 PATIENCE = 240_000
+GIVEN = """([way, name, type, text]) => {
+  const given = new DataTransfer();
+  given.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name, { type }));
+  const event = way === "drop" ? new DragEvent("drop", { dataTransfer: given, bubbles: true })
+    : new ClipboardEvent("paste", { clipboardData: given, bubbles: true });
+  document.getElementById("rc-well").dispatchEvent(event);
+}"""
 
 
 @contextmanager

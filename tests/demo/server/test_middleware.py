@@ -7,9 +7,8 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from demo.server.access import content_policy, names_file
+from demo.server.access import RateLimit, content_policy, names_file, sender
 from demo.server.middleware import Middleware, address_of
-from demo.server.rate_limits import RateLimit, sender
 from demo.settings import Settings
 from tests.demo.conftest import in_a_thread
 
@@ -75,7 +74,7 @@ def test_the_rate_counts_whatever_costs_computing(path):
 
 
 def test_a_cameras_frames_have_a_rate_of_their_own(monkeypatch):
-    monkeypatch.setattr("demo.server.rate_limits.FRAMES_A_MINUTE", 5)
+    monkeypatch.setattr("demo.server.access.FRAMES_A_MINUTE", 5)
     assert statuses(["/live/camera"] * 6 + ["/pictures"] * 2, rate=1) == [200] * 5 + [429, 200, 429]
     assert statuses(["/live/camera"] * 6) == [200] * 6
 

@@ -171,14 +171,14 @@ def test_uploads_that_stand_still_are_bounded_and_leave_their_places_when_they_b
 
 
 def test_an_upload_that_stands_still_for_too_long_is_ended(small_server, monkeypatch):
-    monkeypatch.setattr("demo.server.rate_limits.STALLED_S", 0.2)
+    monkeypatch.setattr("demo.server.access.STALLED_S", 0.2)
     with stalled(small_server) as sender:
         assert sender.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 def test_an_upload_that_trickles_is_ended_but_a_slow_one_is_not(small_server, monkeypatch):
-    monkeypatch.setattr("demo.server.rate_limits.STALLED_S", 0.5)
-    monkeypatch.setattr("demo.server.rate_limits.SLOWEST_BYTES_S", 100)
+    monkeypatch.setattr("demo.server.access.STALLED_S", 0.5)
+    monkeypatch.setattr("demo.server.access.SLOWEST_BYTES_S", 100)
     for size, status in ((1, 408), (100, 200)):
         with stalled(small_server, f"content-length: {20 * size}\r\n\r\n".encode()) as sender:
             with suppress(OSError):

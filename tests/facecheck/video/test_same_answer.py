@@ -11,8 +11,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from demo.page import timeline
-from demo.server.api import add_api
-from demo.server.metrics import Metrics
+from demo.server.api import Metrics, add_api
 from demo.server.service import Service
 from demo.server.uploads import Uploads
 from facecheck.result import ModelInfo
