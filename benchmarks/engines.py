@@ -144,7 +144,7 @@ class Engines(Part):
         largest_shift: of p_fake against torch f32, by engine.
         missing: why an engine did not take part.
         faces: that verdicts were compared on.
-        losses: of int8 on the test split, as `python -m training quantize` measured them.
+        losses: of int8, as `python -m training quantize` measured them. losses_split: on that split.
     """
 
     face_s: dict[str, list[float]]
@@ -153,6 +153,7 @@ class Engines(Part):
     missing: dict[str, str]
     faces: int
     losses: tuple[Loss, ...]
+    losses_split: str = ""
 
     def tables(self) -> list[Table]:
         """See `benchmarks.harness.Part`."""
@@ -167,7 +168,7 @@ class Engines(Part):
     def _int8(self) -> Table:
         columns = ("tier", "pictures", "AUC, float32", "AUC, int8", "same verdicts")
         rows = [(each.tier, each.pictures, each.auc_f32, each.auc_int8, each.agreement) for each in self.losses]
-        return Table("int8 on the test split, by `python -m training quantize`", columns, list(rows))
+        return Table(f"int8 on the split {self.losses_split}, by `python -m training quantize`", columns, list(rows))
 
     def bars(self) -> list[Bar]:
         """See `benchmarks.harness.Part`."""
@@ -186,14 +187,15 @@ def run(bench: Bench) -> Engines:
     classifiers, missing = _opened(bench.device)
     cut = cut_faces(bench.checker, bench.inputs.named(ALL).paths)
     scores = {name: _p_fake(bench.checker, classifier, cut) for name, classifier in classifiers.items()}
-    reference = scores[" ".join(REFERENCE)]
+    reference, int8 = scores[" ".join(REFERENCE)], quantised_of(read_model())
     return Engines(
         _times(bench, classifiers, cut),
         {name: same_verdicts(reference, found, bench.checker.decision) for name, found in scores.items()},
         {name: float(np.abs(found - reference).max(initial=0)) for name, found in scores.items()},
         missing,
         len(reference),
-        found.losses if (found := quantised_of(read_model())) else (),
+        int8.losses if int8 else (),
+        int8.split if int8 else "",
     )
 
 

@@ -1,7 +1,11 @@
 """What a command costs besides its pictures: seconds to the first verdict, memory, and what it asks of a GPU."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -12,11 +16,47 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.harness import Bar, Bench, Part, Table, median, ratio
 from benchmarks.inputs import PHONE, PORTRAITS
-from benchmarks.processes import first_line_s, seconds_and_peak
 from facecheck.files import CACHE_VARIABLE
 
+ROOT = Path(__file__).parents[1]
+WATCHED = "import benchmarks; benchmarks.run_watched()"
 MIB = 1 << 20
 GROWTH_BAR, AGAIN_BAR = 1.10, 50.0
+
+
+def first_line_s(arguments: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Seconds from the start of `python ARGUMENTS...` to its first line of output.
+
+    Raises:
+        RuntimeError: it failed, or said nothing.
+    """
+    command = [sys.executable, *arguments]
+    started = time.perf_counter()
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        taken = time.perf_counter() - started
+        process.stdout.read()
+    if process.returncode or not line:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+    return taken
+
+
+def seconds_and_peak(module: str, arguments: Sequence[str]) -> tuple[float, int]:
+    """Wall-clock seconds of `python -m MODULE ARGUMENTS...`, and the most memory that it held, bytes.
+
+    Raises:
+        RuntimeError: it failed; with what it wrote to its standard error.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        peak = Path(folder) / "peak"
+        command = [sys.executable, "-c", WATCHED, str(peak), module, *arguments]
+        started = time.perf_counter()
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        taken = time.perf_counter() - started
+        if done.returncode:
+            raise RuntimeError(f"{module} {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
+        return taken, int(peak.read_text())
 
 
 @dataclass(frozen=True)
@@ -84,7 +124,7 @@ def run_scans(bench: Bench) -> Scans:
 
 
 def _peaks(bench: Bench, paths: list[str]) -> tuple[int, int]:
-    _, naive = seconds_and_peak("benchmarks.naive", [*paths, "--device", bench.device])
+    _, naive = seconds_and_peak("benchmarks.harness", [*paths, "--device", bench.device])
     _, ours = seconds_and_peak("facecheck", ["predict", *paths, *bench.options])
     return naive, ours
 
@@ -135,7 +175,7 @@ def run_starts(bench: Bench) -> Starts:
     """Start both, in rounds, with a cache of converted networks that only the very first start has to fill."""
     photo = str(bench.inputs.named(PORTRAITS).paths[0])
     environment = {CACHE_VARIABLE: str(bench.folder / "cache")}
-    naive = ["-m", "benchmarks.naive", photo, "--device", bench.device]
+    naive = ["-m", "benchmarks.harness", photo, "--device", bench.device]
     ours = ["-m", "facecheck", "predict", photo, *bench.options]
     first_s = first_line_s(ours, environment)
     times = bench.take_turns(

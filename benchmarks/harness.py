@@ -1,27 +1,90 @@
-"""What all parts of the benchmark share: both stacks, loaded; rounds; tables and bars; what the machine is."""
+"""What all parts of the benchmark share: both stacks, loaded; rounds; tables and bars.
+
+The usual stack is facenet-pytorch's MTCNN at its defaults and torchvision's ResNet50 in eager float32, one picture at a
+time. `python -m benchmarks.harness PHOTO... [--device cuda]` prints its verdict on each. Weights, crop, calibration and
+verdict are facecheck's, so that the answers can be compared; faces of less confidence than facecheck reports are
+dropped before they cost time.
+"""
 
 import gc
-import os
-import platform
-import re
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
 import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image, ImageOps
+from torchvision.transforms import functional
 
 from benchmarks.inputs import Inputs, Settings
-from benchmarks.naive import NaiveStack
-from facecheck.checker import FaceChecker
-from facecheck.engines import is_cpu
-from facecheck.engines.runtime import processors
-from training.markdown import table
+from facecheck import calibration, crop
+from facecheck.model.checkpoint import load_model
+from facecheck.result import Box, Face, Prediction, Timing
+from training.evaluation.metrics import table
+
+if TYPE_CHECKING:  # The usual stack starts without it.
+    from facecheck.checker import FaceChecker
+
+with warnings.catch_warnings():  # facenet-pytorch changes the warning filters when it is imported.
+    from facenet_pytorch import MTCNN
 
 Result = TypeVar("Result")
+MIN_CONFIDENCE = 0.9
+"""What `facecheck.detection.detector.FaceDetector` reports by default."""
+
+
+class NaiveStack:
+    """Pictures -> verdicts, as a first script does it.
+
+    Args:
+        device: of both networks, as torch names it.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        model = load_model()
+        self._device, self._config, self._network = device, model.config, model.network.to(device)
+        self._detector = MTCNN(keep_all=True, device=device)
+
+    def predict(self, path: Path) -> Prediction:
+        """Judge one picture, by the scores alone: no reasons, no landmarks, no provenance."""
+        started = time.perf_counter()
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened).convert("RGB")
+        decoded = time.perf_counter()
+        boxes, confidences = self._detected(picture)
+        detected = time.perf_counter()
+        pixels = np.asarray(picture)
+        faces = tuple(
+            self._face(pixels, box, float(confidence)) for box, confidence in zip(boxes, confidences, strict=True)
+        )
+        marks = (started, decoded, detected, time.perf_counter())
+        return Prediction(str(path), picture.size, faces, timing_ms=Timing(*(1000 * np.diff(marks)).tolist()))
+
+    def _detected(self, picture: Image.Image) -> tuple[Sequence[Any], Sequence[Any]]:
+        try:
+            boxes, confidences = self._detector.detect(picture)
+        except RuntimeError:  # torch.cat of nothing: one of its stages was left without a box.
+            return [], []
+        if boxes is None:
+            return [], []
+        kept = confidences.astype(float) >= MIN_CONFIDENCE
+        return boxes[kept], confidences[kept]
+
+    def _face(self, picture: npt.NDArray[np.uint8], box: npt.NDArray[Any], confidence: float) -> Face:
+        x0, y0, x1, y1 = (float(value) for value in box)
+        corners: Box = (x0, y0, x1, y1)
+        face = crop.face(picture, corners, self._config.input_size, self._config.crop_margin)
+        tensor = functional.to_tensor(Image.fromarray(face)).to(self._device)
+        with torch.no_grad():
+            logit = self._network(functional.normalize(tensor, self._config.mean, self._config.std)[None]).item()
+        face_px = [max(x1 - x0, y1 - y0)]
+        score = float(calibration.p_fake([logit], self._config.decision, face_px)[0])
+        return Face(corners, (), confidence, score, calibration.verdict(score, self._config.decision))
 
 
 @dataclass(frozen=True)
@@ -29,7 +92,7 @@ class Bench:
     """Both sides, loaded, and the pictures; `folder` is for files that a part makes."""
 
     naive: NaiveStack
-    checker: FaceChecker
+    checker: "FaceChecker"
     inputs: Inputs
     settings: Settings
     folder: Path
@@ -153,33 +216,15 @@ def _cell(value: object) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-PACKAGES = ("facecheck", "facenet-pytorch", "numpy", "opencv-python", "openvino", "pillow", "torch", "torchvision")
-CPU_INFO = Path("/proc/cpuinfo")
+@click.command()
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, ...")
+def main(photos: Sequence[Path], device: str) -> None:
+    """Print the verdict of the usual stack on each photo."""
+    stack = NaiveStack(device)
+    for photo in photos:
+        click.echo(f"{photo}: {stack.predict(photo).verdict}")
 
 
-def describe_machine(device: str = "cpu") -> dict[str, Any]:
-    """Processor, GPU if the device is one, threads, memory, load before the run, versions."""
-    return {
-        "gpu": None if is_cpu(device) else torch.cuda.get_device_name(device),
-        "cpu": _cpu(),
-        "processors": processors(),
-        "torch_threads": torch.get_num_threads(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "load_before": os.getloadavg(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-    }
-
-
-def _cpu() -> str:
-    text = CPU_INFO.read_text() if CPU_INFO.is_file() else ""
-    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
-    return found[1] if found else platform.processor()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+if __name__ == "__main__":
+    main()

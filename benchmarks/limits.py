@@ -1,16 +1,17 @@
-"""The parts of facecheck, each against the most that the library below it gives."""
+"""The parts of facecheck, each against the most that the library below it gives; and both stacks as the work grows."""
 
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 
 from PIL import Image
 
 from benchmarks.engines import Pixels, bare_runner, cut_faces, repeated, stage_runner
 from benchmarks.harness import Bar, Bench, Part, Table, median, seconds
-from benchmarks.inputs import ALL, PORTRAITS, PictureSet
+from benchmarks.inputs import ALL, ONE_ROUND_FROM, PORTRAITS, PictureSet
 from facecheck import crop, image
 from facecheck.batching import WORKER_PICTURES, decode, groups
 from facecheck.checker import FaceChecker
@@ -175,3 +176,63 @@ def _parts(checker: FaceChecker, paths: Sequence[Path]) -> dict[str, Callable[[]
 
 def _per_picture_ms(work: Callable[[], object], pictures: int) -> Callable[[], float]:
     return lambda: 1000 * seconds(work) / pictures
+
+
+Rounds = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Growth(Part):
+    """Seconds in each round, by stack.
+
+    Attributes:
+        pictures_s: by the number of small pictures: for all of them.
+        faces_s: by the number of faces in a mosaic of always the same size: for one call.
+    """
+
+    pictures_s: dict[int, Rounds]
+    faces_s: dict[int, Rounds]
+
+    def tables(self) -> list[Table]:
+        """See `benchmarks.harness.Part`."""
+        stacks = ("naive, ms", "facecheck, ms")
+        pictures = [(count, *_ms(times, count)) for count, times in self.pictures_s.items()]
+        faces = [(count, *_ms(times, 1), *_ms(times, count)) for count, times in self.faces_s.items()]
+        return [
+            Table(
+                "A small picture among many", ("pictures", *(f"{stack} a picture" for stack in stacks)), list(pictures)
+            ),
+            Table(
+                "A picture with many faces",
+                ("faces", *(f"{stack} a picture" for stack in stacks), *(f"{stack} a face" for stack in stacks)),
+                list(faces),
+            ),
+        ]
+
+
+def run_growth(bench: Bench) -> Growth:
+    """Measure both."""
+    return Growth(
+        {count: _pictures(bench, count) for count in bench.settings.picture_counts},
+        {count: bench.take_turns(_callers(bench, [path], single=True)) for count, path in bench.inputs.mosaics.items()},
+    )
+
+
+def _pictures(bench: Bench, count: int) -> Rounds:
+    callers = _callers(bench, list(islice(cycle(bench.inputs.small), count)))
+    if count < ONE_ROUND_FROM:
+        return bench.take_turns(callers)
+    return {"facecheck": [callers["facecheck"]()]}
+
+
+def _callers(bench: Bench, paths: Sequence[Path], single: bool = False) -> dict[str, Callable[[], float]]:
+    ours = bench.checker
+    return {
+        "naive": lambda: seconds(lambda: [bench.naive.predict(path) for path in paths]),
+        "facecheck": lambda: seconds(lambda: ours.predict(paths[0]) if single else list(ours.stream(paths))),
+    }
+
+
+def _ms(times: Rounds, count: int) -> list[object]:
+    """Milliseconds of both stacks for each of so many, or nothing where a stack did not take part."""
+    return [1000 * median(times[stack]) / count if stack in times else "" for stack in ("naive", "facecheck")]

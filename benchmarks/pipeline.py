@@ -2,28 +2,33 @@
 
 import dataclasses
 import json
+import os
+import platform
+import re
 import tempfile
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
-from benchmarks import agreement, contests, engines, footprint, limits
-from benchmarks.harness import Bench, Part, describe_machine, table_of
+from benchmarks import contests, engines, footprint, limits
+from benchmarks.harness import Bench, NaiveStack, Part, table_of
 from benchmarks.inputs import FULL, QUICK, USUAL, Inputs, make_inputs
-from benchmarks.naive import NaiveStack
 from facecheck.checker import FaceChecker
 from facecheck.engines import AUTO, PRECISIONS, is_cpu
+from facecheck.engines.runtime import processors
 from facecheck.errors import DeviceError
 from facecheck.files import write_atomically
 
 PARTS: dict[str, Callable[[Bench], Part]] = {
-    "contests": contests.run,
-    "verdicts": agreement.run,
+    "contests": contests.run_contests,
+    "verdicts": contests.run_verdicts,
     "starts": footprint.run_starts,
     "limits": limits.run,
-    "growth": contests.run_growth,
+    "growth": limits.run_growth,
     "memory": footprint.run_memory,
     "scans": footprint.run_scans,
     "engines": engines.run,
@@ -133,6 +138,38 @@ def _raw(part: Part) -> dict[str, Any]:
         "tables": [dataclasses.asdict(table) for table in part.tables()],
         "bars": [dataclasses.asdict(bar) | {"reached": bar.reached} for bar in part.bars()],
     }
+
+
+PACKAGES = ("facecheck", "facenet-pytorch", "numpy", "opencv-python", "openvino", "pillow", "torch", "torchvision")
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+def describe_machine(device: str = "cpu") -> dict[str, Any]:
+    """Processor, GPU if the device is one, threads, memory, load before the run, versions."""
+    return {
+        "gpu": None if is_cpu(device) else torch.cuda.get_device_name(device),
+        "cpu": _cpu(),
+        "processors": processors(),
+        "torch_threads": torch.get_num_threads(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "load_before": os.getloadavg(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _cpu() -> str:
+    text = CPU_INFO.read_text() if CPU_INFO.is_file() else ""
+    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    return found[1] if found else platform.processor()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from facecheck.error_rates import ChanceOfError, Quality
 from facecheck.result import Face, ModelInfo, Prediction, Verdict
 from facecheck.scan.ledger import ScanLedger
 from facecheck.scan.rows import Candidate, Settings, row_of
-from training import markdown
+from training.evaluation import metrics
 
 DAY_H = 24
 KEYS_A_PAGE = 1000
@@ -92,7 +92,7 @@ def table(given: Given, ledger: LedgerSpeed, sizes: tuple[int, ...] = (10**6, 10
     """The table, in Markdown."""
     columns = [dict(_lines(size, given, ledger)) for size in sizes]
     rows = ([name, *(column[name] for column in columns)] for name in columns[0])
-    return markdown.table(["pictures", *(f"{size:,}" for size in sizes)], rows)
+    return metrics.table(["pictures", *(f"{size:,}" for size in sizes)], rows)
 
 
 def _lines(n: int, given: Given, ledger: LedgerSpeed) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from data_generation import PlanError
 from data_generation.attributes import DEFAULTS, STRATA, Attributes, SamplingError, Weights, draw
 from data_generation.use_cases import USE_CASE, suit
 from facecheck.files import sha256_of, write_atomically
+from training.evaluation.metrics import table
 
 FORMAT = 1
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -159,11 +160,12 @@ def coverage(plan: Plan, accepted_cell_ids: Iterable[str]) -> list[Coverage]:
 
 def markdown(rows: Sequence[Coverage]) -> str:
     """A table with the share of what was planned."""
-    lines = ["| attribute | value | planned | achieved | share |", "|---|---|---:|---:|---:|"]
-    for row in rows:
-        share = f"{row.achieved / row.planned:.0%}" if row.planned else ""
-        lines.append(f"| {row.attribute} | {row.value} | {row.planned} | {row.achieved} | {share} |")
-    return "\n".join(lines)
+
+    def share(row: Coverage) -> str:
+        return f"{row.achieved / row.planned:.0%}" if row.planned else ""
+
+    lines = ((row.attribute, row.value, row.planned, row.achieved, share(row)) for row in rows)
+    return table(("attribute", "value", "planned", "achieved", "share"), lines)
 
 
 def _identifier(attributes: Attributes, text: str) -> str:

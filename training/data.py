@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from training.augment import Delivery, training_face
+from facecheck import crop, image
+from training.augment import Delivery, delivered, training_face
 from training.processing import Box, Picture
 from training.pseudo import AUTOENCODER, KINDS, decoded_copy, load_autoencoder, self_blended
 
@@ -24,6 +25,15 @@ NO_WORLD = (
     "No source is set aside: what the model does on sources that it has not learned from cannot be measured. "
     "`prepare --world SOURCE` sets one aside."
 )
+
+
+UNSEEN, LEARNED = "Unseen sources", "Sources it learned from"
+"""What is said beside every rate: of which sources it is."""
+
+
+def sources_of(split: str) -> str:
+    """`UNSEEN` or `LEARNED`, by the split that something was measured on."""
+    return UNSEEN if split == WORLD else LEARNED
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,11 @@ class FaceFile:
     def target(self) -> int:
         """1 = fake."""
         return int(self.label == "fake")
+
+    @property
+    def stratum(self) -> str:
+        """Label and source, as "fake/omi"."""
+        return f"{self.label}/{self.source}"
 
 
 def read_manifest(folder: Path) -> list[FaceFile]:
@@ -87,15 +102,18 @@ def read_manifest(folder: Path) -> list[FaceFile]:
 
 def seen_sources(rows: Sequence[FaceFile]) -> list[str]:
     """The sources, as "label/source", that stand in the split world and in another one."""
-    inside, outside = (
-        {f"{row.label}/{row.source}" for row in rows if (row.split == WORLD) is side} for side in (True, False)
-    )
+    inside, outside = ({row.stratum for row in rows if (row.split == WORLD) is side} for side in (True, False))
     return sorted(inside & outside)
 
 
 def judged_split(rows: Sequence[FaceFile], otherwise: str) -> str:
     """The split that rates are stated from: world where it holds both classes, else `otherwise`."""
     return WORLD if {row.label for row in rows if row.split == WORLD} == {"real", "fake"} else otherwise
+
+
+def strata(rows: Sequence[FaceFile]) -> npt.NDArray[np.str_]:
+    """(N,) label and source of each row, as "fake/omi"."""
+    return np.array([row.stratum for row in rows], dtype=np.str_)
 
 
 def sampling_weights(
@@ -119,10 +137,18 @@ def sampling_weights(
 
 def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of one prepared face file."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
         raise ValueError(f"cannot read {path}")
-    return np.ascontiguousarray(image[:, :, ::-1], dtype=np.uint8)
+    return np.ascontiguousarray(picture[:, :, ::-1], dtype=np.uint8)
+
+
+def arrived(row: FaceFile, tier: str, size: int, margin: float) -> npt.NDArray[np.uint8]:
+    """(size, size, 3) uint8 RGB: a row's face after a delivery tier, cut at the manifest's box.
+
+    Prepared files are small enough for every tier to leave their size, so that the box holds.
+    """
+    return crop.face(image.load(delivered(row.path.read_bytes(), tier)), row.box, size, margin)
 
 
 def quiet_worker(_: int) -> None:

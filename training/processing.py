@@ -95,10 +95,17 @@ def enlarged(image: Picture, rng: np.random.Generator) -> Picture:
 
 def _around_face(image: Picture, box: Box, wide: float, tall: float, softness: float) -> npt.NDArray[np.float32]:
     """(H, W, 1) float32 in [0, 1]: a soft ellipse, half axes in sides of the box."""
-    side = float(max(box[2:] - box[:2]))
-    mask = np.zeros(image.shape[:2], np.float32)
-    centre = (int((box[0] + box[2]) / 2), int((box[1] + box[3]) / 2))
-    cv2.ellipse(mask, centre, (int(side * wide), int(side * tall)), 0, 0, 360, 1.0, -1)
+    axes = float(max(box[2:] - box[:2])) * np.array([wide, tall])
+    return soft_ellipse(image.shape, (box[:2] + box[2:]) / 2, axes, softness)
+
+
+def soft_ellipse(
+    shape: tuple[int, ...], centre: Box, axes: Box, softness: float, degrees: float = 0.0
+) -> npt.NDArray[np.float32]:
+    """(H, W, 1) float32 in [0, 1]; `centre` and half `axes`: (2,) pixels, x first; `softness`: sigma of the blur."""
+    mask = np.zeros(shape[:2], np.float32)
+    (x, y), (wide, tall) = centre, axes
+    cv2.ellipse(mask, (int(x), int(y)), (int(wide), int(tall)), degrees, 0, 360, 1.0, -1)
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), softness)[:, :, None], dtype=np.float32)
 
 

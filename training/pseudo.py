@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from training.processing import Box, Picture
+from training.processing import Box, Picture, soft_ellipse
 
 SELF_BLEND, AUTOENCODER = "self-blend", "autoencoder"
 KINDS = (SELF_BLEND, AUTOENCODER)
@@ -29,14 +29,12 @@ SMALLEST_SIDE = 64
 
 def _face_mask(shape: tuple[int, ...], box: Box, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """(H, W, 1) float32 in [0, 1]: a soft ellipse over the face, of random size and place."""
-    mask = np.zeros(shape[:2], np.float32)
     centre = (box[:2] + box[2:]) / 2 + (box[2:] - box[:2]) * rng.uniform(-0.08, 0.08, 2)
     axes = (box[2:] - box[:2]) / 2 * rng.uniform(0.6, 1.0, 2)
-    to_int = tuple(int(v) for v in (*centre, *axes))
-    cv2.ellipse(mask, to_int[:2], to_int[2:], rng.uniform(-15, 15), 0, 360, 1.0, -1)
+    degrees = rng.uniform(-15, 15)
     reach = max(float(axes.max()) * rng.uniform(0.05, 0.25), 0.5)
     strength = rng.choice((0.5, 0.75, 1.0, 1.0))
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), reach)[:, :, None] * strength, dtype=np.float32)
+    return np.asarray(soft_ellipse(shape, centre, axes, reach, degrees) * strength, dtype=np.float32)
 
 
 def self_blended(image: Picture, box: Box, rng: np.random.Generator) -> Picture:

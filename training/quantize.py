@@ -29,11 +29,11 @@ from facecheck.files import write_atomically
 from facecheck.model import Stored, read_model
 from facecheck.model.config import ModelConfig
 from training.augment import delivered
-from training.data import FaceFile, judged_split
+from training.data import FaceFile, judged_split, sources_of
 from training.evaluation.corruptions import stratified
+from training.evaluation.metrics import table
 from training.evaluation.scores import Scores, score_tiers
 from training.evaluation.summary import report_of
-from training.markdown import table
 
 CALIBRATED, MEASURED = ("clean", "web"), ("clean", "web", "hard")
 """Tiers: half of the calibration comes as each of the first, and every face of the table as each of the second."""
@@ -104,7 +104,7 @@ def losses_markdown(found: Quantised) -> str:
     limits = (
         f"a drop of at most {MAX_AUC_DROP} and {MIN_AGREEMENT:.1%} of {FEWEST_PICTURES} or more verdicts in each tier"
     )
-    basis = f"Split {found.split}. Calibrated on {found.calibration_faces} faces."
+    basis = f"{sources_of(found.split)}, split {found.split}. Calibrated on {found.calibration_faces} faces."
     return f"{losses}\n\n{basis} {taken} (it asks for {limits})."
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.naive import NaiveStack
+from benchmarks.harness import NaiveStack
 from facecheck import model
 from facecheck.model import DEFAULT_MODEL
 from facecheck.model.checkpoint import Model, save_model

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.agreement import agreement, by_score, matching
+from benchmarks.contests import agreement, by_score, matching
 from facecheck.model.config import Decision
 from facecheck.result import Box, Face, Prediction, Verdict
 

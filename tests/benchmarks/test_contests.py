@@ -2,8 +2,7 @@ import math
 
 import pytest
 
-from benchmarks.agreement import Agreement
-from benchmarks.contests import Contest, Contests
+from benchmarks.contests import Agreement, Contest, Contests
 from benchmarks.harness import Bar, alternating, median, ratio, table_of
 from benchmarks.inputs import ALL, PORTRAITS
 from benchmarks.limits import Folder, Limits

@@ -11,10 +11,9 @@ from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
 
 from benchmarks import footprint, pipeline
-from benchmarks.harness import Bench
+from benchmarks.footprint import first_line_s, seconds_and_peak
+from benchmarks.harness import Bench, NaiveStack
 from benchmarks.inputs import ALL, CROWDS, PORTRAITS, QUICK, make_inputs
-from benchmarks.naive import NaiveStack
-from benchmarks.processes import first_line_s, seconds_and_peak
 from facecheck import crop
 from facecheck.checker import FaceChecker
 
@@ -158,7 +157,7 @@ def test_starts_share_one_cache(bench: Bench, monkeypatch: pytest.MonkeyPatch) -
 
     def timed(arguments: list[str], environment: dict[str, str]) -> float:
         calls.append((arguments[1], environment["FACECHECK_CACHE"]))
-        return {"benchmarks.naive": 3.0, "facecheck": 9.0 if len(calls) == 1 else 1.5}[arguments[1]]
+        return {"benchmarks.harness": 3.0, "facecheck": 9.0 if len(calls) == 1 else 1.5}[arguments[1]]
 
     monkeypatch.setattr(footprint, "first_line_s", timed)
     found = footprint.run_starts(bench)

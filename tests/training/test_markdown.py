@@ -1,6 +1,6 @@
 """A table stays a table, whatever stands in it."""
 
-from training.markdown import table
+from training.evaluation.metrics import table
 
 
 def test_a_table_has_its_lines():

@@ -45,6 +45,7 @@ def test_the_command_writes_three_files_that_the_library_loads(weights, data, de
         [("clean", 4), ("web", 4), ("hard", 4)],
     )
     assert len(re.findall(r"^\| (?:clean|web|hard) \| 4 \|", result.stdout, re.M)) == 3
+    assert "Sources it learned from, split test." in result.stdout
     stored = read_model(weights)
     classifier = open_classifier(stored, device="cpu", precision="int8")
     assert str(classifier.choice) == "openvino int8"

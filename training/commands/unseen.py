@@ -12,20 +12,27 @@ from facecheck.errors import LedgerError
 from facecheck.files import sha256_of, write_atomically
 from facecheck.model.config import ModelConfig
 from training.augment import TIERS, Delivery
-from training.backbones.extractor import KINDS, Features
-from training.backbones.features import View, extract
 from training.commands import FILE, FOLDER
 from training.data import FaceFile, read_manifest
 from training.fitting.trainer import TrainConfig
-from training.unseen.ablation import Variant, augmentations, fine_tuned
-from training.unseen.ablation import learning_curve as measure_curve
-from training.unseen.ablation import markdown as ablation_markdown
 from training.unseen.experiments import defaults, drawn
-from training.unseen.explore import Laboratory
+from training.unseen.explore import Laboratory, log_markdown
 from training.unseen.explore import explore as run_experiments
-from training.unseen.explore import markdown as log_markdown
-from training.unseen.logo import GENERATOR, REAL_SOURCE, FineTuned, Score, leave_one_out, markdown
-from training.unseen.probe import LinearProbe
+from training.unseen.extractor import KINDS, Features
+from training.unseen.features import LinearProbe, View, extract
+from training.unseen.logo import (
+    GENERATOR,
+    REAL_SOURCE,
+    FineTuned,
+    Score,
+    Variant,
+    augmentations,
+    findings_markdown,
+    fine_tuned,
+    held_markdown,
+    leave_one_out,
+)
+from training.unseen.logo import learning_curve as measure_curve
 
 WORK = click.option(
     "--work", type=click.Path(file_okay=False, path_type=Path), default=Path("unseen"), help="Cache and runs."
@@ -108,7 +115,7 @@ def logo(
         model = ModelConfig("left-out", "0", input_size=config.sizes()[-1])
         score = FineTuned(rows, model, config, backbones[0][1], work, tier)
     results = [held for kind in kinds for held in leave_one_out(rows, score, kind, names)]
-    click.echo(markdown(results))
+    click.echo(held_markdown(results))
 
 
 def _drawing(rows: Sequence[FaceFile], backbones: Sequence[tuple[str, Path]], work: Path) -> Callable[[View], Features]:
@@ -155,7 +162,7 @@ def ablate(
         findings = measure_curve(rows, _probe(rows, backbones, work, 1, tier))
     else:
         findings = augmentations(rows, _drawing(rows, backbones, work), tier, autoencoder, names)
-    for line in ablation_markdown(findings):
+    for line in findings_markdown(findings):
         click.echo(line)
 
 

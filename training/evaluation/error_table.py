@@ -12,21 +12,22 @@ import numpy as np
 from tqdm import tqdm
 
 from facecheck.batching import batches
+from facecheck.calibration import share_of_fakes
 from facecheck.checker import FaceChecker
 from facecheck.error_rates import AnswerBand, ErrorTable
 from facecheck.model.checkpoint import Model
 from training.augment import TIERS
-from training.calibration.crossfit import source_halves
-from training.data import FaceFile
+from training.crossfit import Judges, decide, judges_of, source_halves
+from training.data import FaceFile, sources_of
 from training.evaluation.corruptions import stratified
-from training.evaluation.error_cells import HeldOut, JudgedFace, error_cells, held_out
-from training.evaluation.metrics import Floats, Indices, clustered_draws, effective_count, wilson
+from training.evaluation.error_cells import HeldOut, JudgedFace, Part, error_cells, held_out
+from training.evaluation.metrics import Floats, Indices, clustered_draws, effective_count, table, wilson
 from training.evaluation.observations import MEASUREMENTS, RANDOM, Observations, delivered_at_random, observe
 from training.evaluation.scores import Scores
-from training.evaluation.verdicts import Judges, decide, judges_of
 
 EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.99)
 SMALLEST_BAND = 30
+PREVALENCES = (0.5, 0.1, 0.01)
 """Files; bands with fewer are joined with a neighbour."""
 
 
@@ -60,8 +61,8 @@ def measure_errors(
     faces = judged_faces(observe(model, rows, (RANDOM,), cache, device), judges)
     side = source_halves(rows)
     halves = [[face for face in faces if side[face.source] == half] for half in (0, 1)]
-    table = ErrorTable(model.config.sha256, made_by, error_cells(faces), stated, answer_bands(scores))
-    return Measured(table, tuple(held_out(error_cells(halves[0]), halves[1])))
+    errors = ErrorTable(model.config.sha256, made_by, error_cells(faces), stated, answer_bands(scores))
+    return Measured(errors, tuple(held_out(error_cells(halves[0]), halves[1])))
 
 
 def answerable(observed: Observations, judges: Judges, model: Model, root: Path) -> Scores:
@@ -82,10 +83,7 @@ def judged_faces(observed: Observations, judges: Judges) -> list[JudgedFace]:
     wrong = (probabilities >= limits[observed.file]) != targets
     columns = (probabilities, wrong, *(getattr(observed, name) for name in MEASUREMENTS))
     values = zip(*(column.tolist() for column in columns), strict=True)
-    return [
-        JudgedFace(row.label, f"{row.label}/{row.source}", row.group, *each)
-        for row, each in zip(rows, values, strict=True)
-    ]
+    return [JudgedFace(row.label, row.stratum, row.group, *each) for row, each in zip(rows, values, strict=True)]
 
 
 def judge_stability(model: Model, rows: Sequence[FaceFile], faces: int, device: str = "auto") -> list[JudgedFace]:
@@ -98,7 +96,7 @@ def judge_stability(model: Model, rows: Sequence[FaceFile], faces: int, device: 
             wrong = (face.p_fake >= checker.decision.threshold) != row.target
             flips = bool(face.stability and face.stability.flips)
             measured = asdict(face.quality) if face.quality else {}
-            source = f"{row.label}/{row.source}"
+            source = row.stratum
             found.append(JudgedFace(row.label, source, row.group, face.p_fake, wrong, flips=flips, **measured))
     return found
 
@@ -192,3 +190,45 @@ def _wilson_ratios(scores: Scores, edges: Sequence[float]) -> list[tuple[float, 
     low = _smoothed(fake, fake_faces) / [wilson(share * real_faces, real_faces)[1] for share in real.tolist()]
     high = np.array([wilson(share * fake_faces, fake_faces)[1] for share in fake.tolist()])
     return list(zip(low.tolist(), (high / _smoothed(real, real_faces)).tolist(), strict=True))
+
+
+def errors_markdown(found: Measured, parts: Sequence[Part] = ()) -> str:
+    """The likelihood ratios, the cells and how they hold on other sources, and the stability check if it was tried."""
+    tables = [
+        sources_of(found.table.split),
+        _answers(found.table.bands),
+        _cells(found.tried),
+        *([_stability(parts)] if parts else []),
+    ]
+    return "\n\n".join(tables)
+
+
+def _answers(bands: Sequence[AnswerBand]) -> str:
+    names, rows = ["p_fake", "faces", "sources", "likelihood ratio [95 %]"], []
+    names += [f"generated, of faces of which {share:.0%} are" for share in PREVALENCES]
+    for band in bands:
+        ratio = f"{band.likelihood_ratio:.3g} [{band.ratio_low:.3g}, {band.ratio_high:.3g}]"
+        shares = (share_of_fakes(band, share) for share in PREVALENCES)
+        cells = [f"{middle:.1%} [{low:.1%}, {high:.1%}]" for middle, low, high in shares]
+        rows.append((f"{band.low:g} to {band.high:g}", band.faces, band.sources, ratio, *cells))
+    return table(names, rows)
+
+
+def _cells(tried: Sequence[HeldOut]) -> str:
+    names = [
+        "measurement", "range", "face, px", "error, half of the sources [95 %]", "the other half", "faces", "inside",
+    ]  # fmt: skip
+    rows = []
+    for h in tried:
+        cell, sizes = h.cell, f"{h.cell.from_px:g} to {h.cell.to_px or 'any'}"
+        stated = f"{cell.error:.1%} [{cell.error_low:.1%}, {cell.error_high:.1%}] of {cell.faces}"
+        inside = "yes" if h.inside else "no"
+        rows.append((cell.measure, cell.range, sizes, stated, f"{h.error:.1%}", h.faces, inside))
+    held, agree = sum(h.inside for h in tried), sum(h.agrees for h in tried)
+    counted = f"Of {len(tried)} cells {held} are inside their interval and {agree} agree."
+    return f"{table(names, rows)}\n\n{counted}"
+
+
+def _stability(parts: Sequence[Part]) -> str:
+    rows = ((p.name, p.faces, f"{p.accuracy:.1%}", f"{p.balanced:.1%}") for p in parts)
+    return table(["answer", "faces", "right", "balanced"], rows)

@@ -1,9 +1,9 @@
-"""How good a set of scores is. All arrays are (N,); targets: 1 = fake; scores: p_fake in [0, 1].
+"""How good scores are, and the tables that say it. All arrays are (N,); targets: 1 = fake; scores: p_fake in [0, 1].
 
 Sources weigh the same, large or small, as far as their size can tell: see `source_weights`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -257,3 +257,26 @@ def clustered_interval(
         [metric(drawn) for drawn in clustered_draws(clusters, targets, rounds, seed)], [0.025, 0.975]
     )
     return float(low), float(high)
+
+
+def threshold_at(real_scores: Floats, fpr: float, weights: Floats | None = None) -> float:
+    """The score that at most this share of the photographs exceeds; a higher one is called fake."""
+    weights = np.ones(len(real_scores)) if weights is None else weights
+    order = np.argsort(real_scores)[::-1]
+    above = np.cumsum(weights[order]) / weights.sum()
+    return float(real_scores[order[int(np.searchsorted(above, fpr + 1e-12, side="right"))]])
+
+
+def line(cells: Iterable[object]) -> str:
+    """One row. Names of sources and generators are anybody's: no cell ends early, no row does."""
+    return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def head(names: Sequence[object]) -> tuple[str, str]:
+    """The two lines that begin a table."""
+    return line(names), "|" + "---|" * len(names)
+
+
+def table(names: Sequence[object], rows: Iterable[Iterable[object]]) -> str:
+    """A whole table; empty `rows` leave its head."""
+    return "\n".join([*head(names), *map(line, rows)])

@@ -1,7 +1,7 @@
 """What a network says of every face before any decision: computed once for a file and a delivery, judged many times.
 
 Calibration, error rates and evaluation start from the same observations, so that they agree and nothing is computed
-twice.
+twice. A decision is fitted on the strongest claim of every file in every delivery: `CalibrationSet`.
 """
 
 import tempfile
@@ -25,9 +25,9 @@ from facecheck.model.checkpoint import Model
 from facecheck.model.config import Decision, Limits
 from facecheck.result import Face
 from training.augment import TIERS, recompress, reduced
-from training.data import FaceFile, read_rgb
+from training.data import FaceFile, read_rgb, strata
 from training.evaluation.corruptions import blurred
-from training.evaluation.metrics import Bools, Floats, Ints, Words
+from training.evaluation.metrics import Bools, Floats, Ints, Words, source_weights
 from training.evaluation.scores import score
 from training.processing import Box
 
@@ -208,3 +208,57 @@ def _file_name(model: Model, delivery: str) -> str:
     }.get(delivery, TIERS.get(delivery))
     parts = (config.sha256, config.crop_margin, config.input_size, config.mean, config.std, how)
     return f"{sha256_of(repr(parts).encode())[:24]}-{delivery}.jsonl"
+
+
+FITTED_ON = (*TIERS, SMALL)
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Columns of (N,): a row for each file in each delivery.
+
+    Attributes:
+        logits: of the face that speaks loudest for "fake"; positive = fake.
+        face_px: longer side of its box, pixels of the delivered picture.
+        targets: 1 = fake.
+        sources: "label/source".
+        tiers: a name of `TIERS`, or `SMALL`.
+    """
+
+    logits: Floats
+    face_px: Floats
+    targets: Ints
+    sources: Words
+    groups: Words
+    tiers: Words
+
+    @classmethod
+    def of(cls, observed: Observations) -> Self:
+        """The set of the deliveries that `observed` has among `FITTED_ON`."""
+        observed = observed.of(*FITTED_ON)
+        loudest = np.array([part[np.argmax(observed.logit[part])] for part in observed.pictures], dtype=np.int64)
+        rows = [observed.rows[index] for index in observed.file[loudest].tolist()]
+        return cls(
+            observed.logit[loudest],
+            observed.face_px[loudest],
+            np.array([row.target for row in rows], dtype=np.int64),
+            strata(rows),
+            np.array([row.group for row in rows], dtype=np.str_),
+            observed.delivery[loudest],
+        )
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    @property
+    def weights(self) -> Floats:
+        """(N,): sources weigh the same, see `source_weights`; a file in several deliveries is one face."""
+        return source_weights(self.sources, self.targets, 1 / max(len(np.unique(self.tiers)), 1))
+
+    def where(self, chosen: Bools | Ints) -> Self:
+        """The rows that a mask or an index chooses."""
+        return type(self)(*(getattr(self, column.name)[chosen] for column in fields(self)))
+
+    def delivered(self) -> Self:
+        """The rows of the tiers that are evaluated: what thresholds are chosen on."""
+        return self.where(self.tiers != SMALL)

@@ -9,16 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from facecheck.files import write_atomically
-from training.data import WORLD, FaceFile
+from training.data import LEARNED, WORLD, FaceFile, sources_of
 from training.evaluation import plots, tables
-from training.evaluation.comparison import Difference, compare
 from training.evaluation.corruptions import CurvePoint
 from training.evaluation.scores import Scores
 from training.evaluation.subject import How, Judged, Subject, judge
-from training.evaluation.summary import TierSummary, summarise
+from training.evaluation.summary import Difference, TierSummary, compare, summarise
 
 CARD_BEGIN, CARD_END = "<!-- evaluation:begin -->", "<!-- evaluation:end -->"
-UNSEEN, LEARNED = "Unseen sources", "Sources it learned from"
 NO_RATES = (
     "On sources that it has not learned from nothing was measured here: these numbers say nothing about the world."
 )
@@ -93,7 +91,7 @@ class Evaluation:
         """What was measured on which sources, and the first tables of it."""
         unseen = self.split == WORLD
         parts = [
-            f"**{UNSEEN if unseen else LEARNED}**: {self._basis()}",
+            f"**{sources_of(self.split)}**: {self._basis()}",
             tables.aims(self.tiers, self.other_tiers, self.other.title if self.other else "") if unseen else NO_RATES,
             tables.overall(self.tiers),
         ]
@@ -262,4 +260,4 @@ class Task:
 
 
 def _names(row: FaceFile) -> tuple[str, str]:
-    return row.source, f"{row.label}/{row.source}"
+    return row.source, row.stratum

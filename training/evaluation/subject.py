@@ -16,11 +16,11 @@ from facecheck.files import cache_folder, sha256_of, write_atomically
 from facecheck.model import DEFAULT_MODEL, WEIGHTS_DIR, read_model
 from facecheck.model.checkpoint import OF_WEIGHTS, Model, load_model
 from facecheck.model.config import ModelConfig
+from training.crossfit import Judges, decide, judges_of
 from training.data import FaceFile
 from training.evaluation.corruptions import CurvePoint
 from training.evaluation.observations import observe
 from training.evaluation.scores import Scores, is_scores, read_scores, score_tiers
-from training.evaluation.verdicts import Judges, decide, judges_of
 
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -89,7 +89,7 @@ def judge(model: str, rows: Sequence[FaceFile], root: Path, tiers: Sequence[str]
     """Score `rows`, a whole split, with whatever `model` names; see `load_subject` and `read_judged`.
 
     A model whose decision was fitted on this very split is judged across halves of its sources, as in
-    `training.calibration.crossfit`.
+    `training.crossfit`.
 
     Args:
         root: folder of the manifest. tiers: for models; scores keep the tiers that they have.

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 
-from training.evaluation.comparison import Difference
 from training.evaluation.corruptions import CurvePoint
-from training.evaluation.metrics import FALSE_ALARM_RATES, Rate
+from training.evaluation.metrics import FALSE_ALARM_RATES, Rate, table
 from training.evaluation.summary import (
     MOST_FALSE_ALARMS,
     POOLED_FALSE_ALARMS,
     SMALLEST_AIMED,
     SMALLEST_GROUP,
+    Difference,
     TierSummary,
 )
-from training.markdown import table
 
 AIMED_ACCURACY = {"clean": 0.95, "web": 0.93, "hard": 0.90}
 AIMED_TPR, AIMED_ECE = 0.85, 0.03

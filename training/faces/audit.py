@@ -1,7 +1,7 @@
 """The leakage linter: could a network learn the classes from anything but the faces, or has it seen the test already?
 
-Five tables of traces (`training.faces.traces`), each separated by a classifier that is cross-validated by group
-(`training.faces.leakage`), and three checks of the manifest. The tables:
+Five tables of traces, each separated by a classifier that is cross-validated by group (`training.faces.leakage`), and
+three checks of the manifest. The tables:
 
 - *container*, how the files are saved: format, quality, subsampling, mode, metadata blocks, aspect. Fails above AUC
   0.60.
@@ -30,10 +30,10 @@ from facecheck.files import sha256_of
 from facecheck.model.config import ModelConfig
 from training.augment import Delivery, training_face
 from training.data import NO_WORLD, WORLD, FaceFile, judged_split, read_manifest, read_rgb, sampling_weights
-from training.faces import leakage, traces
+from training.evaluation.metrics import table
+from training.faces import leakage
 from training.faces.grouping import SURE_DISTANCE, near_pairs, perceptual_hash, same_value
-from training.faces.leakage import Leak
-from training.markdown import table
+from training.faces.leakage import Leak, Traces
 
 MAX_METADATA_AUC = 0.60
 MAX_PIXEL_AUC = 0.75
@@ -146,7 +146,7 @@ def measure_leaks(
 ) -> dict[str, Leak]:
     """The tables of the module's docstring, on faces drawn as training draws them, each at most once."""
     chosen = _sample(rows, settings)
-    tables: defaultdict[str, list[traces.Traces]] = defaultdict(list)
+    tables: defaultdict[str, list[Traces]] = defaultdict(list)
     for number, row in enumerate(tqdm(chosen, "traces", unit="face", disable=not progress)):
         for name, values in _traces(row, settings, number, stored_too):
             tables[name].append(values)
@@ -169,17 +169,17 @@ def _sample(rows: Sequence[FaceFile], settings: AuditSettings) -> list[FaceFile]
     return [rows[index] for index in sorted(drawn)]
 
 
-def _traces(row: FaceFile, settings: AuditSettings, number: int, stored_too: bool) -> list[tuple[str, traces.Traces]]:
+def _traces(row: FaceFile, settings: AuditSettings, number: int, stored_too: bool) -> list[tuple[str, Traces]]:
     image, look = read_rgb(row.path), (settings.size, settings.margin, settings.delivery)
     draws = [np.random.default_rng((settings.seed, number, step)) for step in range(2)]
     seen = training_face(image, row.box, *look, draws[0])
     found = [
-        ("container", traces.container(row)),
-        ("framing as seen", traces.framing_as_seen(image, row, *look, draws[1])),
-        ("pixels as seen", traces.pixel_statistics(seen)),
+        ("container", leakage.container(row)),
+        ("framing as seen", leakage.framing_as_seen(image, row, *look, draws[1])),
+        ("pixels as seen", leakage.pixel_statistics(seen)),
     ]
     if stored_too:
-        found += [("framing as stored", traces.framing(row)), ("pixels as stored", traces.pixel_statistics(image))]
+        found += [("framing as stored", leakage.framing(row)), ("pixels as stored", leakage.pixel_statistics(image))]
     return found
 
 
@@ -225,7 +225,7 @@ def _judged_near(rows: Sequence[FaceFile]) -> tuple[list[str], list[str]]:
 
 def _pairs_text(rows: Sequence[FaceFile], pairs: Sequence[tuple[int, int]]) -> str:
     def named(row: FaceFile) -> str:
-        return f"{row.label}/{row.source}/{row.path.name} ({row.split})"
+        return f"{row.stratum}/{row.path.name} ({row.split})"
 
     return "; ".join(f"{named(rows[a])} = {named(rows[b])}" for a, b in pairs[:EXAMPLES])
 

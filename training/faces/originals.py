@@ -19,9 +19,9 @@ from facecheck.decoding import FORMATS
 from facecheck.files import sha256_of, write_atomically
 from facecheck.image import MAX_BYTES
 from training.data import NO_WORLD, SPLITS, WORLD
+from training.evaluation.metrics import table
 from training.faces.layouts import Photo
-from training.faces.traces import jpeg_quality
-from training.markdown import table
+from training.faces.leakage import jpeg_quality
 
 LOSSY = frozenset({"JPEG", "MPO", "WEBP", "AVIF", "JPEG2000"})
 # Where no real photograph came as JPEG there is no habit to copy; these are common export settings.

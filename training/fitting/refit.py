@@ -18,16 +18,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from facecheck.model.architectures import architecture
+from facecheck.model.architectures import architecture, build
 from facecheck.model.checkpoint import Model, load_model, save_model
 from facecheck.model.config import Decision, Limits, ModelConfig
 from training.augment import TIERS
-from training.backbones.extractor import Extractor
-from training.backbones.features import View, extract
-from training.data import FaceFile, sampling_weights
-from training.fitting.monitoring import arrived
+from training.data import FaceFile, arrived, sampling_weights
+from training.fitting.train import save_as_decided
+from training.fitting.trainer import channels
 from training.unseen.experiments import LEARNING, learning
-from training.unseen.probe import STRENGTH, Examples, Head
+from training.unseen.extractor import Extractor
+from training.unseen.features import STRENGTH, Examples, Head, View, extract
 
 NORM_FACES = 1536
 """Of which the statistics of the batch norms are taken."""
@@ -72,6 +72,21 @@ def refit(
     return save_model(model.network, config, folder)
 
 
+def average(models: Sequence[Model], folder: Path) -> Path:
+    """Average the weights of runs that started from one another, and save the result under the last one's config.
+
+    Uniform model soup (Wortsman et al. 2022): better than each run where they lie in one basin of the loss.
+    """
+    states = [model.network.state_dict() for model in models]
+    mixed = {
+        name: torch.stack([state[name] for state in states]).mean(dim=0) if last.is_floating_point() else last
+        for name, last in states[-1].items()
+    }
+    network = build(models[-1].config.architecture)
+    network.load_state_dict(mixed)
+    return save_as_decided(network, models[-1].config, folder)
+
+
 @torch.no_grad()
 def _interpolate(network: nn.Module, backbone: Path, share: float) -> None:
     tensors = load_file(backbone)
@@ -91,7 +106,7 @@ def features_of(model: Model) -> Extractor:
 
 def _drawn(rows: list[FaceFile], config: ModelConfig, tiers: Sequence[str], faces: int) -> Iterator[Tensor]:
     """Normalised batches, (N, 3, S, S): sources as in training, the tiers in turn."""
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in (config.mean, config.std))
+    mean, std = channels(config.mean), channels(config.std)
     chances = sampling_weights(rows)
     places = np.random.default_rng(0).choice(len(rows), faces, p=chances / chances.sum())
     for start in range(0, faces, BATCH):

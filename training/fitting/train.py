@@ -1,10 +1,16 @@
-"""Fine-tune a classifier; killed at any moment, it goes on from the last checkpoint with the same examples."""
+"""Fine-tune a classifier; killed at any moment, it goes on from the last checkpoint with the same examples.
 
+On its way a run shows a log (screen, JSON lines, TensorBoard), and its validation on the web tier.
+"""
+
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as dump_tensors
@@ -12,20 +18,115 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from facecheck.errors import ModelError
-from facecheck.files import sha256_of, write_atomically
-from facecheck.model.architectures import build
-from facecheck.model.checkpoint import Model, save_model
+from facecheck.files import naming, sha256_of, write_atomically
+from facecheck.model.checkpoint import save_model
 from facecheck.model.config import ModelConfig
-from training.data import WORLD, FaceFile, FaceStream, copy_path, quiet_worker, read_opinions
-from training.fitting.monitoring import RunLog, Watch
-from training.fitting.trainer import Processes, TrainConfig, Trainer
+from training.data import WORLD, FaceFile, FaceStream, arrived, copy_path, quiet_worker, read_opinions
+from training.evaluation.metrics import roc_auc
+from training.fitting.trainer import Processes, TrainConfig, Trainer, channels, mixed_precision
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 REPORT_EVERY = 20
 
 
+class RunLog:
+    """`folder`/log.jsonl, one object a report; TensorBoard's files in `folder`/tensorboard.
+
+    Args:
+        step: reports after it belong to a future that a killed run never saved, and are dropped.
+        tensorboard: also write event files; needs the package of that name.
+        wandb: name of a Weights & Biases project that mirrors TensorBoard; needs the package wandb.
+    """
+
+    def __init__(self, folder: Path, step: int = 0, tensorboard: bool = False, wandb: str = "") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "log.jsonl"
+        self._keep_until(step)
+        if wandb:
+            import wandb as service
+
+            service.init(project=wandb, dir=str(folder), sync_tensorboard=True)
+        self.board = _board(folder / "tensorboard", step) if tensorboard or wandb else None
+
+    def _keep_until(self, step: int) -> None:
+        if not self.path.exists():
+            return
+        kept = [line for line in self.path.read_text().splitlines() if _step_of(line) <= step]
+        write_atomically(self.path, "".join(line + "\n" for line in kept).encode())
+
+    def report(self, step: int, **values: float) -> None:
+        """Write the values of one step."""
+        rounded = {name: round(value, 6) for name, value in values.items()}
+        with naming(self.path), self.path.open("a") as stream:
+            stream.write(json.dumps({"step": step, **rounded}) + "\n")
+        print(f"step {step}", *(f"{name} {value:g}" for name, value in rounded.items()), sep="  ", flush=True)
+        if self.board is not None:
+            for name, value in values.items():
+                self.board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush what is still in memory."""
+        if self.board is not None:
+            self.board.close()
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")  # Half a line: the run was killed while it wrote.
+
+
+def _board(folder: Path, step: int) -> "SummaryWriter":
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(folder, purge_step=step or None)
+
+
+@torch.inference_mode()
+def logits(network: nn.Module, faces: Iterable[Tensor], config: ModelConfig, device: torch.device) -> Tensor:
+    """Batches of (N, 3, S, S) uint8 faces -> all their logits; `network` is in evaluation mode on `device`."""
+    mean, std = channels(config.mean), channels(config.std)
+    found = []
+    for batch in faces:
+        pixels = ((batch.float() - mean) / std).to(device, memory_format=torch.channels_last)
+        with mixed_precision(device):
+            found.append(network(pixels).squeeze(1).float().cpu())
+    return torch.cat(found)
+
+
+class Watch:
+    """Validation faces as they arrive through a delivery tier, held in memory.
+
+    Args:
+        rows: of the val split; `limit` of them are drawn at random, both classes alike.
+        size: input side, pixels.
+    """
+
+    def __init__(
+        self, rows: Sequence[FaceFile], config: ModelConfig, size: int, limit: int = 600, tier: str = "web"
+    ) -> None:
+        rng = np.random.default_rng(0)
+        classes = [[row for row in rows if row.target == target] for target in (0, 1)]
+        if not all(classes):
+            raise ValueError("watching needs real and fake faces in the val split")
+        each = min(limit // 2, *map(len, classes))
+        chosen = [members[i] for members in classes for i in rng.permutation(len(members))[:each]]
+        self.config, self.targets = config, np.array([row.target for row in chosen])
+        faces = np.stack([arrived(row, tier, size, config.crop_margin) for row in chosen])
+        self.faces = torch.from_numpy(np.ascontiguousarray(faces.transpose(0, 3, 1, 2)))
+
+    def auc(self, network: nn.Module, device: torch.device) -> float:
+        """Area under the ROC curve of `network`, which is in evaluation mode on `device`."""
+        scores = logits(network, torch.split(self.faces, 64), self.config, device)
+        return roc_auc(self.targets, scores.double().numpy())
+
+
 @dataclass(frozen=True)
 class Reporting:
-    """Where a run tells of itself besides the screen and its log; see `training.fitting.monitoring.RunLog`."""
+    """Where a run tells of itself besides the screen and its log; see `training.fitting.train.RunLog`."""
 
     tensorboard: bool = False
     wandb: str = ""
@@ -163,10 +264,10 @@ def _saved(trainer: Trainer, watched: bool) -> Path:
     network = trainer.averaged()
     if watched and _best(trainer.folder).exists():
         network.load_state_dict(load_file(_best(trainer.folder)))
-    return _save_as_decided(network, trainer.model_config, trainer.folder)
+    return save_as_decided(network, trainer.model_config, trainer.folder)
 
 
-def _save_as_decided(network: nn.Module, config: ModelConfig, folder: Path) -> Path:
+def save_as_decided(network: nn.Module, config: ModelConfig, folder: Path) -> Path:
     """As `save_model`; where the folder holds these very weights already, their decision and limits stay."""
     before = _config_beside(folder / f"{config.name}.safetensors")
     path = save_model(network, config, folder)
@@ -182,18 +283,3 @@ def _config_beside(weights: Path) -> ModelConfig | None:
         return ModelConfig.from_json(weights.with_suffix(".json").read_text(encoding="utf-8"))
     except (OSError, ModelError):
         return None
-
-
-def average(models: Sequence[Model], folder: Path) -> Path:
-    """Average the weights of runs that started from one another, and save the result under the last one's config.
-
-    Uniform model soup (Wortsman et al. 2022): better than each run where they lie in one basin of the loss.
-    """
-    states = [model.network.state_dict() for model in models]
-    mixed = {
-        name: torch.stack([state[name] for state in states]).mean(dim=0) if last.is_floating_point() else last
-        for name, last in states[-1].items()
-    }
-    network = build(models[-1].config.architecture)
-    network.load_state_dict(mixed)
-    return _save_as_decided(network, models[-1].config, folder)

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from facecheck.files import write_atomically
 from facecheck.model.architectures import build
-from facecheck.model.config import ModelConfig
+from facecheck.model.config import Channels, ModelConfig
 from training.augment import Delivery
 
 
@@ -145,6 +145,11 @@ def load_backbone(network: nn.Module, path: Path) -> list[str]:
     return sorted(set(own) - set(fitting))
 
 
+def channels(values: Channels) -> Tensor:
+    """(1, 3, 1, 1): a mean or a standard deviation of pixels in [0, 1], for those of 0 to 255."""
+    return torch.tensor(values).view(1, 3, 1, 1) * 255
+
+
 def _optimizer(network: nn.Module, fresh: set[str], config: TrainConfig) -> torch.optim.AdamW:
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
@@ -194,8 +199,7 @@ class Trainer:
         self.ema = AveragedModel(self.network, multi_avg_fn=average, use_buffers=False)
         self.optimizer = _optimizer(self.network, fresh, config)
         self.step, self.best, self.stale = 0, 0.0, 0
-        self.mean = torch.tensor(model_config.mean, device=self.device).view(1, 3, 1, 1) * 255
-        self.std = torch.tensor(model_config.std, device=self.device).view(1, 3, 1, 1) * 255
+        self.mean, self.std = (channels(each).to(self.device) for each in (model_config.mean, model_config.std))
 
     @property
     def checkpoint(self) -> Path:

@@ -17,14 +17,12 @@ from facecheck.files import sha256_of, write_atomically
 from facecheck.model.checkpoint import Model, load_model
 from facecheck.model.config import Criteria, Decision
 from facecheck.result import Verdict
-from training.calibration.calibration_set import FITTED_ON, CalibrationSet
-from training.calibration.crossfit import fit_and_state
+from training.crossfit import decide, fit_and_state, judges_of
 from training.data import WORLD, FaceFile, judged_split, sampling_weights
-from training.evaluation.comparison import Difference, compare
-from training.evaluation.observations import observe
+from training.evaluation.observations import FITTED_ON, CalibrationSet, observe
 from training.evaluation.scores import Scores
+from training.evaluation.summary import Difference, compare
 from training.evaluation.tables import differences
-from training.evaluation.verdicts import decide, judges_of
 from training.faces.grouping import without_crossing
 from training.fitting.train import train
 from training.fitting.trainer import TrainConfig
@@ -125,7 +123,7 @@ def mixed(old: Sequence[FaceFile], new: Sequence[FaceFile], share: float) -> tup
         fresh, known = weights[of_class & is_new].sum(), weights[of_class & ~is_new].sum()
         if fresh > 0 and known > 0:
             factor = share / (1 - share) * known / fresh
-            boost |= {f"{row.label}/{row.source}": float(factor) for row in marked if row.target == target}
+            boost |= {row.stratum: float(factor) for row in marked if row.target == target}
     return rows, boost
 
 
@@ -161,8 +159,8 @@ def update(
 
 
 def _without_copies(new: Dataset, old: Dataset) -> Dataset:
-    world = {f"{row.label}/{row.source}" for row in old.split(WORLD)}
-    if learned := sorted(world & {f"{row.label}/{row.source}" for row in new.split("train")}):
+    world = {row.stratum for row in old.split(WORLD)}
+    if learned := sorted(world & {row.stratum for row in new.split("train")}):
         raise ValueError(
             f"{', '.join(learned)} would be learned from and stand in the split {WORLD} of {old.root}, where rates are "
             "measured: take them out of one of the two"

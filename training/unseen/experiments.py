@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from training.backbones.extractor import CLASS, MEAN, STD
 from training.data import FaceFile
 from training.evaluation.metrics import Bools
 from training.pseudo import SELF_BLEND
-from training.unseen.probe import STRENGTH
+from training.unseen.extractor import CLASS, MEAN, STD
+from training.unseen.features import STRENGTH
 
 LEARNING = ("train", "val")
 OLDER = ("StyleGAN", "Stable Diffusion", "SDXL", "Realistic Vision", "RealVisXL", "CosmicMan")

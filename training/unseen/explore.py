@@ -1,10 +1,12 @@
 """The log of experiments: heads on frozen features, fitted and judged as an experiment says.
 
-Each is run once, has one line in a ledger, and one row in a table.
+Each is run once, has one line in a ledger, and one row in a table. It is judged by its rates on sources that it has not
+learned from, the split `world`.
 """
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -16,14 +18,110 @@ import numpy as np
 from facecheck.files import sha256_of
 from facecheck.ledger import KeyedLedger
 from training.augment import Delivery
-from training.backbones.extractor import KINDS, Features, columns
-from training.backbones.features import View, extract
-from training.data import WORLD, FaceFile, copy_path, sampling_weights
-from training.evaluation.metrics import Floats
-from training.markdown import head, line
+from training.crossfit import source_halves
+from training.data import WORLD, FaceFile, copy_path, sampling_weights, strata
+from training.evaluation.metrics import (
+    Bools,
+    Floats,
+    Ints,
+    Words,
+    balanced,
+    clustered_interval,
+    head,
+    line,
+    roc_auc,
+    roc_curve,
+    source_weights,
+    tpr_at,
+)
 from training.unseen.experiments import PAIRS, Experiment, Part, kept, learning, modern
-from training.unseen.judgement import Judgement, judge, weighted_auc
-from training.unseen.probe import Examples, Head
+from training.unseen.extractor import KINDS, Features, columns
+from training.unseen.features import Examples, Head, View, extract
+
+WORST_OF = 10
+"""Faces that a source needs to be the worst."""
+ROUNDS = 200
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Sources weigh the same, see `training.evaluation.metrics.source_weights`.
+
+    Attributes:
+        auc, low, high: with the 95 % interval of a bootstrap over sources.
+        modern_auc: of the fakes of modern generators alone, against all photographs; NaN without any.
+        balanced_accuracy: at the best threshold of one half of the sources, on the other half, both ways.
+        tpr: at 1 % FPR.
+        worst_real, accused: the source of photographs with the most false alarms at those thresholds, and their share.
+        worst_fake, caught: the source of fakes that is caught least, and its share.
+    """
+
+    auc: float
+    low: float
+    high: float
+    modern_auc: float
+    balanced_accuracy: float
+    tpr: float
+    worst_real: str
+    accused: float
+    worst_fake: str
+    caught: float
+
+
+def judge(rows: Sequence[FaceFile], scores: Floats) -> Judgement:
+    """Of the (N,) scores of rows that nothing was fitted on, higher = fake.
+
+    Raises:
+        ValueError: a class is absent, or has but one source.
+    """
+    targets, sources = np.array([row.target for row in rows]), strata(rows)
+    if min(len(set(sources[targets == target])) for target in (0, 1)) < 2:
+        raise ValueError("it takes two sources of each class that nothing learns from: `prepare --world SOURCE`")
+    weights = source_weights(sources, targets)
+
+    def auc(chosen: Ints) -> float:
+        return roc_auc(targets[chosen], scores[chosen], weights[chosen])
+
+    called = _called(rows, scores, targets, weights)
+    recent = np.array([modern(row) for row in rows])
+    low, high = clustered_interval(auc, sources, targets, ROUNDS)
+    return Judgement(
+        auc(np.arange(len(rows))), low, high,
+        auc(np.flatnonzero(recent | (targets == 0))) if recent.any() else float("nan"),
+        balanced((called == (targets == 1)).astype(np.float64), targets, weights),
+        tpr_at(targets, scores, weights=weights),
+        *_extreme(sources[targets == 0], called[targets == 0], highest=True),
+        *_extreme(sources[targets == 1], called[targets == 1], highest=False),
+    )  # fmt: skip
+
+
+def weighted_auc(rows: Sequence[FaceFile], scores: Floats) -> float:
+    """Area under the ROC curve, sources weighing the same; NaN where a class is absent."""
+    targets, sources = np.array([row.target for row in rows]), strata(rows)
+    if len(set(targets.tolist())) < 2:
+        return float("nan")
+    return roc_auc(targets, scores, source_weights(sources, targets))
+
+
+def _called(rows: Sequence[FaceFile], scores: Floats, targets: Ints, weights: Floats) -> Bools:
+    """(N,) whether a face is called fake at the threshold that is best on the other half of the sources."""
+    halves = source_halves(rows)
+    side = np.array([halves[row.stratum] for row in rows])
+    called = np.zeros(len(rows), dtype=bool)
+    for half in (0, 1):
+        fitted = side != half
+        fpr, tpr, thresholds = roc_curve(targets[fitted], scores[fitted], weights[fitted])
+        called[~fitted] = scores[~fitted] >= thresholds[int(np.argmax(tpr - fpr))]
+    return called
+
+
+def _extreme(sources: Words, called: Bools, highest: bool) -> tuple[str, float]:
+    """The source with the highest or lowest share of faces that are called fake; small ones only where all are."""
+    counts = Counter(sources.tolist())
+    large = [name for name, count in counts.items() if count >= WORST_OF] or list(counts)
+    shares = {name.partition("/")[2]: float(called[sources == name].mean()) for name in sorted(large)}
+    name = (max if highest else min)(shares, key=lambda name: shares[name])
+    return name, shares[name]
 
 
 class Laboratory:
@@ -111,8 +209,8 @@ class Laboratory:
 
 def _boost(rows: Sequence[FaceFile], factor: float) -> dict[str, float]:
     """The factor for each source that has nothing but fakes of modern generators."""
-    names = {f"{row.label}/{row.source}" for row in rows}
-    return dict.fromkeys(names - {f"{row.label}/{row.source}" for row in rows if not modern(row)}, factor)
+    names = {row.stratum for row in rows}
+    return dict.fromkeys(names - {row.stratum for row in rows if not modern(row)}, factor)
 
 
 @dataclass(frozen=True)
@@ -187,7 +285,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def markdown(entries: Iterable[Entry]) -> Iterator[str]:
+def log_markdown(entries: Iterable[Entry]) -> Iterator[str]:
     """The lines of a table, each as soon as its entry is there."""
     yield from head(COLUMNS)
     for entry in entries:

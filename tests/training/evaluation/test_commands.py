@@ -141,6 +141,7 @@ def test_somebody_elses_scores_are_measured_and_compared(data, tmp_path):
     assert differences["forced_choice"]["difference"] == -1
     evaluated(tmp_path / "bad", bad, data)
     text = run("compare", tmp_path / "good", tmp_path / "bad" / "scores.csv", "--rounds", 20)
+    assert text.startswith("Sources it learned from\n")
     assert "| tier | metric | good | bad |" in text
     assert "| clean | auc | 1.0000 | 0.0000 | -1.0000 [-1.0000, -1.0000] | 0.095 |" in text
 

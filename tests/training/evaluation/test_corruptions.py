@@ -1,4 +1,4 @@
-"""Every corruption does what it says; the curves move the box along and count right."""
+"""Corruptions do what they say, curves move the box along and count right, limits are read from measured errors."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -6,10 +6,22 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from facecheck.model.config import Decision
+from facecheck.model.config import Decision, Limits
 from training.data import FaceFile
-from training.evaluation.corruptions import CURVES, cut_off, measure_curves, noisy, stratified
+from training.evaluation.corruptions import (
+    CURVES,
+    SWEEPS,
+    Bin,
+    _acceptable,
+    _limit,
+    cut_off,
+    measure_curves,
+    measure_limits,
+    noisy,
+    stratified,
+)
 
 STEPS = [(curve.name, level) for curve in CURVES for level in curve.levels]
 
@@ -98,3 +110,45 @@ def test_noise_has_the_sigma_it_says():
     grey = np.full((200, 200, 3), 128, np.uint8)
     noise, _ = noisy(grey, np.zeros(4), 6.0, np.random.default_rng(0))
     assert (noise.astype(float) - 128).std() == pytest.approx(6.0, rel=0.03)
+
+
+def test_limits_end_where_the_measured_accuracy_falls():
+    sizes, blocks = SWEEPS[0], SWEEPS[2]
+    ladder = [
+        Bin(16, 24, 99, 0.6),
+        Bin(24, 32, 99, 0.9),
+        Bin(32, 48, 99, 0.8),
+        Bin(48, 64, 99, 0.9),
+        Bin(64, np.inf, 99, 0.95),
+    ]
+    assert _limit(sizes, ladder) == 48
+    assert _limit(blocks, [Bin(1, 2, 99, 0.95), Bin(2, 3, 99, 0.9), Bin(3, np.inf, 99, 0.7)]) == 3
+    assert _limit(blocks, [Bin(1, 2, 99, 0.95), Bin(2, np.inf, 99, 0.9)]) == Limits().max_blockiness
+
+
+def test_a_model_that_is_not_so_good_on_unseen_sources_still_answers():
+    """Without harm it is right on 84 %: what counts is where that is lost."""
+    sizes = SWEEPS[0]
+    right = np.tile([1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0], 50)
+    right[::8][:8] = 0
+    targets = np.repeat(np.arange(50) % 2, 8).astype(float)
+    acceptable = _acceptable(sizes, right, right, targets)
+    assert acceptable == pytest.approx(0.84 - 0.07)
+    ladder = [Bin(24, 32, 99, 0.7), Bin(32, 48, 99, 0.8), Bin(48, np.inf, 99, 0.84)]
+    assert _limit(sizes, ladder, acceptable) == 32
+    assert _acceptable(sizes, right, np.ones(400), targets) == 0.9
+
+
+def test_too_few_faces_are_no_measurement():
+    with pytest.raises(ValueError, match="too few faces"):
+        _limit(SWEEPS[0], [])
+
+
+def test_every_corruption_moves_its_measurement(tiny_model, astronaut, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.evaluation.corruptions.SMALLEST_BIN", 4)
+    Image.fromarray(astronaut[:300, 80:380]).save(tmp_path / "a.png")
+    rows = [
+        FaceFile(tmp_path / "a.png", label, "s", "val", label, (100, 40, 230, 190)) for label in ("real", "fake")
+    ] * 3
+    _, tables = measure_limits(tiny_model, rows, "cpu")
+    assert all(len(bins) >= 3 for bins in tables.values()), tables

@@ -129,4 +129,5 @@ def test_sources_that_it_learned_from_make_no_statement(tiny_model, data, tmp_pa
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert "sources it learned from. On unseen sources nothing is measured" in result.stderr
+    assert result.stdout.startswith("Sources it learned from\n")
     assert json.loads((tmp_path / "out" / "tiny.errors.json").read_text())["split"] == "val"

@@ -13,11 +13,11 @@ from facecheck.checker import FaceChecker
 from facecheck.model.architectures import build
 from facecheck.model.checkpoint import Model
 from facecheck.model.config import Decision, Knot, Limits
+from training.crossfit import Judges, decide
 from training.data import FaceFile, read_manifest
 from training.evaluation import observations
 from training.evaluation.observations import RANDOM, SMALL, deliver, observe
 from training.evaluation.scores import score_tiers
-from training.evaluation.verdicts import Judges, decide
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from training.evaluation.comparison import compare
 from training.evaluation.scores import Scores
 from training.evaluation.summary import (
+    compare,
     fairness,
     generators,
     intervals,

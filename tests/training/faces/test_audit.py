@@ -15,7 +15,7 @@ from PIL import Image
 from training.augment import Delivery
 from training.cli import main
 from training.data import FaceFile, read_manifest, read_rgb
-from training.faces import leakage, traces
+from training.faces import leakage
 from training.faces.audit import GATE, AuditSettings, audit, exact_copies, gate, measure_leaks
 
 COLUMNS = ("file", "label", "source", "split", "group", "x0", "y0", "x1", "y1")
@@ -154,13 +154,13 @@ def test_the_coordinate_map_finds_the_face_where_the_crop_puts_it(astronaut):
     still = {f.name: 0.0 for f in fields(Delivery) if isinstance(f.default, float)}
     delivery = replace(Delivery(), **still, box_scale=(1.0, 1.0))
     row = FaceFile(None, "real", "", "", "", (200.0, 150.0, 300.0, 250.0))
-    seen = traces.framing_as_seen(astronaut, row, 128, 2.0, delivery, np.random.default_rng(0))
+    seen = leakage.framing_as_seen(astronaut, row, 128, 2.0, delivery, np.random.default_rng(0))
     assert (seen["face_x"], seen["face_y"]) == pytest.approx((0.5, 0.5), abs=0.01)
     assert seen["face_share"] == pytest.approx(0.25, abs=0.01)
     mirrored = replace(delivery, flip=1.0)
     edge = replace(row, box=(10.0, 150.0, 110.0, 250.0))
     places = [
-        traces.framing_as_seen(astronaut, edge, 128, 2.0, settings, np.random.default_rng(0))["face_x"]
+        leakage.framing_as_seen(astronaut, edge, 128, 2.0, settings, np.random.default_rng(0))["face_x"]
         for settings in (delivery, mirrored)
     ]
     assert places == pytest.approx([60 / 200, 1 - 60 / 200], abs=0.01)
@@ -168,17 +168,17 @@ def test_the_coordinate_map_finds_the_face_where_the_crop_puts_it(astronaut):
 
 def test_pixel_statistics_of_pictures_made_by_hand():
     grey = np.full((64, 64, 3), 100, np.uint8)
-    flat = traces.pixel_statistics(grey)
+    flat = leakage.pixel_statistics(grey)
     assert (flat["mean_red"], flat["std_red"], flat["sharpness"], flat["constant_border"]) == (100, 0, 0, 1)
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
     framed = noise.copy()
     framed[:, :16] = 0
-    assert traces.pixel_statistics(noise)["constant_border"] == 0
-    assert traces.pixel_statistics(framed)["constant_border"] == 0.25
-    assert traces.pixel_statistics(noise)["sharpness"] > 100
+    assert leakage.pixel_statistics(noise)["constant_border"] == 0
+    assert leakage.pixel_statistics(framed)["constant_border"] == 0.25
+    assert leakage.pixel_statistics(noise)["sharpness"] > 100
     # White noise spreads evenly: outside a circle of half the Nyquist frequency lies 1 - pi / 16 of the plane.
-    assert 10 ** traces.pixel_statistics(noise)["high_frequencies"] == pytest.approx(1 - np.pi / 16, abs=0.02)
+    assert 10 ** leakage.pixel_statistics(noise)["high_frequencies"] == pytest.approx(1 - np.pi / 16, abs=0.02)
 
 
 def test_a_group_never_helps_itself():

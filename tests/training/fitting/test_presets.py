@@ -10,8 +10,8 @@ import torch
 
 from facecheck.model.architectures import ARCHITECTURES, AnySizeViT, architecture, build
 from facecheck.model.checkpoint import load_model
-from training.backbones.rebuild import BACKBONES
 from training.data import FaceFile
+from training.fitting.backbones import BACKBONES
 from training.fitting.presets import PRESETS, Preset, preset
 from training.fitting.train import train
 from training.fitting.trainer import TrainConfig, load_backbone

@@ -13,10 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from facecheck.model.architectures import build
 from facecheck.model.checkpoint import Model, load_model, save_model
 from facecheck.model.config import IMAGENET_MEAN, IMAGENET_STD, Decision, ModelConfig
-from training.backbones.features import View, extract
-from training.data import FaceFile, sampling_weights
-from training.fitting.monitoring import arrived
+from training.data import FaceFile, arrived, sampling_weights
 from training.fitting.refit import features_of, refit
+from training.unseen.features import View, extract
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def test_a_class_too_few_is_refused(model, rows, tmp_path):
 
 def test_features_of_a_killed_run_are_not_computed_again(model, rows, tmp_path: Path, monkeypatch):
     first = load_model(refit(model, rows, tmp_path / "after", ("web",), norm_faces=4))
-    monkeypatch.setattr("training.backbones.extractor.Extractor.__call__", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("training.unseen.extractor.Extractor.__call__", lambda *_: pytest.fail("computed again"))
     again = load_model(refit(model, rows, tmp_path / "after", ("web",), norm_faces=4))
     assert again.config.sha256 == first.config.sha256
 

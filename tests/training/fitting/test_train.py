@@ -25,8 +25,8 @@ from tests.full_disk import no_room
 from training.augment import Delivery
 from training.cli import main
 from training.data import FaceFile
-from training.fitting.monitoring import Watch
-from training.fitting.train import Aids, average, train
+from training.fitting.refit import average
+from training.fitting.train import Aids, Watch, train
 from training.fitting.trainer import Processes, TrainConfig, Trainer, load_backbone, mixed_precision
 from training.pseudo import Upsampler
 from training.unseen.logo import FineTuned

@@ -16,7 +16,7 @@ from facecheck.model.checkpoint import load_model, save_model
 from facecheck.model.config import Criteria, Decision
 from training.cli import main
 from training.data import FaceFile, read_manifest, sampling_weights
-from training.evaluation.comparison import Difference, compare
+from training.evaluation.summary import Difference, compare
 from training.faces.grouping import without_crossing
 from training.fitting.trainer import TrainConfig
 from training.fitting.update import (

@@ -8,7 +8,7 @@ import pytest
 from training.augment import Delivery
 from training.data import FaceFile
 from training.pseudo import SELF_BLEND
-from training.unseen.ablation import GROUPS, augmentations, finding, fine_tuned, learning_curve, markdown
+from training.unseen.logo import GROUPS, augmentations, finding, findings_markdown, fine_tuned, learning_curve
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_the_learning_curve_takes_data_away_from_training_only(rows):
 
 def test_findings_are_a_table(rows):
     perfect = finding("x", rows, lambda train, test: np.array([r.target for r in rows])[test].astype(float))
-    assert list(markdown([perfect]))[-1] == "| x | 1.0000 | 1.0000 | 1.000 |"
+    assert list(findings_markdown([perfect]))[-1] == "| x | 1.0000 | 1.0000 | 1.000 |"
 
 
 def test_fine_tuning_leaves_generators_out_together_and_judges_both_ways(rows):

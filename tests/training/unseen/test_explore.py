@@ -13,14 +13,13 @@ from click.testing import CliRunner
 from torch import nn
 
 from facecheck.ledger import whole_lines
-from training.backbones.extractor import KINDS, MEAN, STD, Block, Extractor
 from training.cli import main
 from training.data import FaceFile, copy_path
 from training.pseudo import SELF_BLEND
 from training.unseen import explore as explore_module
 from training.unseen.experiments import LAYERS, PAIRS, Experiment, Part, defaults, drawn, kept
-from training.unseen.explore import Laboratory, explore, markdown
-from training.unseen.judgement import judge
+from training.unseen.explore import Laboratory, explore, judge, log_markdown
+from training.unseen.extractor import KINDS, MEAN, STD, Block, Extractor
 
 BLOCKS = tuple(Block(f"layer{i // 2 + 1}", (MEAN, STD)[i % 2], 3 * i, 3 * i + 3) for i in range(8))
 BASE = Experiment("base", (Part("resnet50", ("layer2",)),))
@@ -189,7 +188,7 @@ def test_an_experiment_is_run_once(rows, laboratory, tmp_path, monkeypatch):
     assert len(list(whole_lines(ledger))) == 2
     list(explore(laboratory([replace(rows[0], source="congress"), *rows[1:]]), [BASE], ledger))
     assert len(list(whole_lines(ledger))) == 3
-    lines = list(markdown(first))
+    lines = list(log_markdown(first))
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
     assert f"| base | 120 | {first[0].world.auc:.3f} [" in lines[2]

@@ -11,8 +11,8 @@ from facecheck.model.config import ModelConfig
 from training.augment import Delivery
 from training.data import FaceFile
 from training.fitting.trainer import TrainConfig
-from training.unseen.logo import GENERATOR, REAL_SOURCE, FineTuned, leave_one_out, markdown
-from training.unseen.probe import LinearProbe
+from training.unseen.features import LinearProbe
+from training.unseen.logo import GENERATOR, REAL_SOURCE, FineTuned, held_markdown, leave_one_out
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_false_alarms_of_an_unseen_source_are_counted_at_the_others_threshold(ro
     street, studio = leave_one_out(rows, score, REAL_SOURCE)
     assert (street.rate, street.auc) == (0.0, 1.0)
     assert (studio.rate, studio.auc) == (1.0, 0.0)
-    text = markdown([street, studio])
+    text = held_markdown([street, studio])
     assert "| studio | 40 | 0.0000" in text
     assert "| **mean** | 80 | **0.5000** | **0.500** |" in text
 

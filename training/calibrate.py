@@ -1,10 +1,11 @@
-"""Choose the decision of a model: temperature and bias by size, threshold, uncertain band, budgets.
+"""Choose the decision of a model: temperature and bias by size, threshold, uncertain band, false-accusation budgets.
 
 On sources that the model has not learned from, all of them weighing the same. The method with its sources:
 docs/calibration.md.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +13,10 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from facecheck import calibration
+from facecheck.error_rates import Budget
 from facecheck.model.config import Criteria, Decision, Knot
-from training.calibration.budgets import ROUNDS, measure_budgets
-from training.calibration.calibration_set import CalibrationSet
-from training.evaluation.metrics import Floats, Ints
+from training.evaluation.metrics import Bools, Floats, Ints, Words, clustered_interval, effective_count, wilson
+from training.evaluation.observations import CalibrationSet
 
 KNOTS_PX = (32.0, 64.0, 128.0, 256.0)
 SPREAD = 0.3
@@ -24,6 +25,7 @@ LARGEST_TEMPERATURE, LARGEST_BIAS = 20.0, 20.0
 NEARLY_BEST = 0.001
 CAPPED_TIERS = ("clean", "web")
 SMALLEST_SOURCE = 20
+ROUNDS = 500
 BAND_STEPS = 120
 """Thresholds that are tried on each side of an uncertain band."""
 
@@ -31,7 +33,7 @@ BAND_STEPS = 120
 def fit_decision(data: CalibrationSet, criteria: Criteria, fitted_on: str = "", rounds: int = ROUNDS) -> Decision:
     """The decision for a model, from its logits; thresholds look at the evaluated tiers only.
 
-    What its budgets say of recall and false alarms is measured on these very faces: `training.calibration.crossfit`
+    What its budgets say of recall and false alarms is measured on these very faces: `training.crossfit`
     replaces it.
 
     Args:
@@ -180,3 +182,80 @@ def _nearest(probabilities: Floats, threshold: float, share: float) -> tuple[flo
     rank = np.searchsorted(order, threshold) / len(order)
     low, high = np.quantile(order, [max(rank - share / 2, 0), min(rank + share / 2, 1)])
     return min(float(low), threshold), max(float(high), threshold)
+
+
+def measure_budgets(
+    probabilities: Floats, data: CalibrationSet, rates: Sequence[float], rounds: int = ROUNDS
+) -> tuple[Budget, ...]:
+    """The budgets for `rates`, rising; a rate that so few photographs cannot support is left out.
+
+    A budget's threshold is the highest of those that its tiers need: the promise holds however the picture arrives.
+
+    Args:
+        probabilities: (N,) p_fake of the rows of `data`.
+        rounds: of the bootstrap of the recall; 0 for those who need the thresholds only.
+    """
+    found = []
+    for rate in sorted(rates):
+        threshold = max(_tier_threshold(probabilities, data, tier, rate) for tier in np.unique(data.tiers))
+        if threshold <= 1:
+            found.append(Budget(rate, threshold, *_share(probabilities >= threshold, data, 1, rounds)))
+    return tuple(found)
+
+
+def stated(budget: Budget, called: Bools, data: CalibrationSet) -> Budget:
+    """The budget with what was measured where neither the network nor the threshold had seen the sources.
+
+    Args:
+        called: (N,) which rows of `data` are called fake under it.
+    """
+    return Budget(budget.max_fpr, budget.threshold, *_share(called, data, 1), *_share(called, data, 0))
+
+
+def conformal_threshold(scores: Floats, groups: Words, max_fpr: float, weights: Floats | None = None) -> float:
+    """The lowest threshold at which a new photograph is called fake with a probability of at most `max_fpr`.
+
+    Split conformal prediction (Vovk et al. 2005; Angelopoulos and Bates 2023): the order statistic
+    ceil((1 - max_fpr) (n + 1)) of n scores, not their quantile, so that the promise holds for few of them too. Pictures
+    of one group are not independent; with groups it is the weighted quantile of Lee, Barber and Willett (2023): G
+    groups and the unseen one weigh 1 / (G + 1) each, shared by a group's members. With groups of one both are the same.
+
+    Args:
+        scores: (N,) p_fake of photographs. groups: (N,).
+        weights: (N,) in place of equal groups, for a new photograph from a mixture in which they weigh like this
+            (Tibshirani et al. 2019); the unseen one still weighs 1 / (G + 1).
+
+    Returns:
+        A face is fake from it on (>=). Infinity: there are too few groups for this rate, fewer than 1 / max_fpr - 1.
+    """
+    _, member_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    each = 1 / sizes[member_of] if weights is None else weights / weights.sum() * len(sizes)
+    order = np.argsort(scores)
+    reached = np.cumsum(each[order]) / (len(sizes) + 1)
+    # Sums of fractions may miss the rate by a rounding error.
+    enough = np.flatnonzero(reached >= 1 - max_fpr - 1e-12)
+    return float(np.nextafter(scores[order[enough[0]]], np.inf)) if len(enough) else float("inf")
+
+
+def _tier_threshold(probabilities: Floats, data: CalibrationSet, tier: str, rate: float) -> float:
+    here = (data.tiers == tier) & (data.targets == 0)
+    return conformal_threshold(probabilities[here], data.groups[here], rate, data.weights[here])
+
+
+def _share(called: Bools, data: CalibrationSet, target: int, rounds: int = ROUNDS) -> tuple[float, float, float]:
+    """Share of a class that is called fake over all tiers, and a 95 % interval; sources weigh the same.
+
+    The interval spans two: the bootstrap over whole sources, as the next pictures come from others, and that of Wilson
+    (1927) over as many groups as weigh the same, which is not empty where every face or none is called fake.
+    """
+    mine = data.targets == target
+    part, hits, weights = data.where(mine), called[mine].astype(np.float64), data.weights[mine]
+    share, tiers = float(np.average(hits, weights=weights)), len(np.unique(data.tiers))
+    groups = max(round(min(len(np.unique(part.groups)), effective_count(weights) / tiers)), 1)
+    outer = wilson(share * groups, groups)
+    if not rounds:
+        return share, *outer
+    low, high = clustered_interval(
+        lambda rows: float(np.average(hits[rows], weights=weights[rows])), part.sources, part.targets, rounds
+    )
+    return share, min(low, outer[0]), max(high, outer[1])

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.full_disk import no_room
-from training.fitting.monitoring import RunLog
+from training.fitting.train import RunLog
 
 
 def test_reports_after_the_resumed_step_are_dropped(tmp_path, capsys):

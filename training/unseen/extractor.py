@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from facecheck.files import sha256_of
 from facecheck.model.architectures import build
 from facecheck.model.config import IMAGENET_MEAN, IMAGENET_STD, Channels
-from training.fitting.trainer import load_backbone, mixed_precision
+from training.fitting.trainer import channels, load_backbone, mixed_precision
 
 Features = npt.NDArray[np.float16]
 CLIP_MEAN: Channels = (0.48145466, 0.4578275, 0.40821073)
@@ -60,7 +60,7 @@ class Extractor:
     ) -> None:  # fmt: skip
         self.kind, self.network, self.layers, self.digest = kind, network.eval(), tuple(layers), digest
         self.input_size = input_size
-        self._mean, self._std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in (mean, std))
+        self._mean, self._std = channels(mean), channels(std)
         blank = torch.zeros(1, 3, input_size, input_size, dtype=torch.uint8)
         self.blocks = _blocks(self._pooled(blank))
 

@@ -5,8 +5,7 @@ import pytest
 
 from facecheck import calibration
 from facecheck.model.config import Criteria, Decision
-from training.calibration.budgets import conformal_threshold, measure_budgets
-from training.calibration.calibrate import fit_decision
+from training.calibrate import conformal_threshold, fit_decision, measure_budgets
 
 RNG = np.random.default_rng(0)
 

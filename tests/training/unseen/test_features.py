@@ -11,11 +11,11 @@ from torch import nn
 
 from facecheck.model.architectures import build
 from training.augment import Delivery
-from training.backbones import features
-from training.backbones.extractor import CLASS, KINDS, MEAN, STD, Extractor, columns
-from training.backbones.features import Faces, View, extract
 from training.data import FaceFile
 from training.pseudo import SELF_BLEND
+from training.unseen import features
+from training.unseen.extractor import CLASS, KINDS, MEAN, STD, Extractor, columns
+from training.unseen.features import Faces, View, extract
 
 
 class Tokens(nn.Module):

@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from facecheck.files import sha256_of, write_atomically
-from training.backbones.conversion import clip_b16, dinov2_s14, resnet50
+from training.fitting.conversion import clip_b16, dinov2_s14, resnet50
 
 NPM, PIP = "npm", "pip"
 DOWNLOAD_S = 1800

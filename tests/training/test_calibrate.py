@@ -11,12 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from facecheck import calibration
 from facecheck.model.checkpoint import load_model, save_model
 from facecheck.model.config import Criteria, Decision
-from training.calibration.calibrate import KNOTS_PX, choose_threshold, fit_decision, fit_scale, fit_scaling
-from training.calibration.calibration_set import CalibrationSet
+from training.calibrate import KNOTS_PX, choose_threshold, fit_decision, fit_scale, fit_scaling
 from training.cli import main
 from training.data import read_manifest
 from training.evaluation.metrics import expected_calibration_error
-from training.evaluation.observations import SMALL, observe
+from training.evaluation.observations import SMALL, CalibrationSet, observe
 
 RNG = np.random.default_rng(0)
 TARGETS = RNG.integers(0, 2, 4000)
@@ -177,13 +176,14 @@ def test_the_set_holds_the_logits_of_the_pipeline_whatever_the_config_says(check
 
 
 def test_calibrate_runs_from_the_command_line(tiny_model, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.calibration.limits.SMALLEST_BIN", 2)
+    monkeypatch.setattr("training.evaluation.corruptions.SMALLEST_BIN", 2)
     weights = save_model(tiny_model.network, tiny_model.config, tmp_path / "model")
     before = load_model(weights).config
     arguments = ["calibrate", str(weights), str(folder), "--cache", str(tmp_path / "cache")]
     result = CliRunner().invoke(main, [*arguments, "--sweep-faces", "4"], catch_exceptions=False)
     assert result.exit_code == 0
     assert "On unseen sources nothing is measured" in result.stderr
+    assert result.stdout.startswith("Sources it learned from.")
     config = load_model(weights).config
     assert len(config.decision.knots) == len(KNOTS_PX)
     assert config.limits != before.limits

@@ -8,8 +8,8 @@ import pytest
 
 from facecheck import calibration
 from facecheck.model.config import Criteria, Decision
-from training.calibration.calibrate import fit_decision
-from training.calibration.crossfit import crossfit, decision_markdown, fit_and_state, source_halves
+from training.calibrate import fit_decision
+from training.crossfit import crossfit, decision_markdown, fit_and_state, source_halves
 from training.data import FaceFile
 from training.evaluation.metrics import expected_calibration_error
 

@@ -1,1 +1,0 @@
-"""Pretrained networks: rebuilt from packages of a registry, and read as frozen features."""

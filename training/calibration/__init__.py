@@ -1,1 +1,0 @@
-"""Logits to decisions: temperature, thresholds, budgets, limits; on validation data only."""
