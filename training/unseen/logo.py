@@ -22,18 +22,8 @@ from facecheck.model.checkpoint import load_model
 from facecheck.model.config import ModelConfig
 from training.augment import Delivery
 from training.data import FaceFile, arrived, strata
-from training.evaluation.metrics import (
-    Bools,
-    Floats,
-    Ints,
-    Words,
-    clustered_interval,
-    head,
-    line,
-    roc_auc,
-    table,
-    tpr_at,
-)
+from training.evaluation import metrics
+from training.evaluation.metrics import Bools, Floats, Ints, Words, clustered_interval, roc_auc, tpr_at
 from training.fitting.train import Aids, logits, train
 from training.fitting.trainer import TrainConfig
 from training.pseudo import AUTOENCODER, SELF_BLEND
@@ -160,7 +150,7 @@ def held_markdown(results: Sequence[Held]) -> str:
         ]
         auc, mean_rate = (float(np.mean([getattr(h, field) for h in part])) for field in ("auc", "rate"))
         mean = ("**mean**", sum(h.faces for h in part), f"**{auc:.4f}**", f"**{mean_rate:.3f}**")
-        tables.append(table([f"unseen {kind}", "faces", "AUC [95 %]", rate], [*rows, mean]))
+        tables.append(metrics.table([f"unseen {kind}", "faces", "AUC [95 %]", rate], [*rows, mean]))
     return "\n\n".join(tables)
 
 
@@ -304,6 +294,6 @@ def _limited(score: Score, allowed: Bools) -> Score:
 
 def findings_markdown(findings: Iterable[Finding]) -> Iterator[str]:
     """The lines of a table, each as soon as its finding is there."""
-    yield from head(["training", "AUC in domain", "mean AUC, unseen", "mean TPR@1% FPR, unseen"])
+    yield from metrics.head(["training", "AUC in domain", "mean AUC, unseen", "mean TPR@1% FPR, unseen"])
     for found in findings:
-        yield line((found.name, f"{found.in_domain:.4f}", f"{found.unseen:.4f}", f"{found.tpr:.3f}"))
+        yield metrics.line((found.name, f"{found.in_domain:.4f}", f"{found.unseen:.4f}", f"{found.tpr:.3f}"))
