@@ -1,28 +1,27 @@
-"""What the plan varies: attributes of a person and of a photograph, their values, what does not go together; and cells.
+"""What the plan varies: attributes of a person and of a photograph, uses of pictures, and what does not go together.
 
 A plan file carries its own copy of the values and weights, so that a person can edit them; these are the defaults.
 
-In a cell three attributes are crossed, and the others spread evenly over the cells. A full cross product of thirteen
-attributes would need billions of pictures, and independent draws would leave some values short by chance. Here every
-value is used as often as its weight asks, to within one cell, and consecutive cells (which share age, gender and skin
-tone) see many different values, as in a Latin hypercube (McKay et al. 1979).
+Generated faces are met as headshots of companies, in dating profiles, as witnesses of products; and most photographs of
+people are snapshots. A detector that sees generated studio portraits beside real snapshots learns that a studio means
+"generated", and accuses companies. So a plan with use cases draws both: each asks something of framing, place, light
+and camera.
 """
 
-import contextlib
-import itertools
 import math
 import random
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from data_generation import PlanError
 
 Weights = dict[str, dict[str, float]]
 """Attribute -> value -> relative weight."""
 Attributes = dict[str, str]
-TRIES = 20
-"""A small plan may draw values that have no place beside each other; it then draws again."""
-
+USE_CASE = "use_case"
+GROUP = "group"
 NONE = "none"
 STRATA = ("age", "gender", "skin_tone")
 """Crossed fully; the other attributes are spread over the cells."""
@@ -132,28 +131,121 @@ def implausible(cell: Mapping[str, str]) -> bool:
     return any(exclusion.forbids(cell) for exclusion in EXCLUSIONS)
 
 
-class SamplingError(ValueError):
-    """The weights ask for more implausible combinations than can be avoided."""
+@dataclass(frozen=True)
+class UseCase:
+    """One use.
+
+    Attributes:
+        shot: what it is, with {} for the person. clothes: what people wear for it.
+        allowed: attribute -> the values that suit it, in place of what the plan drew.
+        adults: whether nobody below 18 is shown so.
+    """
+
+    shot: tuple[str, ...]
+    allowed: Mapping[str, tuple[str, ...]]
+    clothes: str = "in everyday clothes"
+    adults: bool = False
 
 
-def draw(weights: Weights, cells: int, seed: int) -> list[Attributes]:
-    """`cells` plausible combinations of the values in `weights`, ordered by stratum.
+INSIDE = ("window light", "lamp light", "fluorescent light")
+OUTSIDE = ("overcast daylight", "golden hour sun", "hard midday sun", "backlight")
+CALM = ("neutral", "slight smile", "serious")
+CLEAR = (NONE, "thin-framed glasses", "thick-framed glasses")
+PHONES = ("smartphone", "front camera")
+USE_CASES = {
+    "company headshot": UseCase(
+        ("company headshot of {}", "staff portrait of {} for a company website"),
+        {
+            "expression": (*CALM, "broad smile"), "eyewear": CLEAR, "headwear": (NONE, "headscarf"),
+            "setting": ("plain wall", "office", "corridor"),
+            "lighting": ("studio softbox", "window light", "fluorescent light"),
+            "camera": ("50 mm lens", "85 mm lens", "smartphone"),
+        },
+        "in business clothes", adults=True,
+    ),
+    "dating profile": UseCase(
+        ("photo of {} for a dating profile", "casual profile photo of {}"),
+        {
+            "expression": ("slight smile", "broad smile", "neutral", "talking"),
+            "setting": ("cafe", "beach", "park", "balcony", "street", "living room", "car"),
+            "lighting": (*OUTSIDE, *INSIDE), "camera": (*PHONES, "compact camera"),
+        },
+        adults=True,
+    ),
+    "mirror selfie": UseCase(
+        ("selfie of {} in a mirror", "mirror selfie of {}, phone in the hand"),
+        {
+            "setting": ("bathroom", "corridor", "living room"), "lighting": (*INSIDE, "dim evening light"),
+            "camera": ("smartphone",), "head_pose": ("frontal", "slightly left", "slightly right", "tilted"),
+        },
+    ),
+    "testimonial": UseCase(
+        ("testimonial photo of {}", "photo of a satisfied customer, {}"),
+        {
+            "expression": ("slight smile", "broad smile", "talking"),
+            "setting": ("kitchen", "living room", "office", "plain wall", "park"),
+            "lighting": (*INSIDE, "overcast daylight"), "camera": ("smartphone", "webcam", "50 mm lens"),
+        },
+        adults=True,
+    ),
+    "press portrait": UseCase(
+        ("press portrait of {}", "newspaper portrait of {}"),
+        {
+            "expression": ("serious", "thoughtful", "neutral", "talking"), "eyewear": CLEAR,
+            "setting": ("office", "street", "corridor", "market"),
+            "lighting": ("overcast daylight", "window light", "fluorescent light", "flash"),
+            "camera": ("35 mm lens", "85 mm lens"),
+        },
+        adults=True,
+    ),
+    "ID photo": UseCase(
+        ("passport photo of {}", "ID photo of {}"),
+        {
+            "expression": ("neutral",), "head_pose": ("frontal",), "eyewear": (NONE, "thin-framed glasses"),
+            "headwear": (NONE,), "setting": ("plain wall",), "lighting": ("flash", "fluorescent light"),
+            "camera": ("compact camera", "webcam", "50 mm lens"),
+        },
+    ),
+    "snapshot at night": UseCase(
+        ("phone snapshot of {} at night", "blurry phone photo of {} at night"),
+        {
+            "eyewear": CLEAR, "setting": ("street", "bar", "balcony", "car"),
+            "lighting": ("flash", "dim evening light", "street lamps at night"), "camera": PHONES,
+        },
+    ),
+    GROUP: UseCase(
+        ("group photo, in the middle {}", "photo of friends, in front {}"),
+        {
+            "setting": ("park", "beach", "living room", "cafe", "office", "street"), "lighting": (*OUTSIDE, *INSIDE),
+            "camera": ("smartphone", "compact camera"),
+        },
+    ),
+}  # fmt: skip
+EXTRA = {"setting": ("bathroom", "bar", "car"), "lighting": ("street lamps at night",)}
+"""Values that only use cases have."""
+
+
+def with_use_cases(weights: Weights) -> Weights:
+    """The values of a plan, and those of use cases, each use as often as the others."""
+    more = {name: dict.fromkeys(values, 1.0) for name, values in EXTRA.items()}
+    whole = {name: values | more.get(name, {}) for name, values in weights.items()}
+    return whole | {USE_CASE: dict.fromkeys(USE_CASES, 1.0)}
+
+
+def reweighted(weights: Weights, changes: Mapping[tuple[str, str], float]) -> Weights:
+    """A copy of `weights` with other weights for some (attribute, value) pairs.
 
     Raises:
-        SamplingError: an attribute has no plausible place for one of its values.
+        PlanError: there is no such attribute or value.
     """
-    for attempt in range(1, TRIES):
-        with contextlib.suppress(SamplingError):
-            return _drawn(weights, cells, random.Random(f"{seed}/{attempt}"))
-    return _drawn(weights, cells, random.Random(f"{seed}/{TRIES}"))
-
-
-def _drawn(weights: Weights, cells: int, rng: random.Random) -> list[Attributes]:
-    drawn = _strata(weights, cells, rng)
-    for attribute, values in weights.items():
-        if attribute not in STRATA:
-            _spread(attribute, values, drawn, rng)
-    return drawn
+    copy = {name: dict(values) for name, values in weights.items()}
+    for (name, value), weight in changes.items():
+        if name not in copy:
+            raise PlanError(f"there is no attribute {name!r}: choose one of {', '.join(copy)}")
+        if value not in copy[name]:
+            raise PlanError(f"{name} has no value {value!r}: choose one of {', '.join(copy[name])}")
+        copy[name][value] = weight
+    return copy
 
 
 def quotas(weights: Mapping[str, float], total: int, rng: random.Random) -> dict[str, int]:
@@ -166,51 +258,22 @@ def quotas(weights: Mapping[str, float], total: int, rng: random.Random) -> dict
     return due
 
 
-def _strata(weights: Weights, cells: int, rng: random.Random) -> list[Attributes]:
-    """Strata for every cell: of those whose values are all still due, each time the one furthest behind its share."""
-    due = [quotas(weights[name], cells, rng) for name in STRATA]
-    shares = {
-        stratum: math.prod(weights[name][value] for name, value in zip(STRATA, stratum, strict=True))
-        for stratum in itertools.product(*(weights[name] for name in STRATA))
-    }
-    order = [stratum for stratum, share in shares.items() if share > 0]
-    rng.shuffle(order)
-    used: Counter[tuple[str, ...]] = Counter()
+def check_weights(weights: Any) -> None:
+    """Refuse what are no values with weights.
 
-    def behind(stratum: tuple[str, ...]) -> tuple[float, float]:
-        values = zip(STRATA, due, stratum, strict=True)
-        return (used[stratum] + 0.5) / shares[stratum], -sum(left[v] / weights[name][v] for name, left, v in values)
-
-    for _ in range(cells):
-        possible = (one for one in order if all(left[value] for left, value in zip(due, one, strict=True)))
-        stratum = min(possible, key=behind)
-        used[stratum] += 1
-        for left, value in zip(due, stratum, strict=True):
-            left[value] -= 1
-    return [dict(zip(STRATA, stratum, strict=True)) for stratum in shares for _ in range(used[stratum])]
-
-
-def _spread(attribute: str, weights: Mapping[str, float], cells: list[Attributes], rng: random.Random) -> None:
-    """Give every cell a value of `attribute`: each value at about equal distances, then away from implausible cells."""
-    places = [
-        ((turn + rng.random()) / count, value)
-        for value, count in quotas(weights, len(cells), rng).items()
-        for turn in range(count)
-    ]
-    values = [value for _, value in sorted(places)]
-
-    def fits(cell: int, value: str) -> bool:
-        return not implausible(cells[cell] | {attribute: value})
-
-    for cell in range(len(cells)):
-        if fits(cell, values[cell]):
-            continue
-        others = rng.sample(range(len(cells)), len(cells))
-        swap = next((other for other in others if fits(cell, values[other]) and fits(other, values[cell])), None)
-        if swap is None:
-            raise SamplingError(
-                f"no plausible place for so many cells with {attribute} {values[cell]!r}: lower its weight"
-            )
-        values[cell], values[swap] = values[swap], values[cell]
-    for attributes, value in zip(cells, values, strict=True):
-        attributes[attribute] = value
+    Raises:
+        PlanError: the message names the attribute and the value.
+    """
+    if not isinstance(weights, dict):
+        raise PlanError("attributes must be an object of attribute -> value -> weight")
+    for name in STRATA:
+        if name not in weights:
+            raise PlanError(f"attributes must have {name!r}")
+    for name, values in weights.items():
+        if not isinstance(values, dict) or not values or "" in values:
+            raise PlanError(f"attributes: {name} must be an object of value -> weight")
+        for value, weight in values.items():
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+                raise PlanError(f"attributes: the weight of {name} {value!r} must be a number from 0, got {weight!r}")
+        if not sum(values.values()):
+            raise PlanError(f"attributes: all weights of {name} are 0")

@@ -1,5 +1,8 @@
 """`python -m data_generation COMMAND`: from a plan to documented synthetic faces and what a detector says of them."""
 
+import errno
+import os
+
 import click
 
 from data_generation import GenerationError
@@ -17,7 +20,17 @@ class _Group(Group):
         try:
             return super().invoke(ctx)
         except GenerationError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_advised(str(error))) from error
+        except click.ClickException as error:
+            if (told := _advised(error.message)) == error.message:
+                raise
+            raise click.ClickException(told) from error
+
+
+def _advised(message: str) -> str:
+    """With what to do where only the disk is full: all that was made is recorded."""
+    is_full = "disk is full" in message or message.endswith(os.strerror(errno.ENOSPC))
+    return f"{message}: make room, and run again to go on" if is_full else message
 
 
 @click.group(cls=_Group, context_settings={"show_default": True})

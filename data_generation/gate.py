@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from data_generation.attributes import is_minor
+from data_generation.plan import Plan
 from data_generation.record import Row
 from facecheck.detection.detector import FaceDetector
 from facecheck.files import write_atomically
+from training.evaluation.metrics import table
 
 Pixels = npt.NDArray[np.uint8]
 NO_FACE, SEVERAL, UNSURE, SMALL, CUT = "no_face", "several_faces", "unsure_face", "small_face", "cut_face"
@@ -26,6 +28,8 @@ BLANK, SATURATED, FLAGGED, DUPLICATE = "blank", "saturated", "safety_flag", "dup
 UNCHECKED = "unchecked_minor"
 PIECES = 16
 JUDGEMENT = "gate.json"
+UNPLANNED = "cell"
+"""The attribute under which pictures of cells that the plan does not have are counted."""
 
 
 @dataclass(frozen=True)
@@ -200,3 +204,43 @@ def read_judgement(folder: Path, rows: Iterable[Row]) -> dict[str, tuple[str, ..
     path = folder / JUDGEMENT
     limits = Limits(**json.loads(path.read_text(encoding="utf-8"))["limits"]) if path.is_file() else Limits()
     return judge(rows, limits)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """One attribute value: pictures planned, and pictures that came out."""
+
+    attribute: str
+    value: str
+    planned: int
+    achieved: int
+
+
+def coverage(plan: Plan, accepted_cell_ids: Iterable[str]) -> list[Coverage]:
+    """One row for each value that is planned or has come out, in the order of the plan.
+
+    Args:
+        plan: what was asked for.
+        accepted_cell_ids: the cell of every accepted picture, so an id comes once for each picture. Pictures of cells
+            that the plan does not have (any more) are counted in a last row of their own.
+    """
+    known = {cell.id: cell.attributes for cell in plan.cells}
+    pictures = Counter(accepted_cell_ids)
+    achieved: Counter[tuple[str, str]] = Counter()
+    for cell, count in pictures.items():
+        for pair in known.get(cell, {}).items():
+            achieved[pair] += count
+    planned = plan.planned()
+    rows = [Coverage(*pair, planned[pair], achieved[pair]) for pair in planned if planned[pair] or achieved[pair]]
+    strangers = sum(count for cell, count in pictures.items() if cell not in known)
+    return rows + ([Coverage(UNPLANNED, "not in the plan", 0, strangers)] if strangers else [])
+
+
+def markdown(rows: Sequence[Coverage]) -> str:
+    """A table with the share of what was planned."""
+
+    def share(row: Coverage) -> str:
+        return f"{row.achieved / row.planned:.0%}" if row.planned else ""
+
+    lines = ((row.attribute, row.value, row.planned, row.achieved, share(row)) for row in rows)
+    return table(("attribute", "value", "planned", "achieved", "share"), lines)

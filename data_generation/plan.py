@@ -1,28 +1,43 @@
-"""The attribute plan: which people, seen how, shall be in the data, how many of each, and how many came out.
+"""The attribute plan: which people, seen how, shall be in the data, and how many of each; a JSON file to be edited.
 
-A JSON file to be edited.
+In a cell three attributes are crossed, and the others spread evenly over the cells. A full cross product of thirteen
+attributes would need billions of pictures, and independent draws would leave some values short by chance. Here every
+value is used as often as its weight asks, to within one cell, and consecutive cells (which share age, gender and skin
+tone) see many different values, as in a Latin hypercube (McKay et al. 1979).
 """
 
+import contextlib
+import itertools
 import json
 import math
+import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data_generation import PlanError
-from data_generation.attributes import DEFAULTS, STRATA, Attributes, SamplingError, Weights, draw
-from data_generation.use_cases import USE_CASE, suit
+from data_generation.attributes import (
+    DEFAULTS,
+    STRATA,
+    USE_CASE,
+    USE_CASES,
+    Attributes,
+    Weights,
+    check_weights,
+    implausible,
+    is_minor,
+    quotas,
+)  # fmt: skip
 from facecheck.files import sha256_of, write_atomically
-from training.evaluation.metrics import table
 
 FORMAT = 1
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 LARGEST_COUNT = 1_000_000
-UNPLANNED = "cell"
-"""The attribute under which pictures of cells that the plan does not have are counted."""
+TRIES = 20
+"""A small plan may draw values that have no place beside each other; it then draws again."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +111,10 @@ def make_plan(cells: int, seed: int = 0, count: int = 1, weights: Weights = DEFA
     """
     if cells < 1 or count < 1:
         raise PlanError(f"a plan needs at least one cell and one picture a cell, got {cells} and {count}")
-    _check_weights(weights)
-    try:
-        drawn = draw(weights, cells, seed)
-        if USE_CASE in weights:
-            suit(drawn, weights, seed)
-    except SamplingError as error:
-        raise PlanError(str(error)) from error
+    check_weights(weights)
+    drawn = draw(weights, cells, seed)
+    if USE_CASE in weights:
+        suit(drawn, weights, seed)
     same: Counter[str] = Counter()
     made = []
     for attributes in drawn:
@@ -112,60 +124,114 @@ def make_plan(cells: int, seed: int = 0, count: int = 1, weights: Weights = DEFA
     return Plan(seed, weights, tuple(made))
 
 
-def reweighted(weights: Weights, changes: Mapping[tuple[str, str], float]) -> Weights:
-    """A copy of `weights` with other weights for some (attribute, value) pairs.
+def draw(weights: Weights, cells: int, seed: int) -> list[Attributes]:
+    """`cells` plausible combinations of the values in `weights`, ordered by stratum.
 
     Raises:
-        PlanError: there is no such attribute or value.
+        PlanError: an attribute has no plausible place for one of its values.
     """
-    copy = {name: dict(values) for name, values in weights.items()}
-    for (name, value), weight in changes.items():
-        if name not in copy:
-            raise PlanError(f"there is no attribute {name!r}: choose one of {', '.join(copy)}")
-        if value not in copy[name]:
-            raise PlanError(f"{name} has no value {value!r}: choose one of {', '.join(copy[name])}")
-        copy[name][value] = weight
-    return copy
+    for attempt in range(1, TRIES):
+        with contextlib.suppress(PlanError):
+            return _drawn(weights, cells, random.Random(f"{seed}/{attempt}"))
+    return _drawn(weights, cells, random.Random(f"{seed}/{TRIES}"))
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """One attribute value: pictures planned, and pictures that came out."""
-
-    attribute: str
-    value: str
-    planned: int
-    achieved: int
+def _drawn(weights: Weights, cells: int, rng: random.Random) -> list[Attributes]:
+    drawn = _strata(weights, cells, rng)
+    for attribute, values in weights.items():
+        if attribute not in STRATA:
+            _spread(attribute, values, drawn, rng)
+    return drawn
 
 
-def coverage(plan: Plan, accepted_cell_ids: Iterable[str]) -> list[Coverage]:
-    """One row for each value that is planned or has come out, in the order of the plan.
+def _strata(weights: Weights, cells: int, rng: random.Random) -> list[Attributes]:
+    """Strata for every cell: of those whose values are all still due, each time the one furthest behind its share."""
+    due = [quotas(weights[name], cells, rng) for name in STRATA]
+    shares = {
+        stratum: math.prod(weights[name][value] for name, value in zip(STRATA, stratum, strict=True))
+        for stratum in itertools.product(*(weights[name] for name in STRATA))
+    }
+    order = [stratum for stratum, share in shares.items() if share > 0]
+    rng.shuffle(order)
+    used: Counter[tuple[str, ...]] = Counter()
 
-    Args:
-        plan: what was asked for.
-        accepted_cell_ids: the cell of every accepted picture, so an id comes once for each picture. Pictures of cells
-            that the plan does not have (any more) are counted in a last row of their own.
+    def behind(stratum: tuple[str, ...]) -> tuple[float, float]:
+        values = zip(STRATA, due, stratum, strict=True)
+        return (used[stratum] + 0.5) / shares[stratum], -sum(left[v] / weights[name][v] for name, left, v in values)
+
+    for _ in range(cells):
+        possible = (one for one in order if all(left[value] for left, value in zip(due, one, strict=True)))
+        stratum = min(possible, key=behind)
+        used[stratum] += 1
+        for left, value in zip(due, stratum, strict=True):
+            left[value] -= 1
+    return [dict(zip(STRATA, stratum, strict=True)) for stratum in shares for _ in range(used[stratum])]
+
+
+def _spread(attribute: str, weights: Mapping[str, float], cells: list[Attributes], rng: random.Random) -> None:
+    """Give every cell a value of `attribute`: each value at about equal distances, then away from implausible cells."""
+    places = [
+        ((turn + rng.random()) / count, value)
+        for value, count in quotas(weights, len(cells), rng).items()
+        for turn in range(count)
+    ]
+    values = [value for _, value in sorted(places)]
+
+    def fits(cell: int, value: str) -> bool:
+        return not implausible(cells[cell] | {attribute: value})
+
+    for cell in range(len(cells)):
+        if fits(cell, values[cell]):
+            continue
+        others = rng.sample(range(len(cells)), len(cells))
+        swap = next((other for other in others if fits(cell, values[other]) and fits(other, values[cell])), None)
+        if swap is None:
+            raise PlanError(f"no plausible place for so many cells with {attribute} {values[cell]!r}: lower its weight")
+        values[cell], values[swap] = values[swap], values[cell]
+    for attributes, value in zip(cells, values, strict=True):
+        attributes[attribute] = value
+
+
+def suit(cells: Sequence[Attributes], weights: Weights, seed: int) -> None:
+    """Give every cell, in place, values that suit its use case: plausible ones, each about as often as the others.
+
+    A use that a person added to the plan asks for nothing. Values of weight 0 are not drawn.
+
+    Raises:
+        PlanError: there are too few adults, or no value is left for a use case.
     """
-    known = {cell.id: cell.attributes for cell in plan.cells}
-    pictures = Counter(accepted_cell_ids)
-    achieved: Counter[tuple[str, str]] = Counter()
-    for cell, count in pictures.items():
-        for pair in known.get(cell, {}).items():
-            achieved[pair] += count
-    planned = plan.planned()
-    rows = [Coverage(*pair, planned[pair], achieved[pair]) for pair in planned if planned[pair] or achieved[pair]]
-    strangers = sum(count for cell, count in pictures.items() if cell not in known)
-    return rows + ([Coverage(UNPLANNED, "not in the plan", 0, strangers)] if strangers else [])
+    rng = random.Random(f"{seed}/{USE_CASE}")
+    _keep_minors_out(cells, rng)
+    used: Counter[tuple[str, str, str]] = Counter()
+    for cell in cells:
+        case = cell[USE_CASE]
+        for attribute, values in (USE_CASES[case].allowed if case in USE_CASES else {}).items():
+            possible = [value for value in values if weights[attribute].get(value, 0) > 0]
+            fitting = [value for value in possible if not implausible(_others(cell, attribute) | {attribute: value})]
+            if not fitting:
+                raise PlanError(f"no {attribute} suits the use case {case!r}: give one of its values a weight")
+            rng.shuffle(fitting)
+            counts = {value: used[case, attribute, value] for value in fitting}
+            value = min(fitting, key=counts.__getitem__)
+            used[case, attribute, value] += 1
+            cell[attribute] = value
 
 
-def markdown(rows: Sequence[Coverage]) -> str:
-    """A table with the share of what was planned."""
+def _others(cell: Attributes, attribute: str) -> Attributes:
+    """What a value must go with: a cell without what is still to be drawn for its use case."""
+    names = list(USE_CASES[cell[USE_CASE]].allowed)
+    later = set(names[names.index(attribute) :])
+    return {name: value for name, value in cell.items() if name not in later}
 
-    def share(row: Coverage) -> str:
-        return f"{row.achieved / row.planned:.0%}" if row.planned else ""
 
-    lines = ((row.attribute, row.value, row.planned, row.achieved, share(row)) for row in rows)
-    return table(("attribute", "value", "planned", "achieved", "share"), lines)
+def _keep_minors_out(cells: Sequence[Attributes], rng: random.Random) -> None:
+    adult_only = {name for name, case in USE_CASES.items() if case.adults}
+    wrong = [cell for cell in cells if cell[USE_CASE] in adult_only and is_minor(cell["age"])]
+    free = [cell for cell in cells if cell[USE_CASE] not in adult_only and not is_minor(cell["age"])]
+    if len(wrong) > len(free):
+        raise PlanError("too few adults for the use cases that show adults only: lower the weight of minors")
+    for cell, other in zip(wrong, rng.sample(free, len(wrong)), strict=True):
+        cell[USE_CASE], other[USE_CASE] = other[USE_CASE], cell[USE_CASE]
 
 
 def _identifier(attributes: Attributes, text: str) -> str:
@@ -183,7 +249,7 @@ def _plan(data: Any) -> Plan:
         raise PlanError(f"format is {data['format']!r}, this version reads {FORMAT}: make the plan again")
     if not _is_integer(data["seed"]):
         raise PlanError(f"seed must be an integer, got {data['seed']!r}")
-    _check_weights(data["attributes"])
+    check_weights(data["attributes"])
     if not isinstance(data["cells"], list) or not data["cells"]:
         raise PlanError("cells must be a list of at least one cell")
     cells = tuple(_cell(number, cell, data["attributes"]) for number, cell in enumerate(data["cells"], 1))
@@ -216,22 +282,6 @@ def _check_keys(where: str, data: Any, keys: set[str]) -> None:
         raise PlanError(f"{where} has no {missing!r}")
     for unknown in sorted(set(data) - keys):
         raise PlanError(f"{where} has an unknown field {unknown!r}")
-
-
-def _check_weights(weights: Any) -> None:
-    if not isinstance(weights, dict):
-        raise PlanError("attributes must be an object of attribute -> value -> weight")
-    for name in STRATA:
-        if name not in weights:
-            raise PlanError(f"attributes must have {name!r}")
-    for name, values in weights.items():
-        if not isinstance(values, dict) or not values or "" in values:
-            raise PlanError(f"attributes: {name} must be an object of value -> weight")
-        for value, weight in values.items():
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-                raise PlanError(f"attributes: the weight of {name} {value!r} must be a number from 0, got {weight!r}")
-        if not sum(values.values()):
-            raise PlanError(f"attributes: all weights of {name} are 0")
 
 
 def _is_integer(value: Any) -> bool:

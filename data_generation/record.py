@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from data_generation import PromptError
-from data_generation.attributes import MINORS
-from data_generation.use_cases import GROUP, USE_CASE
+from data_generation.attributes import GROUP, MINORS, USE_CASE
 from facecheck.errors import LedgerError
 from facecheck.files import sha256_of
 from facecheck.ledger import Ledger, whole_lines

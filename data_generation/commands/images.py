@@ -20,7 +20,7 @@ from data_generation.commands import (
     service_settings_of,
     settings_of,
 )  # fmt: skip
-from data_generation.gate import Limits, counts, judge, write_judgement
+from data_generation.gate import Limits, counts, coverage, judge, markdown, write_judgement
 from data_generation.record import MODES, TXT2IMG, read_prompts
 from data_generation.store import read_folder
 from data_generation.synthesis import (
@@ -65,6 +65,8 @@ def generate(
     txt2img paints from prompts. vae, img2img and inpaint start from photographs, cut around the largest face: the
     model's autoencoder alone, a part of the denoising, or the face alone. The photograph in the same square and size is
     kept beside each, so that pairs differ in nothing but the generation.
+
+    With --face-adapter and --face every image keeps the face of one photograph, of which only a hash is recorded.
 
     The same command again makes only what is missing, whatever stopped it. Every image has its own seed and can be made
     again alone: on a processor the same recipe gives the same pixels.
@@ -214,7 +216,7 @@ def gate(images: Path, plan_file: Path | None, **limits: Any) -> None:
 
 def coverage_of(plan_file: Path, cells: Sequence[str]) -> str:
     """Planned against achieved, as a table."""
-    from data_generation.plan import Plan, coverage, markdown
+    from data_generation.plan import Plan
 
     if not any(cells):
         return "no image is known to follow the plan: the model reads no text"

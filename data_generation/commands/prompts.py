@@ -8,12 +8,11 @@ from typing import Any
 import click
 
 from data_generation.api_client import Backoff, RateLimit
-from data_generation.attributes import DEFAULTS
+from data_generation.attributes import DEFAULTS, reweighted, with_use_cases
 from data_generation.commands import FILE, NEW_FILE
-from data_generation.plan import Plan, make_plan, reweighted
+from data_generation.plan import Plan, make_plan
 from data_generation.prompts import DIALECTS, NEGATIVE, TAGS, Rules, Writer, write_prompts
 from data_generation.prompts.template import TemplateWriter
-from data_generation.use_cases import with_use_cases
 
 TEMPLATE, OPENAI, AUTO = "template", "openai", "auto"
 MODEL = "gpt-6-luna"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from data_generation import PromptError
+from data_generation.attributes import GROUP, USE_CASE
 from data_generation.plan import Cell, Plan
 from data_generation.record import Prompt, PromptFile, prompt_id
-from data_generation.use_cases import GROUP, USE_CASE
 
 OTHERS = "several people"
 NEGATIVE = (

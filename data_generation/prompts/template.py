@@ -3,9 +3,8 @@
 import random
 from collections.abc import Mapping, Sequence
 
-from data_generation.attributes import NONE, SKIN_TONES
+from data_generation.attributes import GROUP, NONE, SKIN_TONES, USE_CASE, USE_CASES
 from data_generation.prompts import INSTRUCTIONS, TAGS, PromptTask
-from data_generation.use_cases import GROUP, USE_CASE, USE_CASES
 
 VERSION = "template-2"
 """Written into the record; goes up when the phrases change. 2: everybody is in everyday clothes."""

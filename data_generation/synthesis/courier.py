@@ -153,7 +153,8 @@ class Courier:
             if self.closing.is_set():
                 return self.say({"key": key, "state": UNSENT})
             if shutil.disk_usage(self.folder).free < ROOM_BYTES:
-                return self.stop(key, f"less than {ROOM_BYTES >> 20} MB are free in {self.folder}")
+                room = f"less than {ROOM_BYTES >> 20} MB are free in {self.folder}"
+                return self.stop(key, f"{room}: make room, and run again to go on")
             self.note(key, **entry, state=SENT, sent=time.time(), tell=False)
             outcome = self.outcome(entry["request"])
             if outcome.state != UNSENT:

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from data_generation import gate
-from data_generation.gate import Gate, Limits, Measurements, judge, reasons
+from data_generation.attributes import DEFAULTS, reweighted
+from data_generation.gate import Gate, Limits, Measurements, coverage, judge, markdown, reasons
+from data_generation.plan import make_plan
 from data_generation.record import TXT2IMG, Recipe, Row
 
 SIZE = (200, 100)
@@ -116,3 +118,24 @@ def test_the_judgement_is_written_and_its_limits_are_read_again(recorded):
     strict = Limits(face_px=10_000)
     gate.write_judgement(folder, judge(rows, strict), strict)
     assert gate.counts(gate.read_judgement(folder, rows))["accepted"] == 0
+
+
+def test_coverage_counts_every_accepted_picture():
+    plan = make_plan(150)
+    first, second = plan.cells[0], plan.cells[-1]
+    rows = coverage(plan, [first.id, first.id, second.id, "from-another-plan"])
+    found = {(row.attribute, row.value): row for row in rows}
+    assert found["age", first.attributes["age"]].achieved == 2
+    assert found["age", first.attributes["age"]].planned == 30
+    assert found["age", second.attributes["age"]].achieved == 1
+    assert found["cell", "not in the plan"].achieved == 1
+    assert sum(row.achieved for row in rows if row.attribute == "camera") == 3
+    assert sum(row.planned for row in rows if row.attribute == "camera") == plan.total
+
+
+def test_coverage_as_markdown():
+    made = make_plan(10, count=2, weights=reweighted(DEFAULTS, {("age", "child"): 0}))
+    lines = markdown(coverage(made, [cell.id for cell in made.cells])).splitlines()
+    assert lines[0] == "| attribute | value | planned | achieved | share |"
+    assert not any("child" in line for line in lines)
+    assert all(line.endswith("| 50% |") for line in lines[2:])

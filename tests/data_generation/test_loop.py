@@ -75,6 +75,7 @@ def _train_and_evaluate(folder: Path) -> None:
     run(training, "evaluate", weights, folder / "data", *out)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("lenient")
 def test_a_challenge_says_what_the_shipped_model_makes_of_the_embedded_generator(tmp_path, monkeypatch):
     monkeypatch.setattr("data_generation.report.HARDEST", 1)  # Heat maps take most of the time.

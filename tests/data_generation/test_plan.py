@@ -6,9 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from data_generation import PlanError
-from data_generation.attributes import DEFAULTS, EXCLUSIONS, STRATA, implausible
+from data_generation.attributes import DEFAULTS, EXCLUSIONS, STRATA, implausible, reweighted
 from data_generation.cli import main
-from data_generation.plan import Plan, coverage, make_plan, markdown, reweighted
+from data_generation.plan import Plan, make_plan
 
 
 @pytest.fixture(scope="module")
@@ -144,26 +144,6 @@ def test_what_is_no_plan_is_refused(tmp_path, content):
     (tmp_path / "no.json").write_bytes(content)
     with pytest.raises(PlanError, match=r"no\.json"):
         Plan.load(tmp_path / "no.json")
-
-
-def test_coverage_counts_every_accepted_picture(plan):
-    first, second = plan.cells[0], plan.cells[-1]
-    rows = coverage(plan, [first.id, first.id, second.id, "from-another-plan"])
-    found = {(row.attribute, row.value): row for row in rows}
-    assert found["age", first.attributes["age"]].achieved == 2
-    assert found["age", first.attributes["age"]].planned == 30
-    assert found["age", second.attributes["age"]].achieved == 1
-    assert found["cell", "not in the plan"].achieved == 1
-    assert sum(row.achieved for row in rows if row.attribute == "camera") == 3
-    assert sum(row.planned for row in rows if row.attribute == "camera") == plan.total
-
-
-def test_coverage_as_markdown():
-    made = make_plan(10, count=2, weights=reweighted(DEFAULTS, {("age", "child"): 0}))
-    lines = markdown(coverage(made, [cell.id for cell in made.cells])).splitlines()
-    assert lines[0] == "| attribute | value | planned | achieved | share |"
-    assert not any("child" in line for line in lines)
-    assert all(line.endswith("| 50% |") for line in lines[2:])
 
 
 def test_the_command_writes_a_plan_and_does_not_overwrite_an_edited_one(tmp_path):

@@ -4,12 +4,11 @@ from dataclasses import replace
 import pytest
 
 from data_generation import PromptError
-from data_generation.attributes import DEFAULTS, NONE, SKIN_TONES
+from data_generation.attributes import DEFAULTS, EXTRA, NONE, SKIN_TONES
 from data_generation.plan import Cell, make_plan
 from data_generation.prompts import NEGATIVE, PromptTask, Rules, dedup_key, name_complaint, write_prompts
 from data_generation.prompts.template import PEOPLE, PHRASES, TemplateWriter
 from data_generation.record import read_prompts
-from data_generation.use_cases import EXTRA
 
 MAN = {
     "age": "elderly", "gender": "masculine", "skin_tone": "monk-9", "hair": "short curly", "hair_colour": "grey",

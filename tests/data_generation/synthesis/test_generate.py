@@ -1,5 +1,6 @@
 """A run makes what is missing, whatever stopped it."""
 
+import errno
 import hashlib
 import json
 import multiprocessing
@@ -10,8 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from data_generation import store
+from data_generation.cli import main
 from data_generation.gate import Gate, Measurements
 from data_generation.record import read_prompts
 from data_generation.store import read_folder
@@ -63,6 +66,28 @@ def _child(*arguments) -> None:
     torch.set_num_threads(1)
     store.Gate = _Blind
     make(*arguments)
+
+
+def test_a_full_disk_ends_in_one_line_and_the_next_run_goes_on(little_ddpm, prompts, tmp_path, monkeypatch):
+    whole, written = store.write_atomically, []
+
+    def full(path, data):
+        written.append(path)
+        if len(written) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        whole(path, data)
+
+    arguments = ["generate", str(tmp_path), "--prompts", str(prompts), "--model", str(little_ddpm), "--steps", "1"]
+    monkeypatch.setattr(store, "Gate", _Blind)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write_atomically", full)
+        stopped = CliRunner().invoke(main, arguments)
+    assert stopped.exit_code == 1
+    last = stopped.output.splitlines()[-1]
+    assert last == f"Error: {written[2]}: No space left on device: make room, and run again to go on"
+    check(tmp_path, 2)
+    assert "4 images made, 2 were there" in CliRunner().invoke(main, arguments).output
+    check(tmp_path, 6)
 
 
 @pytest.mark.slow

@@ -5,9 +5,19 @@ from collections import Counter
 import pytest
 
 from data_generation import PlanError
-from data_generation.attributes import DEFAULTS, NONE, is_minor
-from data_generation.gate import Measurements, reasons
-from data_generation.plan import Plan, coverage, make_plan, reweighted
+from data_generation.attributes import (
+    DEFAULTS,
+    EXTRA,
+    GROUP,
+    NONE,
+    USE_CASE,
+    USE_CASES,
+    is_minor,
+    reweighted,
+    with_use_cases,
+)
+from data_generation.gate import Measurements, coverage, reasons
+from data_generation.plan import Plan, make_plan
 from data_generation.prompts import (
     DIALECTS,
     INSTRUCTIONS,
@@ -19,7 +29,6 @@ from data_generation.prompts import (
 )
 from data_generation.prompts.template import PHRASES, TemplateWriter
 from data_generation.record import read_prompts
-from data_generation.use_cases import EXTRA, GROUP, USE_CASE, USE_CASES, with_use_cases
 
 WEIGHTS = with_use_cases(DEFAULTS)
 
