@@ -31,6 +31,7 @@ from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.errors import ImageError
 from facecheck.files import write_atomically
 from training.faces.names import slug
+from training.fitting.trainer import mixed_precision
 
 Faces = npt.NDArray[np.uint8]
 SIDE = 64
@@ -61,13 +62,13 @@ def photographs(folder: Path, sources: Sequence[str] = ()) -> list[Path]:
     return found
 
 
-def aligned_faces(paths: Sequence[Path], detector: FaceDetector) -> Iterator[Faces | None]:
-    """The largest face of each picture as (SIDE, SIDE, 3) uint8 RGB; None where there is no good one."""
+def aligned_faces(paths: Sequence[Path], detector: FaceDetector, side: int = SIDE) -> Iterator[Faces | None]:
+    """The largest face of each picture as (side, side, 3) uint8 RGB; None where there is no good one."""
     for start in range(0, len(paths), BATCH):
         pictures = [_opened(path) for path in paths[start : start + BATCH]]
         seen = iter(detector.detect([picture for picture in pictures if picture is not None]))
         for picture in pictures:
-            yield None if picture is None else _aligned(picture, next(seen))
+            yield None if picture is None else _aligned(picture, next(seen), side)
 
 
 def _opened(path: Path) -> Pixels | None:
@@ -77,31 +78,31 @@ def _opened(path: Path) -> Pixels | None:
         return None
 
 
-def _aligned(picture: Pixels, faces: Detections) -> Faces | None:
+def _aligned(picture: Pixels, faces: Detections, side: int) -> Faces | None:
     if not len(faces):
         return None
-    matrix, _ = cv2.estimateAffinePartial2D(faces.landmarks[0], TEMPLATE, method=cv2.LMEDS)
+    matrix, _ = cv2.estimateAffinePartial2D(faces.landmarks[0], TEMPLATE * (side / SIDE), method=cv2.LMEDS)
     if matrix is None or np.hypot(*matrix[:, 0]) > ENLARGED:
         return None
     height, width = picture.shape[:2]
-    inside = cv2.warpAffine(np.ones((height, width), np.float32), matrix, (SIDE, SIDE))
+    inside = cv2.warpAffine(np.ones((height, width), np.float32), matrix, (side, side))
     # Averaging before the reduction: warpAffine does not antialias.
     blur = max(1 / float(np.hypot(*matrix[:, 0])) / 2, 0.01)
     smooth = cv2.GaussianBlur(picture, (0, 0), blur) if blur > 0.4 else picture
-    face = cv2.warpAffine(smooth, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    face = cv2.warpAffine(smooth, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     black = (face.max(axis=2) < 6).mean()
     return None if 1 - inside.mean() > EMPTY_SHARE or black > EMPTY_SHARE else np.asarray(face, dtype=np.uint8)
 
 
-def cached_faces(paths: Sequence[Path], cache: Path) -> Faces:
-    """(N, SIDE, SIDE, 3) uint8: the good faces of all pictures, found once and kept in `cache`.
+def cached_faces(paths: Sequence[Path], cache: Path, side: int = SIDE) -> Faces:
+    """(N, side, side, 3) uint8: the good faces of all pictures, found once and kept in `cache`.
 
     Raises:
         ValueError: there is none.
     """
     if cache.exists():
         return np.asarray(np.load(cache, allow_pickle=False), dtype=np.uint8)
-    found = aligned_faces(paths, FaceDetector())
+    found = aligned_faces(paths, FaceDetector(), side)
     faces = [face for face in tqdm(found, total=len(paths), unit="photo", disable=None) if face is not None]
     if not faces:
         raise ValueError(f"no face found in {len(paths)} photographs")
@@ -228,7 +229,7 @@ class TinyRun:
 
     def _loss(self, clean: Tensor, noise: Tensor, times: Tensor) -> Tensor:
         noisy = self.schedule.add_noise(clean, noise, times)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with mixed_precision(self.device):
             velocity = self.network(noisy, times).sample
         error = (velocity.float() - self.schedule.get_velocity(clean, noise, times)).square().mean(dim=(1, 2, 3))
         snr = self.signal[times] / (1 - self.signal[times])

@@ -1,0 +1,290 @@
+"""Train the second stage of facecheck/tiny-faces: it doubles the 64 pixels of the first one, and paints the detail.
+
+A cascade (Ho et al. 2022, "Cascaded Diffusion Models") whose second stage is one pass of a small convolutional
+network that a discriminator teaches (Ledig et al. 2017, "SRGAN"; hinge loss and spectral norm: Miyato et al. 2018).
+Half of what it learns from is not a photograph made smaller but what the first stage makes of a photograph with
+some noise (SDEdit, Meng et al. 2022), so that it knows that network's blur. The pipeline that is written is a
+latent diffusion of diffusers: its latents are pixels, its decoder is this network.
+"""
+
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny, LDMPipeline, UNet2DModel
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+from data_generation.tiny.train import SIDE, Faces, noise_schedule
+from facecheck.files import write_atomically
+
+LARGE = 2 * SIDE
+WIDTH = 32
+PATCH = 32
+"""Side of what is enlarged at a time while learning, pixels of the small picture."""
+NOISED = (80, 320)
+"""Steps of noise, of 1000, that the first stage takes away again."""
+REPORT_EVERY = 100
+
+
+@dataclass(frozen=True)
+class EnlargerConfig:
+    """One run.
+
+    Attributes:
+        warmup: steps before the discriminator is listened to.
+        adversarial: weight of the discriminator beside the mean absolute error.
+    """
+
+    steps: int = 6000
+    batch: int = 16
+    lr: float = 4e-4
+    warmup: int = 1000
+    adversarial: float = 0.02
+    ema: float = 0.999
+    seed: int = 0
+    save_every: int = 250
+
+    def rate(self, step: int) -> float:
+        """Factor on the learning rate: it falls to zero over the last half."""
+        return min(1.0, (step + 1) / 100, 2 * (self.steps - step) / self.steps)
+
+
+def build_enlarger() -> AutoencoderTiny:
+    """(N, 3, 64, 64) in [-1, 1] -> (N, 3, 128, 128); it begins as nearest neighbours. The encoder is a stub."""
+    network = AutoencoderTiny(
+        encoder_block_out_channels=(3, 3), num_encoder_blocks=(0, 0), latent_channels=3,
+        decoder_block_out_channels=(WIDTH, WIDTH), num_decoder_blocks=(3, 1),
+    )  # fmt: skip
+    convolutions = [layer for layer in network.decoder.layers if isinstance(layer, nn.Conv2d)]
+    blocks = [layer for layer in network.decoder.layers if hasattr(layer, "fuse")]
+    with torch.no_grad():
+        for block in blocks:
+            block.conv[-1].weight.mul_(0.1)
+            block.conv[-1].bias.zero_()
+        _carry_colours(*convolutions)
+    return network
+
+
+def _carry_colours(first: nn.Conv2d, middle: nn.Conv2d, last: nn.Conv2d) -> None:
+    """Let the first six channels carry a colour each, its positive and its negative half, past the rectifiers."""
+    for layer in (first, middle, last):
+        layer.weight.mul_(0.1)
+    for colour in range(3):
+        for half, sign in ((0, 1.0), (3, -1.0)):
+            channel = colour + half
+            for layer in (first, middle):
+                layer.weight[channel] = 0
+            first.bias[channel] = 0
+            first.weight[channel, colour, 1, 1] = sign
+            middle.weight[channel, channel, 1, 1] = 1
+            last.weight[colour, channel] = 0
+            last.weight[colour, channel, 1, 1] = sign / 2  # The decoder's own range is [0, 1].
+    last.bias.fill_(0.5)
+
+
+def build_discriminator() -> nn.Module:
+    """(N, 6, S, S): a picture and the small one it was made from, enlarged -> one logit for each 16 pixels."""
+    layers: list[nn.Module] = []
+    for before, after in ((6, 32), (32, 64), (64, 96), (96, 128)):
+        layers += [spectral_norm(nn.Conv2d(before, after, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, spectral_norm(nn.Conv2d(128, 1, 1)))
+
+
+def small_of(large: Tensor) -> Tensor:
+    """The picture at half its side; antialiased."""
+    return functional.interpolate(large, scale_factor=0.5, mode="bicubic", antialias=True, align_corners=False)
+
+
+@torch.no_grad()
+def redrawn(faces: Faces, first_stage: UNet2DModel, seed: int = 0, batch: int = 32, steps: int = 3) -> Faces:
+    """What the first stage makes of photographs with some noise.
+
+    Args:
+        faces: (N, 128, 128, 3) uint8.
+
+    Returns:
+        (N, 64, 64, 3) uint8.
+    """
+    schedule, rng = noise_schedule(), np.random.default_rng(seed)
+    made = []
+    for start in range(0, len(faces), batch):
+        clean = small_of(as_tensor(faces[start : start + batch]))
+        noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32))
+        at = int(rng.integers(*NOISED))
+        seen = schedule.add_noise(clean, noise, torch.full((len(clean),), at))
+        made.append(as_faces(_cleaned(seen, at, first_stage, schedule.alphas_cumprod, steps)))
+    return np.concatenate(made)
+
+
+def _cleaned(seen: Tensor, at: int, network: UNet2DModel, signal: Tensor, steps: int) -> Tensor:
+    """DDIM from noise level `at` to none."""
+    clean = seen
+    levels = np.linspace(at, 0, steps + 1).astype(int)
+    for now, then in pairwise(levels):
+        alpha, sigma = signal[now].sqrt(), (1 - signal[now]).sqrt()
+        velocity = network(seen, int(now)).sample
+        clean = (alpha * seen - sigma * velocity).clamp(-1, 1)
+        noise = (seen - alpha * clean) / sigma
+        seen = signal[then].sqrt() * clean + (1 - signal[then]).sqrt() * noise
+    return clean
+
+
+def as_tensor(faces: Faces) -> Tensor:
+    """(N, S, S, 3) uint8 -> (N, 3, S, S) float32 in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(faces.transpose(0, 3, 1, 2))).float() / 127.5 - 1
+
+
+def as_faces(pictures: Tensor) -> Faces:
+    """The other way round."""
+    grey = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return np.asarray(grey.permute(0, 2, 3, 1).numpy())
+
+
+class EnlargerRun:
+    """Both networks of one run.
+
+    Attributes:
+        large: (N, 128, 128, 3) uint8. redrawn: (N, 64, 64, 3) uint8, see `redrawn`.
+        step: updates done.
+    """
+
+    def __init__(self, large: Faces, redrawn: Faces, config: EnlargerConfig, folder: Path) -> None:
+        torch.manual_seed(config.seed)
+        self.large, self.redrawn, self.config, self.folder, self.step = large, redrawn, config, folder, 0
+        self.network, self.critic = build_enlarger(), build_discriminator()
+        for network in (self.network, self.critic):
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = {name: p.detach().clone() for name, p in self.network.state_dict().items()}
+        betas = (0.5, 0.99)
+        self.optimizer = torch.optim.Adam(self.network.decoder.parameters(), config.lr, betas)
+        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), config.lr, betas)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run resumes from."""
+        return self.folder / "enlarger.pt"
+
+    def save(self) -> None:
+        """Write the checkpoint; a kill in between leaves the previous one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content, parts = io.BytesIO(), ("network", "critic", "optimizer", "critic_optimizer")
+        state = {name: getattr(self, name).state_dict() for name in parts}
+        settings = json.dumps(asdict(self.config))
+        torch.save(state | {"average": self.average, "step": self.step, "config": settings}, content)
+        write_atomically(self.checkpoint, content.getvalue())
+
+    def resume(self) -> None:
+        """Take up the checkpoint of the folder, if there is one.
+
+        Raises:
+            ValueError: it was made with other settings.
+        """
+        if not self.checkpoint.exists():
+            return
+        state = torch.load(self.checkpoint, weights_only=True)
+        if json.loads(state["config"]) != asdict(self.config):
+            raise ValueError(f"{self.checkpoint} was made with other settings: {state['config']}; use another folder")
+        for name in ("network", "critic", "optimizer", "critic_optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.average, self.step = state["average"], state["step"]
+
+    def train_step(self) -> tuple[float, float]:
+        """One update of both networks; returns the absolute error in grey levels, and the discriminator's loss."""
+        small, large = self._batch(np.random.default_rng((self.config.seed, self.step)))
+        rate = self.config.lr * self.config.rate(self.step)
+        for optimizer in (self.optimizer, self.critic_optimizer):
+            optimizer.param_groups[0]["lr"] = rate
+        made = self.network.decoder(small)
+        beside = functional.interpolate(small, scale_factor=2.0, mode="bilinear", align_corners=False)
+        error = (made - large).abs().mean()
+        loss, doubt = error, 0.0
+        if self.step >= self.config.warmup:
+            doubt = self._teach_critic(large, made.detach(), beside)
+            loss = error - self.config.adversarial * self.critic(torch.cat((made, beside), 1)).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.step += 1
+        self._follow()
+        return float(error.item()) * 127.5, doubt
+
+    def _teach_critic(self, large: Tensor, made: Tensor, beside: Tensor) -> float:
+        real, fake = self.critic(torch.cat((large, beside), 1)), self.critic(torch.cat((made, beside), 1))
+        loss: Tensor = functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()
+        self.critic_optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.critic_optimizer.step()
+        return float(loss.item())
+
+    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """(N, 3, PATCH, PATCH) and (N, 3, 2 PATCH, 2 PATCH): half of the small ones made by the first stage."""
+        small, large = [], []
+        for index in rng.integers(0, len(self.large), self.config.batch):
+            face = as_tensor(self.large[index : index + 1])
+            is_redrawn = rng.random() < 0.5
+            reduced = as_tensor(self.redrawn[index : index + 1]) if is_redrawn else small_of(face).clamp(-1, 1)
+            y, x = (int(v) for v in rng.integers(0, SIDE - PATCH + 1, 2))
+            pair = (
+                reduced[..., y : y + PATCH, x : x + PATCH],
+                face[..., 2 * y : 2 * (y + PATCH), 2 * x : 2 * (x + PATCH)],
+            )
+            pair = tuple(each.flip(-1) for each in pair) if rng.random() < 0.5 else pair
+            small.append(pair[0])
+            large.append(pair[1])
+        return tuple(torch.cat(each).contiguous(memory_format=torch.channels_last) for each in (small, large))  # type: ignore[return-value]
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        for name, value in self.network.state_dict().items():
+            self.average[name].lerp_(value, 1 - decay)
+
+    def export(self, first_stage: UNet2DModel, folder: Path) -> None:
+        """Write both stages as one diffusers pipeline, float16."""
+        network = build_enlarger()
+        network.load_state_dict(self.average)
+        LDMPipeline(network.half(), first_stage.half(), noise_schedule()).save_pretrained(folder)
+
+
+def train_enlarger(
+    faces: Faces, first_stage: Path, config: EnlargerConfig, folder: Path, log: Callable[[str], object] = print
+) -> Path:
+    """Train, resuming a run found in `folder`.
+
+    Args:
+        faces: (N, 128, 128, 3) uint8.
+        first_stage: folder of the pipeline that `train_tiny` made.
+
+    Returns:
+        The folder of the pipeline of both stages, for `DiffusionPipeline.from_pretrained`.
+    """
+    network = UNet2DModel.from_pretrained(first_stage, subfolder="unet").eval()
+    kept = folder / "redrawn.npy"
+    if kept.exists():
+        again = np.asarray(np.load(kept, allow_pickle=False), dtype=np.uint8)
+    else:
+        again = redrawn(faces, network, config.seed)
+        content = io.BytesIO()
+        np.save(content, again)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(kept, content.getvalue())
+    run = EnlargerRun(faces, again, config, folder)
+    run.resume()
+    began, first, smooth = time.perf_counter(), run.step, np.zeros(2)
+    while run.step < config.steps:
+        smooth += 0.02 * (np.array(run.train_step()) - smooth)
+        if run.step % REPORT_EVERY == 0:
+            speed = (run.step - first) / (time.perf_counter() - began)
+            log(f"step {run.step}/{config.steps}  error {smooth[0]:.2f}  critic {smooth[1]:.3f}  {speed:.1f} steps/s")
+        if run.step % config.save_every == 0 or run.step == config.steps:
+            run.save()
+            run.export(UNet2DModel.from_pretrained(first_stage, subfolder="unet"), folder / "tiny-faces")
+    return folder / "tiny-faces"
