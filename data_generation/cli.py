@@ -6,7 +6,7 @@ import os
 import click
 
 from data_generation import GenerationError
-from data_generation.commands import detector, images, prompts
+from data_generation.commands import detector, images, prompts, tiny
 from facecheck.cli.options import Group
 
 
@@ -40,6 +40,6 @@ def main() -> None:
 
 for command in (
     prompts.plan, prompts.prompts, images.generate, images.adopt, images.gate, detector.export, detector.challenge,
-    detector.teach, images.train_tiny,
+    detector.teach, tiny.train_tiny, tiny.train_enlarger, tiny.distance,
 ):  # fmt: skip
     main.add_command(command)

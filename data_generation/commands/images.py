@@ -1,4 +1,4 @@
-"""Making images and judging them: generate, gate, train-tiny."""
+"""Making images and judging them: generate, adopt, gate."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -221,26 +221,3 @@ def coverage_of(plan_file: Path, cells: Sequence[str]) -> str:
     if not any(cells):
         return "no image is known to follow the plan: the model reads no text"
     return markdown(coverage(Plan.load(plan_file), [cell for cell in cells if cell]))
-
-
-@click.command(name="train-tiny", context_settings={"show_default": True})
-@click.argument("photos", type=FOLDER)
-@click.argument("out", type=NEW_FOLDER)
-@click.option("--steps", default=3300)
-@click.option("--batch", default=32)
-@click.option("--source", "sources", multiple=True, help="Only these sources of a manifest.csv.")
-def train_tiny(photos: Path, out: Path, steps: int, batch: int, sources: tuple[str, ...]) -> None:
-    """Train a small face generator on PHOTOS, resuming a run found in OUT.
-
-    \b
-    python -m data_generation train-tiny ../shared/data/faces runs/tiny
-
-    Of a folder with a manifest.csv it takes the real pictures of the train split. OUT/tiny-faces is the pipeline, for
-    `generate --model OUT/tiny-faces`. This is how facecheck/tiny-faces was made.
-    """  # noqa: D301 - \b is click's
-    from data_generation.tiny.train import TinyConfig, cached_faces, photographs
-    from data_generation.tiny.train import train_tiny as fit
-
-    faces = cached_faces(photographs(photos, sources), out / "faces.npy")
-    click.echo(f"{len(faces)} aligned faces")
-    click.echo(str(fit(faces, TinyConfig(steps=steps, batch=batch), out, click.echo)))

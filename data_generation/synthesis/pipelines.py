@@ -260,7 +260,15 @@ def _own_side(pipe: Any) -> int:
     """Of the images that the network was trained on, 0 if unknown; an autoencoder counts pixels, a denoiser latents."""
     network = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None) or pipe
     side = getattr(network.config, "sample_size", None)
-    return side * int(getattr(pipe, "vae_scale_factor", 1)) if isinstance(side, int) else 0
+    return side * _scale(pipe) if isinstance(side, int) else 0
+
+
+def _scale(pipe: Any) -> int:
+    """Pixels of an image for each of a latent."""
+    if decoder := getattr(pipe, "vqvae", None):
+        known = decoder.config
+        return 2 ** (len(known.get("decoder_block_out_channels") or known["block_out_channels"]) - 1)
+    return int(getattr(pipe, "vae_scale_factor", 1))
 
 
 def _snapshot(settings: Settings) -> Path:

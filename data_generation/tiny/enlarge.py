@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from data_generation.tiny.train import SIDE, Faces, noise_schedule
+from data_generation.tiny.train import SIDE, Faces, noise_schedule, save_array
 from facecheck.files import write_atomically
 
 LARGE = 2 * SIDE
@@ -43,7 +43,7 @@ class EnlargerConfig:
         adversarial: weight of the discriminator beside the mean absolute error.
     """
 
-    steps: int = 6000
+    steps: int = 4000
     batch: int = 16
     lr: float = 4e-4
     warmup: int = 1000
@@ -268,14 +268,9 @@ def train_enlarger(
     """
     network = UNet2DModel.from_pretrained(first_stage, subfolder="unet").eval()
     kept = folder / "redrawn.npy"
-    if kept.exists():
-        again = np.asarray(np.load(kept, allow_pickle=False), dtype=np.uint8)
-    else:
-        again = redrawn(faces, network, config.seed)
-        content = io.BytesIO()
-        np.save(content, again)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(kept, content.getvalue())
+    if not kept.exists():
+        save_array(kept, redrawn(faces, network, config.seed))
+    again = np.asarray(np.load(kept, allow_pickle=False), dtype=np.uint8)
     run = EnlargerRun(faces, again, config, folder)
     run.resume()
     began, first, smooth = time.perf_counter(), run.step, np.zeros(2)

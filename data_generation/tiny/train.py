@@ -45,8 +45,8 @@ LARGEST_SNR = 5.0
 REPORT_EVERY = 50
 
 
-def photographs(folder: Path, sources: Sequence[str] = ()) -> list[Path]:
-    """The photographs of `folder`; where it is split, only those of the train split (of these sources).
+def photographs(folder: Path, sources: Sequence[str] = (), split: str = "train") -> list[Path]:
+    """The photographs of `folder`; where it is split, only those of one split (of these sources).
 
     Raises:
         GenerationError: there is none.
@@ -55,7 +55,7 @@ def photographs(folder: Path, sources: Sequence[str] = ()) -> list[Path]:
     found = [
         photo.path
         for photo in listed(folder).photographs
-        if photo.split in ("", "train") and (not names or photo.source in names)
+        if photo.split in ("", split) and (not names or photo.source in names)
     ]
     if not found:
         raise GenerationError(f"{folder} holds no photograph of the sources {list(sources)}, or none to learn from")
@@ -100,17 +100,30 @@ def cached_faces(paths: Sequence[Path], cache: Path, side: int = SIDE) -> Faces:
     Raises:
         ValueError: there is none.
     """
-    if cache.exists():
-        return np.asarray(np.load(cache, allow_pickle=False), dtype=np.uint8)
+    if not cache.exists():
+        save_array(cache, all_faces(paths, side))
+    return np.asarray(np.load(cache, allow_pickle=False), dtype=np.uint8)
+
+
+def all_faces(paths: Sequence[Path], side: int = SIDE) -> Faces:
+    """(N, side, side, 3) uint8: the good faces of all pictures.
+
+    Raises:
+        ValueError: there is none.
+    """
     found = aligned_faces(paths, FaceDetector(), side)
     faces = [face for face in tqdm(found, total=len(paths), unit="photo", disable=None) if face is not None]
     if not faces:
         raise ValueError(f"no face found in {len(paths)} photographs")
-    content = io.BytesIO()
-    np.save(content, np.stack(faces))
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(cache, content.getvalue())
     return np.stack(faces)
+
+
+def save_array(path: Path, values: Faces) -> None:
+    """Write `values` as .npy, whole or not at all."""
+    content = io.BytesIO()
+    np.save(content, values)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content.getvalue())
 
 
 @dataclass(frozen=True)

@@ -277,7 +277,20 @@ def test_every_documented_command_is_one_that_exists(line, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "command", ["plan", "prompts", "generate", "adopt", "gate", "export", "challenge", "teach", "train-tiny"]
+    "command",
+    [
+        "plan",
+        "prompts",
+        "generate",
+        "adopt",
+        "gate",
+        "export",
+        "challenge",
+        "teach",
+        "train-tiny",
+        "train-enlarger",
+        "distance",
+    ],
 )
 def test_every_command_explains_itself_with_an_example(command):
     said = run(generation, command, "--help")
