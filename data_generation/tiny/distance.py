@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from training.backbones.extractor import Extractor
 
 from data_generation.tiny.train import Faces
-from training.backbones.extractor import Extractor
 
 Features = npt.NDArray[np.float64]
 BATCH = 16

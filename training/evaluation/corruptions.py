@@ -189,11 +189,7 @@ SMALLEST_BIN = 60
 
 @dataclass(frozen=True)
 class Sweep:
-    """One way of losing evidence: corruption levels from harmless to hopeless, and the measurement that tells.
-
-    Attributes:
-        enforced: False where the corruption is measured and reported but makes no limit.
-    """
+    """One way of losing evidence: corruption levels from harmless to hopeless, and the measurement that tells."""
 
     limit: str
     corruption: Corruption
@@ -201,7 +197,6 @@ class Sweep:
     measurement: Callable[[Quality], float]
     more_is_better: bool
     bins: tuple[float, ...]
-    enforced: bool = True
 
 
 SWEEPS = (
@@ -211,10 +206,8 @@ SWEEPS = (
           (0, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 15)),
     Sweep("max_blockiness", compressed, (90, 40, 25, 18, 12, 8, 5), lambda q: q.blockiness, False,
           (1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 6)),
-    # Portraits that were framed this tightly (two real sources, two generators) are judged as well as others; only a
-    # face that was cut afterwards is not, and the box alone cannot tell the two apart.
     Sweep("max_outside", cut_off, (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), lambda q: q.outside, False,
-          (0, 0.05, 0.15, 0.25, 0.35, 0.45), enforced=False),
+          (0, 0.05, 0.15, 0.25, 0.35, 0.45)),
 )  # fmt: skip
 
 
@@ -234,9 +227,7 @@ def measure_limits(model: Model, rows: Sequence[FaceFile], device: str = "auto")
     scores = {sweep.limit: _corrupted_scores(checker, sweep, rows) for sweep in SWEEPS}
     tables = {sweep.limit: _bins(sweep, *scores[sweep.limit]) for sweep in SWEEPS}
     limits = {
-        sweep.limit: _limit(sweep, tables[sweep.limit], _acceptable(sweep, *scores[sweep.limit]))
-        for sweep in SWEEPS
-        if sweep.enforced
+        sweep.limit: _limit(sweep, tables[sweep.limit], _acceptable(sweep, *scores[sweep.limit])) for sweep in SWEEPS
     }
     return Limits(**limits), tables
 
