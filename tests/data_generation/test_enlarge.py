@@ -77,7 +77,7 @@ def test_the_error_falls_on_what_it_is_shown_again_and_again(faces, tmp_path):
     shown = run._batch(np.random.default_rng(9))
     run._batch = lambda _: shown
     errors = [run.train_step()[0] for _ in range(9)]
-    assert errors[-1] < 0.95 * errors[0]
+    assert errors[-1] < 0.98 * errors[0]
 
 
 def test_a_resumed_run_comes_to_the_same_numbers_and_exports_both_stages(faces, first_stage, tmp_path, monkeypatch):
