@@ -75,10 +75,9 @@ def distance(images: Path, photos: Path, backbone: Path, split: str, side: int) 
 
     Of both the largest face is aligned by eyes, nose and mouth, so that framing does not count.
     """  # noqa: D301 - \b is click's
-    from training.backbones.extractor import KINDS
-
     from data_generation.tiny.distance import features, kernel_distance
     from data_generation.tiny.train import all_faces, photographs
+    from training.unseen.extractor import KINDS
 
     extractor = KINDS["resnet50"](backbone)
     made, real = (all_faces(photographs(folder, split=split), side) for folder in (images, photos))

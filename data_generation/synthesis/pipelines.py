@@ -267,7 +267,7 @@ def _scale(pipe: Any) -> int:
     """Pixels of an image for each of a latent."""
     if decoder := getattr(pipe, "vqvae", None):
         known = decoder.config
-        return 2 ** (len(known.get("decoder_block_out_channels") or known["block_out_channels"]) - 1)
+        return 1 << len(known.get("decoder_block_out_channels") or known["block_out_channels"]) - 1
     return int(getattr(pipe, "vae_scale_factor", 1))
 
 

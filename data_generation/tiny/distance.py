@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from training.backbones.extractor import Extractor
 
 from data_generation.tiny.train import Faces
+from training.unseen.extractor import Extractor
 
 Features = npt.NDArray[np.float64]
 BATCH = 16
@@ -50,7 +50,7 @@ def kernel_distance(first: Features, second: Features, subset: int = 250, rounds
 
 def _squared_discrepancy(first: Features, second: Features) -> float:
     def kernel(a: Features, b: Features) -> Features:
-        return (a @ b.T / a.shape[1] + 1) ** 3
+        return np.asarray((a @ b.T / a.shape[1] + 1) ** 3)
 
     count = len(first)
     within = sum((each := kernel(rows, rows)).sum() - np.trace(each) for rows in (first, second))

@@ -10,7 +10,7 @@ latent diffusion of diffusers: its latents are pixels, its decoder is this netwo
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -75,19 +75,16 @@ def build_enlarger() -> AutoencoderTiny:
 
 def _carry_colours(first: nn.Conv2d, middle: nn.Conv2d, last: nn.Conv2d) -> None:
     """Let the first six channels carry a colour each, its positive and its negative half, past the rectifiers."""
-    for layer in (first, middle, last):
+    for layer, bias in ((first, 0.0), (middle, 0.0), (last, 0.5)):  # The decoder's own range is [0, 1].
         layer.weight.mul_(0.1)
+        if layer.bias is not None:
+            layer.bias.fill_(bias)
     for colour in range(3):
-        for half, sign in ((0, 1.0), (3, -1.0)):
-            channel = colour + half
-            for layer in (first, middle):
-                layer.weight[channel] = 0
-            first.bias[channel] = 0
+        for channel, sign in ((colour, 1.0), (colour + 3, -1.0)):
+            first.weight[channel] = middle.weight[channel] = last.weight[colour, channel] = 0
             first.weight[channel, colour, 1, 1] = sign
             middle.weight[channel, channel, 1, 1] = 1
-            last.weight[colour, channel] = 0
-            last.weight[colour, channel, 1, 1] = sign / 2  # The decoder's own range is [0, 1].
-    last.bias.fill_(0.5)
+            last.weight[colour, channel, 1, 1] = sign / 2
 
 
 def build_discriminator() -> nn.Module:
@@ -161,7 +158,7 @@ class EnlargerRun:
         self.large, self.redrawn, self.config, self.folder, self.step = large, redrawn, config, folder, 0
         self.network, self.critic = build_enlarger(), build_discriminator()
         for network in (self.network, self.critic):
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(memory_format=torch.channels_last)
         self.average = {name: p.detach().clone() for name, p in self.network.state_dict().items()}
         betas = (0.5, 0.99)
         self.optimizer = torch.optim.Adam(self.network.decoder.parameters(), config.lr, betas)
@@ -226,20 +223,21 @@ class EnlargerRun:
 
     def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """(N, 3, PATCH, PATCH) and (N, 3, 2 PATCH, 2 PATCH): half of the small ones made by the first stage."""
-        small, large = [], []
+        small: list[Tensor] = []
+        large: list[Tensor] = []
         for index in rng.integers(0, len(self.large), self.config.batch):
             face = as_tensor(self.large[index : index + 1])
             is_redrawn = rng.random() < 0.5
             reduced = as_tensor(self.redrawn[index : index + 1]) if is_redrawn else small_of(face).clamp(-1, 1)
             y, x = (int(v) for v in rng.integers(0, SIDE - PATCH + 1, 2))
-            pair = (
+            parts = (
                 reduced[..., y : y + PATCH, x : x + PATCH],
-                face[..., 2 * y : 2 * (y + PATCH), 2 * x : 2 * (x + PATCH)],
+                face[..., 2 * y :, 2 * x :][..., : 2 * PATCH, : 2 * PATCH],
             )
-            pair = tuple(each.flip(-1) for each in pair) if rng.random() < 0.5 else pair
-            small.append(pair[0])
-            large.append(pair[1])
-        return tuple(torch.cat(each).contiguous(memory_format=torch.channels_last) for each in (small, large))  # type: ignore[return-value]
+            is_mirrored = rng.random() < 0.5
+            for kept, part in zip((small, large), parts, strict=True):
+                kept.append(part.flip(-1) if is_mirrored else part)
+        return _stacked(small), _stacked(large)
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -252,6 +250,10 @@ class EnlargerRun:
         network = build_enlarger()
         network.load_state_dict(self.average)
         LDMPipeline(network.half(), first_stage.half(), noise_schedule()).save_pretrained(folder)
+
+
+def _stacked(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(parts)).contiguous(memory_format=torch.channels_last)
 
 
 def train_enlarger(
