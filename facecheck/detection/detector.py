@@ -129,6 +129,13 @@ class FaceDetector:
         other.networks = self.networks.for_workers()
         return other
 
+    def for_large_faces(self) -> Self:
+        """The same without the search for faces below `first_px`, which takes most of the time where there is none."""
+        other = copy.copy(self)
+        other.min_face_px = max(self.first_px, self.min_face_px)
+        other.min_face_share, other.first_px = max(self.first_share, self.min_face_share), 0
+        return other
+
     def _detect_together(self, pictures: Sequence[Pixels]) -> list[Detections]:
         plans = [self._plans(max(picture.shape[:2])) for picture in pictures]
         views = [View.of(picture, first) for picture, (first, _) in zip(pictures, plans, strict=True)]

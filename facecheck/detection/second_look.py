@@ -1,7 +1,8 @@
 """A second look at a picture in which no face was found: its other frames, then the picture on its side or upside down.
 
 Photographs without an orientation tag, scans and screenshots lie on their side, and an animation may begin without a
-face. What it costs is bounded: three searches of a copy with at most `SIDE` pixels a side, and one of the picture.
+face. What it costs is bounded: three searches for large faces in a copy of at most `SIDE` pixels a side, and one of the
+picture.
 """
 
 from collections.abc import Sequence
@@ -61,7 +62,7 @@ def _turned_view(detector: FaceDetector, pixels: Pixels) -> Look | None:
     """The picture turned as it has a face; None if it has none in any position."""
     small = _reduced(pixels)
     scale = max(pixels.shape[:2]) / max(small.shape[:2])
-    found_in = detector.detect([Picture(small).view(turn, None) for turn in TURNS])
+    found_in = detector.for_large_faces().detect([Picture(small).view(turn, None) for turn in TURNS])
     sure = [(_surest(found, scale), turn) for found, turn in zip(found_in, TURNS, strict=True)]
     confidence, turn = max(sure, key=lambda one: one[0])
     if confidence < SURE:
