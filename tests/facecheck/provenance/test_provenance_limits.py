@@ -193,9 +193,11 @@ def seconds(data: bytes) -> float:
     sys.settrace(None)
     gc.disable()
     try:
-        started = time.thread_time()
-        found = read(data)
-        spent = time.thread_time() - started
+        spent = float("inf")
+        for _ in range(2):  # What else a processor does can only add.
+            started = time.thread_time()
+            found = read(data)
+            spent = min(spent, time.thread_time() - started)
     finally:
         gc.enable()
         sys.settrace(tracer)
