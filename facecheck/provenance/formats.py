@@ -67,8 +67,9 @@ def _palette(flags: int) -> int:
 
 
 def _after_sub_blocks(data: bytes, at: int) -> int:
-    while at < len(data) and data[at]:
-        at += data[at] + 1
+    size = len(data)
+    while at < size and (length := data[at]):
+        at += length + 1
     return at + 1
 
 
@@ -85,9 +86,9 @@ def _add_extension(start: int, end: int, contents: Contents) -> None:
 
 def _joined(data: bytes, at: int, end: int) -> bytes:
     parts = []
-    while at < end and data[at]:
-        parts.append(data[at + 1 : min(at + 1 + data[at], end)])
-        at += data[at] + 1
+    while at < end and (length := data[at]):
+        parts.append(data[at + 1 : min(at + 1 + length, end)])
+        at += length + 1
     return b"".join(parts)
 
 
