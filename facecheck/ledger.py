@@ -4,6 +4,7 @@ A row is written by one call, with its newline. Whatever kills the process, at m
 opens the file next for writing cuts it off, and whoever only reads passes it over. One process writes at a time.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -96,7 +97,8 @@ class Ledger:
             raise self._unwritable(error) from error
         if written < len(line):
             os.ftruncate(self._file, offset)
-            raise LedgerError(f"{self.path} cannot be written (the disk is full)")
+            full = OSError(errno.ENOSPC, "the disk is full")
+            raise self._unwritable(full) from full
         self._size += len(line)
         return offset
 

@@ -6,8 +6,6 @@ import click
 
 from data_generation.commands import FILE, FOLDER, NEW_FOLDER
 
-ENLARGER_STEPS = 4000
-
 
 @click.command(name="train-tiny", context_settings={"show_default": True})
 @click.argument("photos", type=FOLDER)
@@ -37,7 +35,7 @@ def train_tiny(photos: Path, out: Path, steps: int, batch: int, sources: tuple[s
 @click.argument("photos", type=FOLDER)
 @click.argument("out", type=NEW_FOLDER)
 @click.option("--first-stage", type=FOLDER, help="Of `train-tiny`.  [default: that of facecheck/tiny-faces]")
-@click.option("--steps", default=ENLARGER_STEPS)
+@click.option("--steps", default=4000)
 @click.option("--batch", default=16)
 @click.option("--source", "sources", multiple=True, help="Only these sources of a manifest.csv.")
 def train_enlarger(
@@ -55,7 +53,7 @@ def train_enlarger(
     from data_generation.tiny.enlarge import train_enlarger as fit
     from data_generation.tiny.train import cached_faces, photographs
 
-    faces = cached_faces(photographs(photos, sources), out / "faces.npy", LARGE)
+    faces = cached_faces(photographs(photos, sources), out / f"faces-{LARGE}.npy", LARGE)
     click.echo(f"{len(faces)} aligned faces")
     config = EnlargerConfig(steps=steps, batch=batch)
     click.echo(str(fit(faces, first_stage or EMBEDDED_FOLDER, config, out, click.echo)))

@@ -7,8 +7,6 @@ finds them. Only what kills the courier too, or a connection that breaks, can co
 down as lost and not sent again unless a person says so.
 """
 
-import base64
-import binascii
 import contextlib
 import json
 import logging
@@ -19,17 +17,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import httpx2
-import openai
-
 from data_generation import GenerationError
-from data_generation.api_client import LONGEST_PAUSE, Backoff, RateLimit, Server, is_passing
+from data_generation.api_client import LONGEST_PAUSE, Backoff, RateLimit
 from data_generation.record import suffix_of
 from data_generation.synthesis import ServiceSettings
+from data_generation.synthesis.exchange import ANSWERED, DONE, LOST, SENT, STOP, UNSENT, Exchange, Outcome
 from facecheck import image
 from facecheck.decoding import CUT
 from facecheck.errors import ImageError, LedgerBusyError, LedgerError
@@ -40,27 +35,8 @@ logger = logging.getLogger(__name__)
 
 REQUESTS = "requests.jsonl"
 IMAGES = "images"
-SENT, ANSWERED, DONE, REFUSED, LOST, UNSENT, STOP = "sent", "answered", "done", "refused", "lost", "unsent", "stop"
-"""What is known of a request. `answered`: the service named an address for the image. `refused`: by its moderation.
-`unsent`: not sent, or known not to have been worked on. `stop` is no state: no request can succeed."""
-MODERATION = frozenset({"moderation_blocked", "content_policy_violation", "content_filter"})
-UNCLEAR = frozenset({502, 504, *range(520, 600)})
-"""Answers of a gateway that does not know what became of the request."""
-NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
-LARGEST_BYTES, DOWNLOADS, DOWNLOAD_S = 64 << 20, 4, 300
 ROOM_BYTES = 64 << 20
 """Free on the disk, below which nothing is asked for."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a request: a state, what to say of it, and what else is to be written down."""
-
-    state: str
-    says: str = ""
-    more: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes = b""
 
 
 class Courier:
@@ -75,8 +51,8 @@ class Courier:
 
     def __init__(self, folder: Path, settings: ServiceSettings, say: Callable[[Mapping[str, Any]], None]) -> None:
         self.folder, self.settings, self.say = folder, settings, say
-        self.server = Server(settings.key, settings.base_url or None, settings.timeout)
         self.backoff = Backoff(settings.retries, settings.backoff)
+        self.exchange = Exchange(settings)
         self.closing = threading.Event()
         self.rate_limit = RateLimit(settings.per_minute, self.closing.wait)
         self.ledger = KeyedLedger(self.folder / REQUESTS)
@@ -109,7 +85,7 @@ class Courier:
     def __exit__(self, *_: object) -> None:
         self.closing.set()
         self.pool.shutdown(wait=True, cancel_futures=True)
-        self.server.close()
+        self.exchange.server.close()
         self.ledger.close()
 
     def _opened(self) -> bool:
@@ -156,7 +132,7 @@ class Courier:
                 room = f"less than {ROOM_BYTES >> 20} MB are free in {self.folder}"
                 return self.stop(key, f"{room}: make room, and run again to go on")
             self.note(key, **entry, state=SENT, sent=time.time(), tell=False)
-            outcome = self.outcome(entry["request"])
+            outcome = self.exchange.ask(entry["request"])
             if outcome.state != UNSENT:
                 return self._finish(key, outcome)
             self.note(key, state=UNSENT, says=outcome.says, tell=False)
@@ -165,49 +141,8 @@ class Courier:
                 return self.stop(key, f"the service asks to wait {seconds:.0f} s ({outcome.says}): run again later")
             logger.warning("%s; asking again in %.1f s", outcome.says, seconds)
             self._not_before = max(self._not_before, time.monotonic() + seconds)
-        says = f"no image from {self.server.address} after {failures} requests (last: {outcome.says})"
+        says = f"no image from {self.exchange.server.address} after {failures} requests (last: {outcome.says})"
         return self.stop(key, f"{says}: check --base-url and the network, or lower --per-minute; run again to go on")
-
-    def outcome(self, request: Mapping[str, Any]) -> Outcome:
-        """Send a request once."""
-        try:
-            raw = self.server.client.images.with_raw_response.generate(**request)
-            body = raw.http_response.json()
-        except openai.APIStatusError as error:
-            return self._of_status(error)
-        except openai.APIConnectionError as error:
-            state = UNSENT if isinstance(error.__cause__, NEVER_SENT) else LOST
-            return Outcome(state, self.server.message(error))
-        except ValueError:
-            return Outcome(LOST, "the answer is not JSON, or was cut off")
-        return self._of_body(body, raw.headers.get("x-request-id", ""))
-
-    def _of_status(self, error: openai.APIStatusError) -> Outcome:
-        says = self.server.message(error)
-        if error.code in MODERATION or "safety system" in error.message.casefold():
-            return Outcome(REFUSED, says)
-        if error.status_code in UNCLEAR:
-            return Outcome(LOST, says)
-        if is_passing(error):
-            return Outcome(UNSENT, says, headers=error.response.headers)
-        otherwise = "check --base-url (it often ends in /v1), --size, --quality and --format"
-        return Outcome(STOP, self.server.advice(error, self.settings.model, otherwise))
-
-    def _of_body(self, body: Any, request_id: str) -> Outcome:
-        first = (body.get("data") or [None])[0] if isinstance(body, dict) else None
-        if not isinstance(first, dict):
-            return Outcome(LOST, self.server.key.line(f"the answer holds no image: {body}"))
-        told = {name: body[name] for name in ("created", "usage", "size", "quality", "output_format") if name in body}
-        told |= {"revised_prompt": first["revised_prompt"]} if first.get("revised_prompt") else {}
-        told |= {"request_id": request_id} if request_id else {}
-        more = {"answer": told, "answered": time.time()}
-        if url := first.get("url"):
-            return Outcome(ANSWERED, more=more | {"url": str(url)})
-        try:
-            text = "".join(str(first.get("b64_json") or "").rpartition(",")[2].split())
-            return Outcome(DONE, more=more, content=base64.b64decode(text, validate=True))
-        except binascii.Error:
-            return Outcome(LOST, "the image was cut off", more)
 
     def _finish(self, key: str, outcome: Outcome) -> None:
         """Write down what came; of an address, fetch the image first."""
@@ -216,48 +151,11 @@ class Courier:
             return self.stop(key, outcome.says)
         if outcome.state == ANSWERED:
             self.note(key, state=ANSWERED, **outcome.more, tell=False)
-            outcome = self._fetched(outcome)
+            outcome = self.exchange.fetch(outcome)
         if outcome.state == DONE:
             outcome = self._stored(key, outcome)
         losses = self.ledger.entries[key].get("losses", 0) + (outcome.state == LOST)
         return self.note(key, state=outcome.state, says=outcome.says, losses=losses, **outcome.more)
-
-    def _fetched(self, outcome: Outcome) -> Outcome:
-        """The image at an address that the service named; asking again for what is made already costs nothing."""
-        problem = ""
-        for attempt in range(DOWNLOADS):
-            time.sleep(attempt and min(self.backoff.base * 2**attempt, 30))
-            try:
-                return Outcome(DONE, more=outcome.more, content=self._downloaded(outcome.more["url"]))
-            except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-                problem = self.server.key.line(str(error) or type(error).__name__)
-        return Outcome(LOST, f"the image could not be fetched ({problem})", outcome.more)
-
-    def _downloaded(self, url: str) -> bytes:
-        """What lies at an address.
-
-        Raises:
-            httpx2.HTTPError, httpx2.InvalidURL, ValueError: nothing, too much, too slowly, or not where images are.
-        """
-        own, end, content = self.server.client.base_url, time.monotonic() + DOWNLOAD_S, bytearray()
-
-        def refuse_others(request: httpx2.Request) -> None:
-            # The service must not send us to what only this machine or its network reaches.
-            if request.url.scheme != "https" and (request.url.scheme, request.url.host) != (own.scheme, own.host):
-                raise ValueError(f"{request.url.scheme}://{request.url.host} is neither https nor the service itself")
-
-        with (
-            httpx2.Client(timeout=60, follow_redirects=True, event_hooks={"request": [refuse_others]}) as client,
-            client.stream("GET", url) as answer,
-        ):
-            answer.raise_for_status()
-            for part in answer.iter_bytes():
-                content += part
-                if len(content) > LARGEST_BYTES:
-                    raise ValueError(f"it is larger than {LARGEST_BYTES >> 20} MB")
-                if time.monotonic() > end:
-                    raise ValueError(f"it took more than {DOWNLOAD_S} s")
-        return bytes(content)
 
     def _stored(self, key: str, outcome: Outcome) -> Outcome:
         """The image on the disk, if it is one; a full disk is waited for, because the image is paid for."""

@@ -18,16 +18,8 @@ from data_generation.api_client import Prices
 from data_generation.record import Prompt, Recipe
 from data_generation.store import Manifest, Master, Recorder, remove_partials
 from data_generation.synthesis import ServiceSettings
-from data_generation.synthesis.courier import (
-    ANSWERED,
-    DONE,
-    LOST,
-    REFUSED,
-    REQUESTS,
-    SENT,
-    STOP,
-    UNSENT,
-)  # fmt: skip
+from data_generation.synthesis.courier import REQUESTS
+from data_generation.synthesis.exchange import ANSWERED, DONE, LOST, REFUSED, SENT, STOP, UNSENT
 from facecheck import image
 from facecheck.ledger import whole_lines
 from facecheck.provenance import Claim

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from data_generation.tiny.train import Faces
+from data_generation.tiny.run import Faces
 from training.unseen.extractor import Extractor
 
 Features = npt.NDArray[np.float64]

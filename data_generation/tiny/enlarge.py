@@ -7,11 +7,8 @@ some noise (SDEdit, Meng et al. 2022), so that it knows that network's blur. The
 latent diffusion of diffusers: its latents are pixels, its decoder is this network.
 """
 
-import io
-import json
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from data_generation.tiny.train import SIDE, Faces, noise_schedule, save_array
-from facecheck.files import write_atomically
+from data_generation.tiny.run import PIPELINE, Faces, Run, RunConfig, Smooth, as_faces, as_tensor, cached
+from data_generation.tiny.train import SIDE, noise_schedule
 
 LARGE = 2 * SIDE
 WIDTH = 32
@@ -31,11 +28,10 @@ PATCH = 32
 """Side of what is enlarged at a time while learning, pixels of the small picture."""
 NOISED = (80, 320)
 """Steps of noise, of 1000, that the first stage takes away again."""
-REPORT_EVERY = 100
 
 
 @dataclass(frozen=True)
-class EnlargerConfig:
+class EnlargerConfig(RunConfig):
     """One run.
 
     Attributes:
@@ -48,9 +44,6 @@ class EnlargerConfig:
     lr: float = 4e-4
     warmup: int = 1000
     adversarial: float = 0.02
-    ema: float = 0.999
-    seed: int = 0
-    save_every: int = 250
 
     def rate(self, step: int) -> float:
         """Factor on the learning rate: it falls to zero over the last half."""
@@ -134,64 +127,25 @@ def _cleaned(seen: Tensor, at: int, network: UNet2DModel, signal: Tensor, steps:
     return clean
 
 
-def as_tensor(faces: Faces) -> Tensor:
-    """(N, S, S, 3) uint8 -> (N, 3, S, S) float32 in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(faces.transpose(0, 3, 1, 2))).float() / 127.5 - 1
-
-
-def as_faces(pictures: Tensor) -> Faces:
-    """The other way round."""
-    grey = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return np.asarray(grey.permute(0, 2, 3, 1).numpy())
-
-
-class EnlargerRun:
+class EnlargerRun(Run[EnlargerConfig]):
     """Both networks of one run.
 
     Attributes:
         large: (N, 128, 128, 3) uint8. redrawn: (N, 64, 64, 3) uint8, see `redrawn`.
-        step: updates done.
     """
 
+    learned = ("network", "critic", "optimizer", "critic_optimizer")
+
     def __init__(self, large: Faces, redrawn: Faces, config: EnlargerConfig, folder: Path) -> None:
-        torch.manual_seed(config.seed)
-        self.large, self.redrawn, self.config, self.folder, self.step = large, redrawn, config, folder, 0
+        super().__init__(config, folder)
+        self.large, self.redrawn = large, redrawn
         self.network, self.critic = build_enlarger(), build_discriminator()
         for network in (self.network, self.critic):
             network.to(memory_format=torch.channels_last)
-        self.average = {name: p.detach().clone() for name, p in self.network.state_dict().items()}
         betas = (0.5, 0.99)
         self.optimizer = torch.optim.Adam(self.network.decoder.parameters(), config.lr, betas)
         self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), config.lr, betas)
-
-    @property
-    def checkpoint(self) -> Path:
-        """Where the run resumes from."""
-        return self.folder / "enlarger.pt"
-
-    def save(self) -> None:
-        """Write the checkpoint; a kill in between leaves the previous one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        content, parts = io.BytesIO(), ("network", "critic", "optimizer", "critic_optimizer")
-        state = {name: getattr(self, name).state_dict() for name in parts}
-        settings = json.dumps(asdict(self.config))
-        torch.save(state | {"average": self.average, "step": self.step, "config": settings}, content)
-        write_atomically(self.checkpoint, content.getvalue())
-
-    def resume(self) -> None:
-        """Take up the checkpoint of the folder, if there is one.
-
-        Raises:
-            ValueError: it was made with other settings.
-        """
-        if not self.checkpoint.exists():
-            return
-        state = torch.load(self.checkpoint, weights_only=True)
-        if json.loads(state["config"]) != asdict(self.config):
-            raise ValueError(f"{self.checkpoint} was made with other settings: {state['config']}; use another folder")
-        for name in ("network", "critic", "optimizer", "critic_optimizer"):
-            getattr(self, name).load_state_dict(state[name])
-        self.average, self.step = state["average"], state["step"]
+        self.begin_average()
 
     def train_step(self) -> tuple[float, float]:
         """One update of both networks; returns the absolute error in grey levels, and the discriminator's loss."""
@@ -209,8 +163,7 @@ class EnlargerRun:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        self.step += 1
-        self._follow()
+        self.follow()
         return float(error.item()) * 127.5, doubt
 
     def _teach_critic(self, large: Tensor, made: Tensor, beside: Tensor) -> float:
@@ -239,12 +192,6 @@ class EnlargerRun:
                 kept.append(part.flip(-1) if is_mirrored else part)
         return _stacked(small), _stacked(large)
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        for name, value in self.network.state_dict().items():
-            self.average[name].lerp_(value, 1 - decay)
-
     def export(self, first_stage: UNet2DModel, folder: Path) -> None:
         """Write both stages as one diffusers pipeline, float16."""
         network = build_enlarger()
@@ -269,19 +216,14 @@ def train_enlarger(
         The folder of the pipeline of both stages, for `DiffusionPipeline.from_pretrained`.
     """
     network = UNet2DModel.from_pretrained(first_stage, subfolder="unet").eval()
-    kept = folder / "redrawn.npy"
-    if not kept.exists():
-        save_array(kept, redrawn(faces, network, config.seed))
-    again = np.asarray(np.load(kept, allow_pickle=False), dtype=np.uint8)
-    run = EnlargerRun(faces, again, config, folder)
+    again = cached(folder / "redrawn.npy", lambda: redrawn(faces, network, config.seed), SIDE, len(faces))
+    run, error, doubt = EnlargerRun(faces, again, config, folder), Smooth(), Smooth()
     run.resume()
-    began, first, smooth = time.perf_counter(), run.step, np.zeros(2)
-    while run.step < config.steps:
-        smooth += 0.02 * (np.array(run.train_step()) - smooth)
-        if run.step % REPORT_EVERY == 0:
-            speed = (run.step - first) / (time.perf_counter() - began)
-            log(f"step {run.step}/{config.steps}  error {smooth[0]:.2f}  critic {smooth[1]:.3f}  {speed:.1f} steps/s")
-        if run.step % config.save_every == 0 or run.step == config.steps:
-            run.save()
-            run.export(UNet2DModel.from_pretrained(first_stage, subfolder="unet"), folder / "tiny-faces")
-    return folder / "tiny-faces"
+
+    def export() -> None:
+        run.export(UNet2DModel.from_pretrained(first_stage, subfolder="unet"), folder / PIPELINE)
+
+    for _ in run.steps(log, lambda: f"error {error}  critic {doubt}", export):
+        for shown, value in zip((error, doubt), run.train_step(), strict=True):
+            shown.add(value)
+    return folder / PIPELINE

@@ -7,17 +7,12 @@ and Dhariwal 2021); noise levels weigh as Min-SNR says (Hang et al. 2023), which
 weights. The moving average ships.
 """
 
-import dataclasses
-import io
-import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
 from torch import Tensor
@@ -25,15 +20,14 @@ from tqdm import tqdm
 
 from data_generation import GenerationError
 from data_generation.synthesis.conditioning import listed
+from data_generation.tiny.run import PIPELINE, Faces, Run, RunConfig, Smooth, as_tensor, cached
 from facecheck import image
 from facecheck.decoding import Pixels
 from facecheck.detection.detector import Detections, FaceDetector
 from facecheck.errors import ImageError
-from facecheck.files import write_atomically
 from training.faces.names import slug
 from training.fitting.trainer import mixed_precision
 
-Faces = npt.NDArray[np.uint8]
 SIDE = 64
 TEMPLATE = np.array([(22.3, 25.7), (41.7, 25.7), (32.0, 37.7), (24.0, 48.0), (40.0, 48.0)], dtype=np.float32)
 """Eyes, nose, corners of the mouth in a face of `SIDE` pixels; MTCNN's box is then about 43 x 56 pixels."""
@@ -42,7 +36,6 @@ ENLARGED = 1.3
 EMPTY_SHARE = 0.04
 BATCH = 16
 LARGEST_SNR = 5.0
-REPORT_EVERY = 50
 
 
 def photographs(folder: Path, sources: Sequence[str] = (), split: str = "train") -> list[Path]:
@@ -98,11 +91,9 @@ def cached_faces(paths: Sequence[Path], cache: Path, side: int = SIDE) -> Faces:
     """(N, side, side, 3) uint8: the good faces of all pictures, found once and kept in `cache`.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or those of the cache have another side.
     """
-    if not cache.exists():
-        save_array(cache, all_faces(paths, side))
-    return np.asarray(np.load(cache, allow_pickle=False), dtype=np.uint8)
+    return cached(cache, lambda: all_faces(paths, side), side)
 
 
 def all_faces(paths: Sequence[Path], side: int = SIDE) -> Faces:
@@ -118,20 +109,11 @@ def all_faces(paths: Sequence[Path], side: int = SIDE) -> Faces:
     return np.stack(faces)
 
 
-def save_array(path: Path, values: Faces) -> None:
-    """Write `values` as .npy, whole or not at all."""
-    content = io.BytesIO()
-    np.save(content, values)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, content.getvalue())
-
-
 @dataclass(frozen=True)
-class TinyConfig:
+class TinyConfig(RunConfig):
     """One run.
 
     Attributes:
-        ema: decay of the moving average of the weights.
         cooldown: the last share of the steps, over which the learning rate falls to zero.
     """
 
@@ -140,9 +122,6 @@ class TinyConfig:
     lr: float = 5e-4
     warmup: int = 200
     cooldown: float = 0.4
-    ema: float = 0.999
-    seed: int = 0
-    save_every: int = 250
 
     def rate(self, step: int) -> float:
         """Factor on the learning rate."""
@@ -168,54 +147,24 @@ def noise_schedule() -> DDIMScheduler:
     )  # fmt: skip
 
 
-class TinyRun:
+class TinyRun(Run[TinyConfig]):
     """Network, moving average and optimizer of one run.
 
     Attributes:
         faces: (N, SIDE, SIDE, 3) uint8.
-        step: updates done.
     """
 
+    learned = ("network", "optimizer")
+
     def __init__(self, faces: Faces, config: TinyConfig, folder: Path) -> None:
-        torch.manual_seed(config.seed)
-        self.faces, self.config, self.folder, self.step = faces, config, folder, 0
+        super().__init__(config, folder)
+        self.faces = faces
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = build().to(self.device, memory_format=torch.channels_last)
-        self.average = {name: p.detach().clone() for name, p in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(self.network.parameters(), config.lr, weight_decay=0.01)
+        self.begin_average()
         self.schedule = noise_schedule()
         self.signal = self.schedule.alphas_cumprod.to(self.device)
-
-    @property
-    def checkpoint(self) -> Path:
-        """Where the run resumes from."""
-        return self.folder / "checkpoint.pt"
-
-    def save(self) -> None:
-        """Write the checkpoint; a kill in between leaves the previous one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        content = io.BytesIO()
-        state = {
-            "config": json.dumps(dataclasses.asdict(self.config)), "step": self.step, "average": self.average,
-            "network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
-        }  # fmt: skip
-        torch.save(state, content)
-        write_atomically(self.checkpoint, content.getvalue())
-
-    def resume(self) -> None:
-        """Take up the checkpoint of the folder, if there is one.
-
-        Raises:
-            ValueError: it was made with other settings.
-        """
-        if not self.checkpoint.exists():
-            return
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        if json.loads(state["config"]) != dataclasses.asdict(self.config):
-            raise ValueError(f"{self.checkpoint} was made with other settings: {state['config']}; use another folder")
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.average, self.step = state["average"], state["step"]
 
     def train_step(self) -> float:
         """One update; batch k is a pure function of (seed, k)."""
@@ -230,15 +179,13 @@ class TinyRun:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
-        self.step += 1
-        self._follow()
+        self.follow()
         return float(loss.item())
 
     def _batch(self, rng: np.random.Generator) -> Tensor:
         faces = self.faces[rng.integers(0, len(self.faces), self.config.batch)]
         mirrored = np.where(rng.random(len(faces))[:, None, None, None] < 0.5, faces[:, :, ::-1], faces)
-        pixels = torch.from_numpy(np.ascontiguousarray(mirrored.transpose(0, 3, 1, 2))).to(self.device)
-        return (pixels.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        return as_tensor(mirrored).to(self.device).contiguous(memory_format=torch.channels_last)
 
     def _loss(self, clean: Tensor, noise: Tensor, times: Tensor) -> Tensor:
         noisy = self.schedule.add_noise(clean, noise, times)
@@ -248,13 +195,6 @@ class TinyRun:
         snr = self.signal[times] / (1 - self.signal[times])
         loss: Tensor = (error * snr.clamp(max=LARGEST_SNR) / (snr + 1)).mean()
         return loss
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        # A young average would be that of random weights.
-        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        for name, value in self.network.state_dict().items():
-            self.average[name].lerp_(value, 1 - decay)
 
     def export(self, folder: Path) -> None:
         """Write the moving average as a diffusers pipeline, float16."""
@@ -269,16 +209,8 @@ def train_tiny(faces: Faces, config: TinyConfig, folder: Path, log: Callable[[st
     Returns:
         The folder of the pipeline, for `DiffusionPipeline.from_pretrained`.
     """
-    run = TinyRun(faces, config, folder)
+    run, loss = TinyRun(faces, config, folder), Smooth()
     run.resume()
-    began, first, smooth = time.perf_counter(), run.step, float("nan")
-    while run.step < config.steps:
-        loss = run.train_step()
-        smooth = loss if np.isnan(smooth) else smooth + 0.02 * (loss - smooth)
-        if run.step % REPORT_EVERY == 0:
-            speed = (run.step - first) * config.batch / (time.perf_counter() - began)
-            log(f"step {run.step}/{config.steps}  loss {smooth:.4f}  {speed:.1f} images/s")
-        if run.step % config.save_every == 0 or run.step == config.steps:
-            run.save()
-            run.export(folder / "tiny-faces")
-    return folder / "tiny-faces"
+    for _ in run.steps(log, lambda: f"loss {loss}", lambda: run.export(folder / PIPELINE)):
+        loss.add(run.train_step())
+    return folder / PIPELINE

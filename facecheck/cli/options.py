@@ -77,43 +77,47 @@ class Group(click.Group):
 
     unnamed = "standard output"
     """What an error of the system is about that names no file."""
+    mistakes: tuple[type[Exception], ...] = (FacecheckError,)
+    """What a person can mend: their text is all that is shown."""
+    when_full = ""
+    """What is said besides where a disk is full."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """What is asked for; --help and --version are answered here."""
         _open_closed_streams()
-        with _one_line(self.unnamed):
+        with self._one_line():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for."""
-        with _one_line(self.unnamed):
+        with self._one_line():
             result = super().invoke(ctx)
             sys.stdout.flush()
         return result
 
+    @contextmanager
+    def _one_line(self) -> Iterator[None]:
+        """What ends this block ends the program, in one line."""
+        try:
+            with interrupts.raised():
+                yield
+        except KeyboardInterrupt as stopped:
+            click.echo("\nStopped.", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from stopped
+        except self.mistakes as error:
+            # Names of files are in it, and may be anything.
+            raise self._told("\n".join(map(printable, str(error).splitlines())), error) from error
+        except OSError as error:
+            _give_up_output()
+            if error.errno == errno.EPIPE:
+                raise click.exceptions.Exit(UNREADABLE) from error
+            named = printable(str(error.filename or self.unnamed))
+            raise self._told(f"{named}: {error.strerror or error}", error) from error
 
-@contextmanager
-def _one_line(unnamed: str) -> Iterator[None]:
-    """What ends this block ends the program, in one line.
-
-    Args:
-        unnamed: what an error of the system is about that names no file.
-    """
-    try:
-        with interrupts.raised():
-            yield
-    except KeyboardInterrupt as stopped:
-        click.echo("\nStopped.", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from stopped
-    except FacecheckError as error:
-        # Names of files are in it, and may be anything.
-        raise click.ClickException("\n".join(map(printable, str(error).splitlines()))) from error
-    except OSError as error:
-        _give_up_output()
-        if error.errno == errno.EPIPE:
-            raise click.exceptions.Exit(UNREADABLE) from error
-        named = printable(str(error.filename or unnamed))
-        raise click.ClickException(f"{named}: {error.strerror or error}") from error
+    def _told(self, message: str, error: BaseException | None) -> click.ClickException:
+        while error and not (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+            error = error.__cause__
+        return click.ClickException(message + self.when_full if error else message)
 
 
 def _open_closed_streams() -> None:

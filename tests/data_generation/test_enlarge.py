@@ -12,13 +12,12 @@ from data_generation.tiny.enlarge import (
     LARGE,
     EnlargerConfig,
     EnlargerRun,
-    as_faces,
-    as_tensor,
     build_enlarger,
     redrawn,
     small_of,
     train_enlarger,
 )
+from data_generation.tiny.run import as_faces, as_tensor, cached
 from data_generation.tiny.train import SIDE, noise_schedule
 
 pytestmark = pytest.mark.usefixtures("lenient")
@@ -94,7 +93,7 @@ def test_a_resumed_run_comes_to_the_same_numbers_and_exports_both_stages(faces, 
     with pytest.raises(KeyboardInterrupt):
         train_enlarger(faces, first_stage, config(), tmp_path / "parts", lambda _: None)
     train_enlarger(faces, first_stage, config(), tmp_path / "parts", lambda _: None)
-    whole, parts = (torch.load(tmp_path / name / "enlarger.pt", weights_only=True) for name in ("whole", "parts"))
+    whole, parts = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "parts"))
     assert whole["step"] == parts["step"] == 4
     for kind in ("network", "critic", "average"):
         assert all(torch.equal(whole[kind][name], parts[kind][name]) for name in whole[kind])
@@ -113,3 +112,10 @@ def test_the_discriminator_is_listened_to_after_the_warm_up(faces, tmp_path):
     assert run.train_step()[1] > 0
     assert not all(torch.equal(p, q) for p, q in zip(before, run.critic.parameters(), strict=True))
     assert enlarge.PATCH * 2 <= SIDE
+
+
+def test_faces_that_were_kept_for_another_run_are_refused(faces, tmp_path):
+    assert np.array_equal(cached(tmp_path / "kept.npy", lambda: faces, LARGE), faces)
+    for side, count in ((SIDE, None), (LARGE, 3)):
+        with pytest.raises(ValueError, match="made for another run"):
+            cached(tmp_path / "kept.npy", lambda: faces, side, count)

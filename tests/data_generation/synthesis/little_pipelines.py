@@ -98,6 +98,10 @@ def z_image(kind):
     return pipe
 
 
+def both_prompts(prompt, _, negative_prompt, **__):
+    return vectors(prompt, WORDS, 8), ones(prompt), vectors(negative_prompt, WORDS, 8), ones(prompt)
+
+
 def sana(kind):
     transformer = diffusers.SanaTransformer2DModel(
         in_channels=4, out_channels=4, num_layers=1, num_attention_heads=2, attention_head_dim=4, caption_channels=8,
@@ -111,9 +115,7 @@ def sana(kind):
         upsample_block_type="interpolate", decoder_norm_types="rms_norm", decoder_act_fns="silu", scaling_factor=0.4,
     )  # fmt: skip
     pipe = blank(kind, transformer=transformer, vae=coder, scheduler=flow())
-    pipe.encode_prompt = lambda prompt, _, negative_prompt, **__: (
-        vectors(prompt, WORDS, 8), ones(prompt), vectors(negative_prompt, WORDS, 8), ones(prompt),
-    )  # fmt: skip
+    pipe.encode_prompt = both_prompts
     return pipe
 
 
@@ -124,9 +126,7 @@ def pixart(kind):
         activation_fn="gelu-approximate", num_embeds_ada_norm=1000, norm_elementwise_affine=False, norm_eps=1e-6,
     )  # fmt: skip
     pipe = blank(kind, transformer=transformer, vae=vae(4), scheduler=diffusers.DDIMScheduler())
-    pipe.encode_prompt = lambda prompt, _, negative_prompt, **__: (
-        vectors(prompt, WORDS, 8), ones(prompt), vectors(negative_prompt, WORDS, 8), ones(prompt),
-    )  # fmt: skip
+    pipe.encode_prompt = both_prompts
     return pipe
 
 

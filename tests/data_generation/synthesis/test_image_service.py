@@ -22,8 +22,9 @@ from data_generation.api_client import Prices
 from data_generation.gate import Gate, Measurements
 from data_generation.record import Prompt
 from data_generation.store import read_folder
-from data_generation.synthesis import ServiceSettings, courier
-from data_generation.synthesis.courier import LOST, REFUSED, UNSENT, Courier
+from data_generation.synthesis import ServiceSettings, courier, exchange
+from data_generation.synthesis.courier import Courier
+from data_generation.synthesis.exchange import LOST, REFUSED, UNSENT
 from data_generation.synthesis.service import Service, ServiceRun, read_requests
 from facecheck.ledger import KeyedLedger
 from tests.data_generation.image_server import picture_of
@@ -284,7 +285,7 @@ def test_an_address_that_was_named_before_the_machine_stopped_is_fetched(images_
 def test_no_service_sends_us_to_what_only_this_machine_reaches(images_api, tmp_path, monkeypatch):
     """An address without TLS on a host that is not the service's own, as that of a cloud's metadata."""
     images_api.images["/images/0"] = picture_of("person 0")
-    monkeypatch.setattr(courier, "DOWNLOADS", 1)
+    monkeypatch.setattr(exchange, "DOWNLOADS", 1)
     with KeyedLedger(tmp_path / "requests.jsonl") as ledger:
         url = images_api.url.replace("/v1", "/images/0")
         ledger.add("a", {"state": "answered", "url": url, "request": {}, "answer": {}})
