@@ -1,9 +1,12 @@
 """Pictures, models and a browser that the tests share."""
 
+import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -30,6 +33,14 @@ ARGUMENTS = (
 )  # fmt: skip
 
 
+def pytest_configure() -> None:
+    """Workers of pytest-xdist share the processors: each, and what it starts, computes with its part of the threads."""
+    if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+        threads = max(1, len(os.sched_getaffinity(0)) // workers)
+        torch.set_num_threads(threads)
+        os.environ |= {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+
+
 @pytest.fixture(scope="session", autouse=True)
 def converted_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Each network is converted once for all tests, and nothing is written to the cache of whoever runs them.
@@ -37,9 +48,32 @@ def converted_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     FACECHECK_TESTS_CACHE names a folder that keeps them for the next run: half a minute less for each.
     """
     with pytest.MonkeyPatch.context() as patch:
-        folder = os.environ.get("FACECHECK_TESTS_CACHE") or tmp_path_factory.mktemp("cache")
+        base = tmp_path_factory.getbasetemp()
+        shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+        folder = os.environ.get("FACECHECK_TESTS_CACHE") or shared / "cache"
         patch.setenv("FACECHECK_CACHE", str(folder))
         yield
+
+
+@pytest.fixture(scope="module")
+def ray_alone() -> Iterator[None]:
+    """Ray's clusters of one machine find each other; where tests run in several processes, one has its cluster."""
+    pytest.importorskip("ray", reason="needs Ray")
+    with (Path(tempfile.gettempdir()) / f"facecheck-tests-ray-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="module")
+def two_nodes(ray_alone: None) -> Iterator[Any]:
+    """Two workers on this machine, each a Ray node of its own."""
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    nodes.second = nodes.add_node(num_cpus=1)
+    nodes.wait_for_nodes()
+    yield nodes
+    nodes.shutdown()
 
 
 @pytest.fixture(scope="session")

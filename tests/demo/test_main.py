@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import re
-import resource
 import shutil
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from PIL import Image
 import demo.app
 from demo.cli import READY_S, main
 from tests.demo.conftest import ROOT, in_a_thread
+from tests.speed import reference_seconds_of_command
 
 
 @pytest.fixture
@@ -35,11 +35,9 @@ def test_help_is_quick_and_loads_neither_torch_nor_gradio():
         "try:\n    runpy.run_module('demo', run_name='__main__')\nexcept SystemExit as end:\n"
         "    print([name for name in ('torch', 'cv2', 'gradio', 'fastapi') if name in sys.modules], end.code)"
     )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent, said = reference_seconds_of_command(["-c", code], ROOT)
     assert "--feedback-dir" in said and said.endswith("[] 0\n")
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.7
+    assert spent < 0.7
 
 
 def test_options_become_settings(settings, tmp_path):

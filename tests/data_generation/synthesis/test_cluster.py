@@ -15,19 +15,6 @@ from data_generation.synthesis.pipelines import Pipeline
 pytestmark = pytest.mark.usefixtures("lenient")
 
 
-@pytest.fixture(scope="module")
-def two_nodes():
-    """Two workers on this machine, each a Ray node of its own."""
-    pytest.importorskip("ray", reason="needs Ray")
-    from ray.cluster_utils import Cluster as Nodes
-
-    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    nodes.add_node(num_cpus=1)
-    nodes.wait_for_nodes()
-    yield nodes.address
-    nodes.shutdown()
-
-
 def hashes(folder):
     return {(row.id, row.sha256) for row in read_folder(folder)}
 
@@ -39,7 +26,7 @@ def test_two_workers_give_the_ids_and_hashes_of_one_process(two_nodes, stable_di
     pipeline = Pipeline(settings)
     wanted = list(tasks(pipeline, read_prompts(prompts), [], 2))
     Run(tmp_path / "one", pipeline, Shard()).make(wanted, Local(pipeline), group=4)
-    with Cluster(two_nodes, settings) as cluster:
+    with Cluster(two_nodes.address, settings) as cluster:
         assert len(cluster.workers) == 2
         (_, first), (_, second) = cluster.ray.get([worker.place.remote() for worker in cluster.workers])
         assert first != second

@@ -3,8 +3,8 @@
 import io
 import json
 import struct
-import time
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from facecheck.provenance.declarations import Field, declared_by
 from facecheck.provenance.exif_xmp import XmpError, properties
 from facecheck.provenance.reader import opened, read
 from tests.facecheck.test_decoding import HEIC
+from tests.speed import reference_seconds
 
 AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 CONTAINERS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "JPEG2000")
@@ -35,6 +36,12 @@ def packet(inside: str, attributes: str = "") -> bytes:
 
 
 DECLARED = packet(f"<Iptc4xmpExt:DigitalSourceType>{AI}</Iptc4xmpExt:DigitalSourceType>")
+
+
+def timed(data: bytes) -> tuple[float, Provenance]:
+    found: list[Provenance] = []
+    spent = reference_seconds(lambda: found.append(facecheck.provenance(data)))
+    return spent, found[0]
 
 
 def saved(kind: str, side: int = 64, **options: object) -> bytes:
@@ -144,13 +151,12 @@ BOMB = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">%s]><x>&j;<
 
 @pytest.mark.parametrize("bad", [BOMB, b"<x", b"<x>" * 20_000, b"\xff\xfe\x00", b"<x a='\x00'/>", b"", DECLARED[:-30]])
 def test_xmp_bombs_and_rubbish_are_refused(bad):
-    started = time.perf_counter()
     with pytest.raises(XmpError):
         properties(bad)
-    answer = facecheck.provenance(saved("JPEG", xmp=bad) if bad else xmp_in("PNG", b" "))
+    spent, answer = timed(saved("JPEG", xmp=bad) if bad else xmp_in("PNG", b" "))
     assert answer.findings == ()
     assert "XMP" in answer.problems[0]
-    assert time.perf_counter() - started < 1
+    assert spent < 1
 
 
 def test_external_entities_are_not_fetched(tmp_path):
@@ -178,18 +184,18 @@ def test_all_that_is_unpacked_is_bounded(is_damaged):
     packed = zlib.compress(bytes(containers.LARGEST_BLOCK + 1 - 2 * is_damaged), 9)
     packed = packed[:-1] + bytes([packed[-1] ^ is_damaged])
     many = png_with(*[chunk(b"zTXt", b"k%d\x00\x00" % i + packed) for i in range(3_000)])
-    started = time.perf_counter()
-    problems = facecheck.provenance(many).problems
-    assert time.perf_counter() - started < 1
+    spent, answer = timed(many)
+    problems = answer.problems
+    assert spent < 1
     assert len(problems) <= containers.MOST_PROBLEMS
     assert any("more compressed metadata" in problem for problem in problems)
 
 
 def test_an_xmp_value_in_many_pieces():
     many = packet(f"<xmp:CreatorTool>{'a<b/>' * 150_000}</xmp:CreatorTool>")
-    started = time.perf_counter()
-    (finding,) = facecheck.provenance(png_with(chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + many))).findings
-    assert time.perf_counter() - started < 1
+    spent, answer = timed(png_with(chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + many)))
+    (finding,) = answer.findings
+    assert spent < 1
     assert finding.details["software"].startswith("a, a, a")
 
 
@@ -373,9 +379,8 @@ def test_ordinary_photographs_are_read_fast_and_say_what_is_known(shared_photos:
     slow = []
     for path in shared_photos:
         data = path.read_bytes()
-        started = time.thread_time()
+        slow.append(reference_seconds(partial(read, data, path.name), rounds=1))
         answer = read(data, path.name)
-        slow.append(time.thread_time() - started)
         assert answer.problems == (), path
         assert Claim.GENERATED not in answer.claims, path
     assert np.median(slow) < 0.002

@@ -1,18 +1,16 @@
 """A small file cannot cost minutes: the work grows at most with the file, whatever it claims."""
 
-import gc
 import io
 import json
 import struct
-import sys
-import time
 import zlib
 
 import pytest
 from PIL import Image
 
-from facecheck.provenance import containers, reader
+from facecheck.provenance import Provenance, containers, reader
 from facecheck.provenance.reader import read
+from tests.speed import reference_seconds
 
 MB = 1 << 20
 JXL = b"\0\0\0\x0cJXL \r\n\x87\n"
@@ -188,20 +186,9 @@ FILES = {
 
 
 def seconds(data: bytes) -> float:
-    """CPU time of this thread: not what coverage adds to every line, nor the garbage and the servers of other tests."""
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    gc.disable()
-    try:
-        spent = float("inf")
-        for _ in range(2):  # What else a processor does can only add.
-            started = time.thread_time()
-            found = read(data)
-            spent = min(spent, time.thread_time() - started)
-    finally:
-        gc.enable()
-        sys.settrace(tracer)
-    assert not any("could not be read (" in problem for problem in found.problems), found.problems
+    found: list[Provenance] = []
+    spent = reference_seconds(lambda: found.append(read(data)))
+    assert not any("could not be read (" in problem for problem in found[0].problems), found[0].problems
     return spent
 
 

@@ -19,19 +19,6 @@ from facecheck.settings import CheckerSettings
 from tests.facecheck.scan.conftest import read_rows
 
 
-@pytest.fixture(scope="module")
-def two_nodes():
-    """Two workers on this machine, each a Ray node of its own."""
-    pytest.importorskip("ray", reason="needs Ray")
-    from ray.cluster_utils import Cluster as Nodes
-
-    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    nodes.second = nodes.add_node(num_cpus=1)
-    nodes.wait_for_nodes()
-    yield nodes
-    nodes.shutdown()
-
-
 def answers(path: Path) -> dict:
     return {
         row["path"]: (row["verdict"], row["p_fake"] and round(row["p_fake"], 4), row["size"]) for row in read_rows(path)

@@ -139,7 +139,7 @@ def test_addresses_keep_odd_names(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def local_ray() -> Iterator[Any]:
+def local_ray(ray_alone: None) -> Iterator[Any]:
     """A cluster of this machine alone."""
     ray = pytest.importorskip("ray", reason="needs Ray")
     pytest.importorskip("ray.data", reason="needs ray[data]")
