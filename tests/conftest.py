@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,8 @@ ARGUMENTS = (
 
 def pytest_configure() -> None:
     """Workers of pytest-xdist share the processors: each, and what it starts, computes with its part of the threads."""
+    # Where a test is the first to import OpenVINO, each conversion would send twenty events, from as many processes.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
         threads = max(1, len(os.sched_getaffinity(0)) // workers)
         torch.set_num_threads(threads)

@@ -233,11 +233,15 @@ def measure(traces: Sequence[Traces], targets: Sequence[int], groups: Sequence[s
 
 def _out_of_fold(table: Floats, truth: Ints, folds: Folds, seed: int) -> Floats:
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
 
     known = np.where(np.isnan(table), -np.inf, table)
     varying = (known != known[:1]).any(axis=0)
     scores = np.full(len(truth), 0.5)
-    if varying.any():
+    if not varying.any():
+        return scores
+    # Trees of a few hundred rows: where another program is busy, threads wait for each other longer than they work.
+    with threadpool_limits(1, user_api="openmp"):
         for train, test in folds:
             model = HistGradientBoostingClassifier(
                 max_iter=40, max_leaf_nodes=8, min_samples_leaf=10, l2_regularization=1.0, random_state=seed

@@ -20,7 +20,7 @@ from facecheck.model.checkpoint import export_onnx, load_model, save_model
 from facecheck.model.config import ModelConfig
 from training.cli import main
 from training.data import read_manifest
-from training.evaluation import subject
+from training.evaluation import plots, subject
 from training.evaluation.corruptions import CURVES
 from training.evaluation.report import CARD_BEGIN, CARD_END
 from training.evaluation.scores import score_tiers
@@ -29,6 +29,13 @@ from training.evaluation.subject import How, Judged, Subject, load_checker, load
 ROOT = Path(__file__).parents[3]
 CARD = ROOT / "facecheck" / "weights" / "MODEL_CARD.md"
 DOCS = (ROOT / "docs" / "evaluation.md").read_text()
+DRAW = plots.png
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """Drawing takes longer than all else in a report on four faces."""
+    monkeypatch.setattr(plots, "png", lambda figure: b"not drawn")
 
 
 @pytest.fixture
@@ -58,9 +65,11 @@ def scores_of(folder):
     return list(csv.DictReader((folder / "scores.csv").read_text().splitlines()))
 
 
-def test_a_model_becomes_a_folder_that_can_be_read_back(data, weights, tmp_path):
+def test_a_model_becomes_a_folder_that_can_be_read_back(data, weights, tmp_path, monkeypatch):
     out = tmp_path / "report"
-    report, text = evaluated(out, weights, data, "--curve-faces", 4, "--tiers", "clean,hard")
+    with monkeypatch.context() as patch:
+        patch.setattr(plots, "png", DRAW)
+        report, text = evaluated(out, weights, data, "--curve-faces", 4, "--tiers", "clean,hard")
     assert [tier["tier"] for tier in report["tiers"]] == ["clean", "hard"]
     assert report["subject"] == {"name": "tiny", "version": "0", "sha256": load_model(weights).config.sha256}
     assert report["command"] == ("python -m training evaluate tiny.safetensors DATA --tiers clean,hard --curve-faces 4")
