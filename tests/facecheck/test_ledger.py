@@ -1,7 +1,6 @@
 """The append-only file: whole lines only, whatever kills its writer; one writer; the last row of a key counts."""
 
 import json
-import multiprocessing
 import os
 import signal
 import time
@@ -11,6 +10,7 @@ import pytest
 
 from facecheck.errors import LedgerBusyError, LedgerError
 from facecheck.ledger import KeyedLedger, Ledger, encoded, whole_lines
+from tests.forkserver import forking
 
 
 @pytest.fixture
@@ -113,9 +113,7 @@ def write_for_ever(path: str) -> None:
 
 
 def test_killed_at_any_moment_no_row_is_lost_or_doubled(path):
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["facecheck.ledger"])
-    size = 0
+    processes, size = forking("facecheck.ledger", "pytest"), 0
     for _ in range(8):
         process = processes.Process(target=write_for_ever, args=(str(path),))
         process.start()

@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -21,15 +20,10 @@ from data_generation.store import read_folder
 from data_generation.synthesis import Settings
 from data_generation.synthesis.generate import Local, Made, Run, Shard, tasks
 from data_generation.synthesis.pipelines import Pipeline
+from tests.forkserver import forking
 
 pytestmark = pytest.mark.usefixtures("lenient")
 IMAGES, KILLS = 200, 20
-PRELOADED = [
-    "data_generation.synthesis.generate",
-    "diffusers.pipelines.ddim.pipeline_ddim",
-    "diffusers.models.unets.unet_2d",
-]
-"""What every killed child would otherwise import again."""
 
 
 def make(folder: Path, model: Path, prompts: Path, each: int = 1, shard: str = "1/1", **settings) -> list[int]:
@@ -94,9 +88,11 @@ def test_a_full_disk_ends_in_one_line_and_the_next_run_goes_on(little_ddpm, prom
 def test_twenty_kills_lose_double_and_halve_nothing(little_ddpm, prompts, tmp_path):
     folder, one = tmp_path / "images", tmp_path / "one.jsonl"
     one.write_text(prompts.read_text().splitlines()[0] + "\n")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
     luck, progress = random.Random(0), []
+    context = forking(
+        "data_generation.synthesis.generate", "diffusers.pipelines.ddim.pipeline_ddim",
+        "diffusers.models.unets.unet_2d", "click.testing", "pytest",
+    )  # fmt: skip
     for _ in range(KILLS):
         child = context.Process(target=_child, args=(folder, little_ddpm, one, IMAGES))
         before = _lines(folder)

@@ -4,11 +4,11 @@ import dataclasses
 import hashlib
 import io
 import json
-import multiprocessing
 import os
 import queue
 import random
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -22,12 +22,13 @@ from data_generation.api_client import Prices
 from data_generation.gate import Gate, Measurements
 from data_generation.record import Prompt
 from data_generation.store import read_folder
-from data_generation.synthesis import ServiceSettings, courier, exchange
+from data_generation.synthesis import ServiceSettings, courier, exchange, service
 from data_generation.synthesis.courier import Courier
 from data_generation.synthesis.exchange import LOST, REFUSED, UNSENT
 from data_generation.synthesis.service import Service, ServiceRun, read_requests
 from facecheck.ledger import KeyedLedger
 from tests.data_generation.image_server import picture_of
+from tests.forkserver import forking
 
 KEY = "sk-secret-0123456789"
 TABLE = Prices("USD", {"m": {"image": {"low": {"96x96": 0.02}, "high": {"96x96": 0.5}}}})
@@ -322,20 +323,48 @@ def test_a_full_disk_asks_for_nothing_and_loses_no_image_that_is_paid_for(images
     assert images_api.made["x"] == 1
 
 
+class Forked:
+    """In place of `subprocess.Popen`: the courier in a process and a session of its own, with nothing to import."""
+
+    def __init__(self, command, **_):
+        assert command[1:] == ["-m", "data_generation.synthesis.courier"]
+        (its_input, orders), (events, its_output) = os.pipe(), os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setsid()
+            os.dup2(its_input, 0)
+            os.dup2(its_output, 1)
+            os.closerange(3, 64)
+            sys.stdin = os.fdopen(0)
+            try:
+                courier.main()
+            finally:
+                os._exit(0)
+        os.close(its_input)
+        os.close(its_output)
+        self.stdin, self.stdout = os.fdopen(orders, "w"), os.fdopen(events)
+
+    def wait(self):
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
 def _child(folder, server_settings, count) -> None:
     store.Gate = _Blind
+    service.subprocess.Popen = Forked
     Service(folder, server_settings, lambda _: None).make(prompts(count), 1)
 
 
 KILLS, IMAGES = 25, 120
 
 
-@pytest.mark.slow  # Twenty-five runs start a courier each.
+@pytest.mark.slow  # The service takes its time for each image.
 def test_twenty_five_kills_lose_no_image_and_ask_for_none_twice(images_api, tmp_path):
     images_api.delay = 0.25
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["data_generation.synthesis.service"])
     luck, server_settings = random.Random(0), settings(images_api)
+    context = forking(
+        "data_generation.synthesis.service", "data_generation.synthesis.courier", "pytest",
+        "tests.data_generation.image_server",
+    )  # fmt: skip
     for _ in range(KILLS):
         child = context.Process(target=_child, args=(tmp_path, server_settings, IMAGES))
         before = images_api.asked.total()

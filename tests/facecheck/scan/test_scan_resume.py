@@ -1,6 +1,5 @@
 """Killed at ten random moments, a scan still writes exactly one row for each file."""
 
-import multiprocessing
 import os
 import signal
 import time
@@ -18,6 +17,7 @@ from facecheck.scan.ledger import ScanLedger
 from facecheck.scan.rows import Settings, model_info
 from tests.conftest import TinyNetwork
 from tests.facecheck.scan.conftest import read_rows
+from tests.forkserver import forking
 
 FILES, KILLS = 120, 10
 
@@ -39,8 +39,7 @@ def test_killed_at_ten_random_moments(tmp_path, portrait, weights):
         face = portrait.resize((48, 48)) if number % 10 else Image.new("RGB", (24, 24))
         face.rotate(number).save(folder / f"{number:03d}.png")
     (folder / "050.png").write_bytes(b"junk")
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["facenet_pytorch", "facecheck.video.judging", "tests.facecheck.scan.conftest"])
+    processes = forking("facenet_pytorch", "facecheck.video.judging", "tests.facecheck.scan.conftest")
     finished = 0
     for _ in range(KILLS):
         process = processes.Process(target=scan_all, args=(str(folder), str(out), str(weights)))
