@@ -129,11 +129,9 @@ def test_grids_of_four_are_cut_and_their_original_kept(tmp_path, grace, astronau
     assert len(read_folder(tmp_path / "whole")) == 1
 
 
-def test_photographs_that_the_data_set_knows_are_left_out(tmp_path, grace):
-    from facecheck import FaceDetector
-
+def test_photographs_that_the_data_set_knows_are_left_out(tmp_path, grace, detector):
     small = np.ascontiguousarray(grace[: grace.shape[0] // 4 * 4, : grace.shape[1] // 4 * 4])
-    box = FaceDetector().detect([small])[0].boxes[0]
+    box = detector.detect([small])[0].boxes[0]
     saved(small, tmp_path / "data" / "real" / "grace.jpg")
     head = "file,label,source,split,group,x0,y0,x1,y1"
     line = ",".join(map(str, ("real/grace.jpg", "real", "nasa", "train", "g", *box)))

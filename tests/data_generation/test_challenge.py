@@ -24,7 +24,7 @@ from data_generation.challenge import (
 )
 from data_generation.record import TXT2IMG, Recipe, Row
 from data_generation.report import write_report
-from facecheck import FaceDetector, image
+from facecheck import image
 from training.data import FaceFile
 from training.evaluation.scores import score as training_score
 
@@ -164,7 +164,7 @@ def test_no_picture_is_shown_twice(scored, attributes, monkeypatch):
 
 
 @pytest.fixture
-def data(tmp_path, grace, astronaut):
+def data(tmp_path, grace, astronaut, detector):
     """A data set with a world: two sources of photographs, one generator."""
     lines = ["file,label,source,generator,split,group,x0,y0,x1,y1"]
     for number, (picture, label, source) in enumerate(
@@ -173,7 +173,7 @@ def data(tmp_path, grace, astronaut):
         path = tmp_path / "data" / f"{number}.jpg"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(np.ascontiguousarray(picture)).save(path, quality=95)
-        box = FaceDetector().detect([image.load(path)])[0].boxes[0]
+        box = detector.detect([image.load(path)])[0].boxes[0]
         generator = "SD 1.5" if label == "fake" else ""
         lines.append(",".join(map(str, (path.name, label, source, generator, "world", number, *box))))
     (tmp_path / "data" / "manifest.csv").write_text("\n".join(lines))

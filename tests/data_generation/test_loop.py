@@ -19,7 +19,13 @@ from data_generation.synthesis.pipelines import EMBEDDED_FOLDER
 from facecheck.model.checkpoint import save_model
 from training.cli import main as training
 
-IMAGES, PHOTOGRAPHS = 24, 48
+IMAGES, PHOTOGRAPHS, STEPS = 24, 48, 12
+
+
+@pytest.fixture(autouse=True)
+def one_heat_map(monkeypatch):
+    """Heat maps take most of the time of a challenge."""
+    monkeypatch.setattr("data_generation.report.HARDEST", 1)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +56,7 @@ def test_the_whole_loop(people, tmp_path):
     plan, prompts, images = tmp_path / "plan.json", tmp_path / "prompts.jsonl", tmp_path / "images"
     run(generation, "plan", plan, "--cells", IMAGES, "--seed", 1)
     run(generation, "prompts", plan, prompts, "--writer", "template")
-    model = ("--model", "facecheck/tiny-faces", "--steps", 12)
+    model = ("--model", "facecheck/tiny-faces", "--steps", STEPS)
     said = run(generation, "generate", images, "--prompts", prompts, *model)
     assert f"{IMAGES} images made" in said
     said = run(generation, "gate", images, "--plan", plan)
@@ -77,12 +83,11 @@ def _train_and_evaluate(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("lenient")
-def test_a_challenge_says_what_the_shipped_model_makes_of_the_embedded_generator(tmp_path, monkeypatch):
-    monkeypatch.setattr("data_generation.report.HARDEST", 1)  # Heat maps take most of the time.
+def test_a_challenge_says_what_the_shipped_model_makes_of_the_embedded_generator(tmp_path):
     plan, prompts, out = tmp_path / "plan.json", tmp_path / "prompts.jsonl", tmp_path / "challenge"
     run(generation, "plan", plan, "--cells", 6)
     run(generation, "prompts", plan, prompts)
-    arguments = ("challenge", out, "--prompts", prompts, "--model", "facecheck/tiny-faces", "--steps", 12)
+    arguments = ("challenge", out, "--prompts", prompts, "--model", "facecheck/tiny-faces", "--steps", STEPS)
     first = run(generation, *arguments)
     assert "images are called fake" in first
     rows = (out / "manifest.jsonl").read_bytes()
@@ -96,14 +101,14 @@ def test_a_challenge_says_what_the_shipped_model_makes_of_the_embedded_generator
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("lenient")
-def test_a_challenge_counts_the_images_of_its_own_run_alone(tmp_path):
+def test_a_challenge_counts_the_images_of_its_own_run_alone(small, tmp_path):
     plan, prompts, few, out = (tmp_path / name for name in ("plan.json", "prompts.jsonl", "few.jsonl", "challenge"))
     run(generation, "plan", plan, "--cells", 4)
     run(generation, "prompts", plan, prompts)
     few.write_text("".join(prompts.read_text().splitlines(keepends=True)[:3]))
-    run(generation, "challenge", out, "--prompts", prompts, "--model", EMBEDDED_MODEL, "--steps", 12)
-    own = ("--prompts", few, "--model", EMBEDDED_FOLDER, "--steps", 12, "--seed", 1)
-    run(generation, "challenge", out, *own)
+    how = ("--detector", small, "--steps", STEPS)
+    run(generation, "challenge", out, "--prompts", prompts, "--model", EMBEDDED_MODEL, *how)
+    run(generation, "challenge", out, "--prompts", few, "--model", EMBEDDED_FOLDER, "--seed", 1, *how)
     said = json.loads((out / "challenge.json").read_text())
     assert (said["generator"], said["attempted"]) == (EMBEDDED_FOLDER.name, 3)
     assert f"How much of {EMBEDDED_FOLDER.name} does" in (out / "challenge.html").read_text()
@@ -119,8 +124,11 @@ THREE = [line for line in COMMANDS if re.search(r" (generate|adopt|challenge|tea
 OFFLINE = re.findall(r"^    (python -m .*)$", GUIDE[GUIDE.index("## facecheck/tiny-faces") :], re.M)
 SMALLER = {
     "plan": {"150": str(IMAGES)},
-    "generate": {"facecheck/tiny-faces": "facecheck/tiny-faces --steps 12"},
-    "challenge": {"challenge": "challenge --detector SMALL", "facecheck/tiny-faces": "facecheck/tiny-faces --steps 12"},
+    "generate": {"facecheck/tiny-faces": f"facecheck/tiny-faces --steps {STEPS}"},
+    "challenge": {
+        "challenge": "challenge --detector SMALL",
+        "facecheck/tiny-faces": f"facecheck/tiny-faces --steps {STEPS}",
+    },
     "update": {
         "update": "update --steps 1 --batch 4 --side 64 --tier clean --workers 0",
         "facecheck/weights/facecheck-resnet50.safetensors": "SMALL",

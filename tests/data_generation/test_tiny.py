@@ -18,7 +18,6 @@ from data_generation.tiny.train import (
     photographs,
     train_tiny,
 )
-from facecheck.detection.detector import FaceDetector
 
 pytestmark = pytest.mark.usefixtures("lenient")
 FACES = np.random.default_rng(0).integers(0, 256, (8, SIDE, SIDE, 3), dtype=np.uint8)
@@ -28,26 +27,26 @@ def config(**changes) -> TinyConfig:
     return TinyConfig(**{"steps": 4, "batch": 2, "warmup": 2, "save_every": 2, **changes})
 
 
-def test_eyes_come_to_the_same_place_and_the_mouth_below_them(photos):
+def test_eyes_come_to_the_same_place_and_the_mouth_below_them(photos, detector):
     paths = [photos / "grace.jpg", photos / "astronaut.png", photos / "wall.png"]
-    *faces, wall = aligned_faces(paths, FaceDetector())
+    *faces, wall = aligned_faces(paths, detector)
     assert wall is None
     for face in faces:
         large = np.asarray(Image.fromarray(face).resize((4 * SIDE, 4 * SIDE), Image.Resampling.BICUBIC))
-        landmarks = FaceDetector().detect([large])[0].landmarks[0] / 4
+        landmarks = detector.detect([large])[0].landmarks[0] / 4
         assert np.abs(landmarks - TEMPLATE)[:2].max() < 2
         assert np.abs(landmarks - TEMPLATE)[2:].max() < 6
 
 
-def test_turned_and_enlarged_faces(grace, tmp_path):
+def test_turned_and_enlarged_faces(grace, detector, tmp_path):
     Image.fromarray(grace).rotate(25, Image.Resampling.BICUBIC, expand=True).save(tmp_path / "turned.png")
     Image.fromarray(grace).resize((40, 47)).save(tmp_path / "small.png")
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    broken, small, turned = aligned_faces(sorted(tmp_path.iterdir()), FaceDetector())
+    broken, small, turned = aligned_faces(sorted(tmp_path.iterdir()), detector)
     assert broken is None
     assert small is None
     large = np.asarray(Image.fromarray(turned).resize((4 * SIDE, 4 * SIDE), Image.Resampling.BICUBIC))
-    eyes = FaceDetector().detect([large])[0].landmarks[0, :2] / 4
+    eyes = detector.detect([large])[0].landmarks[0, :2] / 4
     assert abs(eyes[0, 1] - eyes[1, 1]) < 3
 
 

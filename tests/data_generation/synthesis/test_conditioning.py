@@ -21,7 +21,6 @@ from data_generation.synthesis.conditioning import prepared
 from data_generation.synthesis.families import FACE_PIPELINES, FAMILIES
 from data_generation.synthesis.generate import Local, Run, Shard, tasks
 from data_generation.synthesis.pipelines import Pipeline
-from facecheck.detection.detector import FaceDetector
 from tests.data_generation.synthesis.little_pipelines import SIDE
 
 pytestmark = pytest.mark.usefixtures("lenient")
@@ -93,7 +92,7 @@ def digest(path):
 
 @pytest.mark.usefixtures("small_photographs")
 @pytest.mark.parametrize("family", KEEPERS.values(), ids=KEEPERS)
-def test_a_face_changes_the_image_and_the_record_has_its_hash(family, little, prompts, photos, tmp_path):
+def test_a_face_changes_the_image_and_the_record_has_its_hash(family, little, prompts, photos, detector, tmp_path):
     usual = {"mode": "edit" if family.edits else "txt2img", "steps": 2, "width": SIDE, "height": SIDE}
     model, start = little(family), photos / "grace.jpg"
     path = adapter_of(Pipeline(Settings(model, **usual)).pipe, tmp_path)
@@ -103,7 +102,7 @@ def test_a_face_changes_the_image_and_the_record_has_its_hash(family, little, pr
         pipeline = Pipeline(Settings(model, **usual, **named))
         pictures = [start] if family.edits else []
         recipe = next(iter(tasks(pipeline, read_prompts(prompts), pictures, 1))).recipe
-        photo = prepared(start, SIDE, FaceDetector()) if pictures else None
+        photo = prepared(start, SIDE, detector) if pictures else None
         images.append(pipeline.render([recipe], [photo])[0].image)
         ids.add(recipe.id)
         assert json.loads(recipe.options) == {

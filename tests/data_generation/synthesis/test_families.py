@@ -14,7 +14,6 @@ from data_generation.synthesis.conditioning import prepared
 from data_generation.synthesis.families import FACE_PIPELINES, FAMILIES, family_of
 from data_generation.synthesis.generate import tasks
 from data_generation.synthesis.pipelines import Pipeline
-from facecheck.detection.detector import FaceDetector
 from tests.data_generation.synthesis.little_pipelines import SIDE
 
 pytestmark = pytest.mark.usefixtures("lenient")
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("lenient")
 
 @pytest.mark.usefixtures("small_photographs")
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_a_family_runs_with_its_own_settings(family, little, prompts, photos):
+def test_a_family_runs_with_its_own_settings(family, little, prompts, photos, detector):
     settings = Settings(
         little(family), mode="edit" if family.edits else "txt2img", steps=2, width=SIDE, height=SIDE, offload=True
     )
@@ -32,7 +31,7 @@ def test_a_family_runs_with_its_own_settings(family, little, prompts, photos):
     first, *others = [task.recipe for task in tasks(pipeline, read_prompts(prompts), pictures, 2)]
     assert first.guidance == pipeline.family.guidance
     assert first.negative == ("drawing, blurry" if family.negative else "")
-    photo = prepared(pictures[0], SIDE, FaceDetector()) if pictures else None
+    photo = prepared(pictures[0], SIDE, detector) if pictures else None
     one, two = (pipeline.render([recipe], [photo])[0].image for recipe in (first, others[0]))
     assert one.shape[2] == 3
     assert one.shape == (SIDE, SIDE, 3) or family.edits

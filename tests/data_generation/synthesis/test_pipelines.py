@@ -21,24 +21,24 @@ def recipes(pipeline, prompts, photos=()):
     return [task.recipe for task in tasks(pipeline, read_prompts(prompts), photos, 1)]
 
 
-def made(settings, prompts, photos=()):
+def made(settings, prompts, photos=(), detector=None):
     pipeline = Pipeline(settings)
     found = recipes(pipeline, prompts, photos)
-    opened = [prepared(path, pipeline.size[0], FaceDetector()) for path in photos]
+    opened = [prepared(path, pipeline.size[0], detector) for path in photos]
     return found, [each.image for each in pipeline.render(found, opened or [None] * len(found))]
 
 
 @pytest.mark.parametrize("kind", ["stable_diffusion", "stable_diffusion_xl"])
 @pytest.mark.parametrize("mode", ["txt2img", "img2img", "inpaint", "vae"])
-def test_the_same_id_gives_the_same_pixels_alone_or_in_a_batch(kind, mode, request, prompts, photos):
+def test_the_same_id_gives_the_same_pixels_alone_or_in_a_batch(kind, mode, request, prompts, photos, detector):
     settings = Settings(str(request.getfixturevalue(kind)), mode=mode, steps=4, strength=0.5)
     pictures = [] if mode == "txt2img" else [photos / "grace.jpg", photos / "astronaut.png"]
-    found, together = made(settings, prompts, pictures)
+    found, together = made(settings, prompts, pictures, detector)
     assert together[0].shape == (64, 64, 3)
     assert not np.array_equal(together[0], together[1])
     pipeline = Pipeline(settings)
     for number in (1, 0):
-        photo = prepared(pictures[number], 64, FaceDetector()) if pictures else None
+        photo = prepared(pictures[number], 64, detector) if pictures else None
         alone = pipeline.render([found[number]], [photo])[0].image
         assert np.array_equal(alone, together[number])
 
@@ -76,10 +76,10 @@ def test_the_images_are_those_of_diffusers_itself(stable_diffusion, prompts):
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_the_round_trip_is_the_autoencoders(stable_diffusion, prompts, photos):
-    _, (image,) = made(Settings(str(stable_diffusion), mode="vae"), prompts, [photos / "grace.jpg"])
+def test_the_round_trip_is_the_autoencoders(stable_diffusion, prompts, photos, detector):
+    _, (image,) = made(Settings(str(stable_diffusion), mode="vae"), prompts, [photos / "grace.jpg"], detector)
     vae = AutoencoderKL.from_pretrained(stable_diffusion, subfolder="vae")
-    photo = prepared(photos / "grace.jpg", 64, FaceDetector())
+    photo = prepared(photos / "grace.jpg", 64, detector)
     pixels = torch.tensor(photo.pixels.transpose(2, 0, 1).copy())[None] / 127.5 - 1
     with torch.no_grad():
         expected = vae.decode(vae.encode(pixels).latent_dist.mean).sample[0]
@@ -87,13 +87,13 @@ def test_the_round_trip_is_the_autoencoders(stable_diffusion, prompts, photos):
     assert np.array_equal(image, grey)
 
 
-def test_inpainting_leaves_the_corners_to_the_photograph(photos):
-    photo = prepared(photos / "astronaut.png", 128, FaceDetector())
+def test_inpainting_leaves_the_corners_to_the_photograph(photos, detector):
+    photo = prepared(photos / "astronaut.png", 128, detector)
     assert photo.mask[0, 0] == photo.mask[-1, -1] == 0
-    box = FaceDetector().detect([photo.pixels])[0].boxes[0].astype(int)
+    box = detector.detect([photo.pixels])[0].boxes[0].astype(int)
     assert photo.mask[(box[1] + box[3]) // 2, (box[0] + box[2]) // 2] == 255
     assert 0.15 < (photo.mask > 0).mean() < 0.45
-    assert prepared(photos / "wall.png", 64, FaceDetector()) is None
+    assert prepared(photos / "wall.png", 64, detector) is None
 
 
 def test_the_recipe_says_what_the_model_was_given(stable_diffusion, little_ddpm, prompts):
