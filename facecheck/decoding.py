@@ -1,7 +1,7 @@
 """A file -> the picture in it: which formats are opened, which frame of many is looked at, upright and in RGB.
 
 Only raster formats that Pillow decodes itself, and two that plugins add where they are installed (extra `formats`):
-HEIC and HEIF, as iPhones take them, by pi-heif, which brings no encoder and so none of the GPL; and JPEG XL.
+HEIC and HEIF, as iPhones take them, by pillow-heif; and JPEG XL.
 """
 
 import io
@@ -31,8 +31,9 @@ Pixels = npt.NDArray[np.uint8]
 # No EPS (it starts Ghostscript), no PDF, no fonts, no containers of other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "TGA", "ICO")
 HEIF, JXL = "HEIF", "JXL"
-PLUGINS = {HEIF: ("pi_heif", "pillow_heif"), JXL: ("pillow_jxl",)}
-"""A format -> the modules that add it to Pillow, the first that is installed."""
+# Not pi-heif, which lacks the encoder: files run code in the libheif of its last release (CVE-2026-84383).
+PLUGINS = {HEIF: "pillow_heif", JXL: "pillow_jxl"}
+"""A format -> the module that adds it to Pillow, where that is installed."""
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 JXL_STARTS = (JXL_CODESTREAM, b"\x00\x00\x00\x0cJXL \r\n\x87\n")
 CLIP_HEADS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"0&\xb2u\x8ef\xcf\x11")
@@ -238,15 +239,13 @@ def _open(data: bytes) -> ImageFile.ImageFile:
 
 def installed(kind: str) -> bool:
     """Whether a plugin for a format is there; it is registered with Pillow."""
-    for name in PLUGINS[kind]:
-        try:
-            plugin = import_module(name)
-        except ImportError:
-            continue
-        if kind == HEIF:
-            plugin.register_heif_opener(thumbnails=False)
-        return True
-    return False
+    try:
+        plugin = import_module(PLUGINS[kind])
+    except ImportError:
+        return False
+    if kind == HEIF:
+        plugin.register_heif_opener(thumbnails=False)
+    return True
 
 
 def readable() -> dict[str, bool]:

@@ -43,7 +43,7 @@ BLACK = Image.new("RGB", PHOTO.size)
 
 
 def test_heic_is_read_with_what_it_says():
-    pytest.importorskip("pi_heif", reason="pip install 'facecheck[formats]'")
+    pytest.importorskip("pillow_heif", reason="pip install 'facecheck[formats]'")
     item = decode(HEIC)
     assert item.pixels.shape == (64, 48, 3)
     assert item.pixels[2, 24].argmax() == 0 and item.pixels[40, 24, 0] < item.pixels[60, 24, 0]
@@ -75,7 +75,7 @@ def test_a_jpeg_xl_bomb_is_refused_before_it_is_decoded(monkeypatch):
 
 
 def test_without_the_plugin_it_says_which(monkeypatch):
-    for name in ("pi_heif", "pillow_heif", "pillow_jxl"):
+    for name in ("pillow_heif", "pillow_jxl"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImageError, match=r"HEIC/HEIF needs a plugin: pip install 'facecheck\[formats\]'"):
         image.load(HEIC)
