@@ -26,6 +26,7 @@ PLACEHOLDER = "none"
 REPEATABLE = frozenset({408, 409, 429})
 UNSUPPORTED = frozenset({400, 404, 405, 415, 422, 501})
 USED_UP = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+OPENAI_URL = "https://api.openai.com/v1"
 PRICES = Path(__file__).parent / "prices.json"
 LONGEST_PAUSE = 600.0
 """Seconds; a server that asks for more is better asked another day."""
@@ -69,11 +70,18 @@ class Server:
     def __init__(self, key: str = "", base_url: str | None = None, timeout: float = 120.0) -> None:
         import openai
 
+        from data_generation.bounds import LARGEST_ANSWER, bounded_client
+
         if base_url and not base_url.startswith(("http://", "https://")):
             raise GenerationError(f"--base-url must begin with http:// or https://, got {base_url!r}")
         self.key = ApiKey(key.strip())
+        bounded = bounded_client(base_url or OPENAI_URL, LARGEST_ANSWER, timeout, timeout)
         self.client = openai.OpenAI(
-            api_key=self.key.value or PLACEHOLDER, base_url=base_url, max_retries=0, timeout=timeout
+            api_key=self.key.value or PLACEHOLDER,
+            base_url=base_url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=bounded,
         )
 
     def close(self) -> None:
@@ -102,17 +110,22 @@ class Server:
         answer = f"{self.address} answers {self.message(error).rstrip('.')}"
         if error.status_code in {401, 403}:
             return f"{answer}: set another key{without_key}"
-        if error.status_code in {402, 429} or error.code in USED_UP:
+        if error.status_code in {402, 429} or _code(error) in USED_UP:
             return f"{answer}: the account is used up; top it up and run again to go on"
         if is_unknown_model(error):
             return f"{answer}: name a model that it has with --model, {model!r} is not one"
         return f"{answer}: {otherwise}"
 
 
+def _code(error: "openai.APIStatusError") -> str:
+    """Of an error; servers send anything."""
+    return str(error.code)
+
+
 def is_passing(error: "openai.APIStatusError") -> bool:
     """Whether the same request may succeed later."""
     busy = error.status_code in REPEATABLE or (error.status_code >= 500 and error.status_code not in UNSUPPORTED)
-    return busy and error.code not in USED_UP
+    return busy and _code(error) not in USED_UP
 
 
 def is_unsupported(error: "openai.APIStatusError") -> bool:
@@ -124,7 +137,7 @@ def is_unknown_model(error: "openai.APIStatusError") -> bool:
     """Whether the server says that it does not have the model."""
     text = error.message.casefold()
     named = "model" in text and ("not found" in text or "not exist" in text)
-    return error.code == "model_not_found" or (error.status_code == 404 and named)
+    return _code(error) == "model_not_found" or (error.status_code == 404 and named)
 
 
 @dataclass(frozen=True)
@@ -280,5 +293,6 @@ class Prices:
         if not price or not isinstance(sent, int) or not isinstance(received, int):
             return None
         details = usage.get("input_tokens_details") or {}
-        images = details.get("image_tokens") or 0 if isinstance(details, dict) else 0
+        images = details.get("image_tokens") if isinstance(details, dict) else 0
+        images = images if isinstance(images, int) else 0
         return float(((sent - images) * price["text_in"] + images * price["image_in"] + received * price["out"]) / 1e6)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data_generation import GenerationError
-from data_generation.api_client import Prices
+from data_generation.api_client import OPENAI_URL, Prices
 from data_generation.record import MODES, TXT2IMG, VAE, Prompt, Recipe
 from facecheck.files import sha256_of
 
@@ -16,7 +16,6 @@ LICENCES = {DEFAULT_MODEL: "creativeml-openrail-m", EMBEDDED_MODEL: "CC BY-NC-SA
 """Of models that are in no family; `--licence` wins, then the model's own README."""
 PREFIX = "openai:"
 """A --model that begins so is one of a service."""
-OPENAI_URL = "https://api.openai.com/v1"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """What courier and image service say to each other: a request, what its answer means, the image at an address."""
 
 import base64
-import binascii
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import httpx2
 import openai
 
 from data_generation.api_client import Server, is_passing
+from data_generation.bounds import LARGEST_IMAGE, bounded_client
 from data_generation.synthesis import ServiceSettings
 
 SENT, ANSWERED, DONE, REFUSED, LOST, UNSENT, STOP = "sent", "answered", "done", "refused", "lost", "unsent", "stop"
@@ -20,7 +20,9 @@ MODERATION = frozenset({"moderation_blocked", "content_policy_violation", "conte
 UNCLEAR = frozenset({502, 504, *range(520, 600)})
 """Answers of a gateway that does not know what became of the request."""
 NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
-LARGEST_BYTES, DOWNLOADS, DOWNLOAD_S = 64 << 20, 4, 300
+DOWNLOADS, DOWNLOAD_S = 4, 300
+LONGEST_TEXT, LONGEST_URL, LARGEST_NUMBER, MOST_FIELDS = 4000, 8000, 10**12, 30
+"""Of what is written down of an answer: characters, numbers, fields of a table."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,13 @@ class Exchange:
         except openai.APIConnectionError as error:
             state = UNSENT if isinstance(error.__cause__, NEVER_SENT) else LOST
             return Outcome(state, self.server.message(error))
-        except ValueError:
+        except (ValueError, RecursionError):
             return Outcome(LOST, "the answer is not JSON, or was cut off")
         return self._of_body(body, raw.headers.get("x-request-id", ""))
 
     def _of_status(self, error: openai.APIStatusError) -> Outcome:
         says = self.server.message(error)
-        if error.code in MODERATION or "safety system" in error.message.casefold():
+        if str(error.code) in MODERATION or "safety system" in error.message.casefold():
             return Outcome(REFUSED, says)
         if error.status_code in UNCLEAR:
             return Outcome(LOST, says)
@@ -71,19 +73,21 @@ class Exchange:
         return Outcome(STOP, self.server.advice(error, self.model, otherwise))
 
     def _of_body(self, body: Any, request_id: str) -> Outcome:
-        first = (body.get("data") or [None])[0] if isinstance(body, dict) else None
+        data = body.get("data") if isinstance(body, dict) else None
+        first = data[0] if isinstance(data, list) and data else None
         if not isinstance(first, dict):
-            return Outcome(LOST, self.server.key.line(f"the answer holds no image: {body}"))
-        told = {name: body[name] for name in ("created", "usage", "size", "quality", "output_format") if name in body}
-        told |= {"revised_prompt": first["revised_prompt"]} if first.get("revised_prompt") else {}
-        told |= {"request_id": request_id} if request_id else {}
-        more = {"answer": told, "answered": time.time()}
+            return Outcome(LOST, self.server.key.line(f"the answer holds no image: {str(body)[:LONGEST_TEXT]}"))
+        told = {name: body.get(name) for name in ("created", "size", "quality", "output_format")}
+        told |= {"usage": body["usage"]} if isinstance(body.get("usage"), dict) else {}
+        told |= {"revised_prompt": first.get("revised_prompt"), "request_id": request_id}
+        more = {"answer": plain(told), "answered": time.time()}
         if url := first.get("url"):
-            return Outcome(ANSWERED, more=more | {"url": str(url)})
+            is_address = isinstance(url, str) and len(url) <= LONGEST_URL
+            return Outcome(ANSWERED, more=more | {"url": url}) if is_address else Outcome(LOST, "no address", more)
         try:
             text = "".join(str(first.get("b64_json") or "").rpartition(",")[2].split())
             return Outcome(DONE, more=more, content=base64.b64decode(text, validate=True))
-        except binascii.Error:
+        except ValueError:
             return Outcome(LOST, "the image was cut off", more)
 
     def fetch(self, outcome: Outcome) -> Outcome:
@@ -103,22 +107,26 @@ class Exchange:
         Raises:
             httpx2.HTTPError, httpx2.InvalidURL, ValueError: nothing, too much, too slowly, or not where images are.
         """
-        own, end, content = self.server.client.base_url, time.monotonic() + DOWNLOAD_S, bytearray()
-
-        def refuse_others(request: httpx2.Request) -> None:
-            # The service must not send us to what only this machine or its network reaches.
-            if request.url.scheme != "https" and (request.url.scheme, request.url.host) != (own.scheme, own.host):
-                raise ValueError(f"{request.url.scheme}://{request.url.host} is neither https nor the service itself")
-
-        with (
-            httpx2.Client(timeout=60, follow_redirects=True, event_hooks={"request": [refuse_others]}) as client,
-            client.stream("GET", url) as answer,
-        ):
+        own = str(self.server.client.base_url)
+        with bounded_client(own, LARGEST_IMAGE, DOWNLOAD_S, timeout=60) as client:
+            answer = client.get(url)
             answer.raise_for_status()
-            for part in answer.iter_bytes():
-                content += part
-                if len(content) > LARGEST_BYTES:
-                    raise ValueError(f"it is larger than {LARGEST_BYTES >> 20} MB")
-                if time.monotonic() > end:
-                    raise ValueError(f"it took more than {DOWNLOAD_S} s")
-        return bytes(content)
+            return answer.content
+
+
+def plain(table: Mapping[str, Any], depth: int = 3) -> dict[str, Any]:
+    """What a service says, as far as a row may hold it: short texts, numbers, and tables of them."""
+    kept = ((str(name)[:LONGEST_TEXT], _plain(value, depth)) for name, value in table.items())
+    return dict([(name, value) for name, value in kept if value is not None][:MOST_FIELDS])
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """None for what is left out."""
+    match value:
+        case str() if value:
+            return value[:LONGEST_TEXT]
+        case int() | float() if abs(value) < LARGEST_NUMBER:
+            return value
+        case dict() if depth:
+            return plain(value, depth - 1)
+    return None

@@ -35,7 +35,8 @@ class ImageServer(ThreadingHTTPServer):
     """Answers well, except where `script` or `moves` says otherwise.
 
     Attributes:
-        script: misbehaviours of the next requests, taken from the front; "" is a good answer. moves: by prompt.
+        script: misbehaviours of the next requests, taken from the front; "" is a good answer, JSON is answered as it is.
+        moves: by prompt.
         asked, made: how often each prompt came, and was answered with an image (which costs).
         bodies: of all requests. delay: seconds before every image. as_url: images by address. most: at once.
         pictures: the bytes of the images, one for each prompt in turn, in place of such that are made for it.
@@ -98,6 +99,10 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(server.delay)
         with server.lock:
             server.made[body["prompt"]] += 1
+        if move in ("endless", "slow", "packed", "moved"):
+            return self._misbehave(move)
+        if move.startswith(("{", "[")):
+            return self._send(200, move.encode())
         if move == "html":
             return self._send(200, b"<html>hello</html>")
         if move == "empty":
@@ -106,6 +111,19 @@ class _Handler(BaseHTTPRequestHandler):
         if move == "hang up":
             return self._send(200, answer, cut=len(answer) // 2)
         return self._send(200, answer, {"x-request-id": "req_1"})
+
+    def _misbehave(self, move):
+        """Answers without end, slowly, that unpack to more than they are, or that lead elsewhere."""
+        headers = {
+            "packed": {"Content-Encoding": "gzip"}, "moved": {"Location": f"http://localhost:{self.server.server_port}/"}
+        }.get(move, {})  # fmt: skip
+        self.send_response(307 if move == "moved" else 200)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        for _ in range({"endless": 1 << 20, "slow": 1000}.get(move, 0)):
+            self.wfile.write(b" " * (65536 if move == "endless" else 1))
+            time.sleep(0.05 if move == "slow" else 0)
 
     def _answer(self, body, move):
         kind = body.get("output_format", "png")
@@ -126,9 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
         return {"created": 1, "data": [first], "usage": USAGE, "size": size, "quality": body.get("quality", "auto")}
 
     def do_GET(self):
+        if self.path == "/endless":
+            return self._misbehave("endless")
         self.server.keys.add(self.headers["Authorization"])
         content = self.server.images.get(self.path)
-        self._send(200 if content else 404, content or b"gone")
+        return self._send(200 if content else 404, content or b"gone")
 
     def _send(self, status, answer, headers=None, cut=None):
         data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
