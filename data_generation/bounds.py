@@ -1,4 +1,4 @@
-"""How a service is spoken to that may be hostile: it sends so much, for so long, uncompressed, and leads nowhere inside."""
+"""How a service is spoken to that may be hostile: it sends so much, for so long, uncompressed, and leads nowhere."""
 
 import time
 from collections.abc import Iterator

@@ -16,15 +16,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from facecheck import values
 from facecheck.errors import ImageError
-from facecheck.sanitising import (
-    JXL_CODESTREAM,
-    completed,
-    jxl_pixels,
-    no_warnings,
-    orientation,
-    sanitised,
-    shortened,
-)  # fmt: skip
+from facecheck.sanitising import JXL_CODESTREAM, completed, jxl_pixels, no_warnings, orientation, sanitised, shortened
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -157,10 +149,13 @@ def _of_frames(opened: Image.Image, found: Frames, name: str) -> Picture:
     chosen, *others = found.chosen
     kept = others[: FRAMES_KEPT_PIXELS // (opened.width * opened.height)]
     pictures: dict[int, Picture] = {}
+    room = FRAMES_KEPT_PIXELS
     for place in sorted((chosen, *kept)):
         try:
             opened.seek(place)
-            pictures[place] = decoded(opened, name)
+            room -= opened.width * opened.height if place != chosen else 0  # Pages of a TIFF differ in size.
+            if place == chosen or room >= 0:
+                pictures[place] = decoded(opened, name)
         except Exception as error:  # Decoders raise anything.
             if place == chosen:
                 raise ImageError(f"{name}: its frames are damaged ({shortened(str(error))}); {DAMAGED}") from error
@@ -287,12 +282,14 @@ def frames_of(picture: Image.Image) -> Frames:
 
 
 def _spreads(picture: Image.Image, places: list[int]) -> Iterator[tuple[int, float]]:
-    """The standard deviation of the greys of each frame that can be read and is not too large."""
+    """The standard deviation of the greys of each frame that can be read, while they are not too large together."""
+    room = MAX_PIXELS
     for place in places:
         try:
             picture.seek(place)
-            if picture.width * picture.height > MAX_PIXELS:
+            if picture.width * picture.height > room:
                 continue
+            room -= picture.width * picture.height
             small = picture.convert("RGBA").reduce(max(min(picture.size) // 64, 1)).convert("L")
         except Exception:  # Of a damaged frame: decoders raise anything.
             return

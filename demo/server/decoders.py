@@ -5,8 +5,11 @@ file, and the server computes on while they decode.
 """
 
 import json
+import math
 import multiprocessing
 import sys
+import threading
+import time
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -16,15 +19,17 @@ from typing import Any
 import numpy as np
 
 from facecheck.batching import Decoded, decode
-from facecheck.decoding import Pixels
+from facecheck.decoding import FRAMES_KEPT_PIXELS, FRAMES_SEEN, MAX_PIXELS, Pixels
 from facecheck.errors import ImageError
 from facecheck.interrupts import not_for_children
 from facecheck.provenance import Provenance
 
-LONGEST_S = 20.0
-"""A PNG of 80 megapixels takes 2 s."""
+LONGEST_S, START_S = 20.0, 20.0
+"""A PNG of 80 megapixels takes 2 s; and what a process may take besides until it has started."""
 MEMORY_BYTES = 6 << 30
 """Of addresses; 80 megapixels and a file of 256 MiB take less than 1.5 GiB, libraries reserve the rest."""
+LONGEST_ANSWER = 16 << 20
+"""Bytes, in JSON: what a file says of itself is much shorter."""
 _SPAWNED = multiprocessing.get_context("spawn")
 
 
@@ -67,23 +72,30 @@ class _Worker:
     def __init__(self) -> None:
         self._process: Any = None
         self._pipe: Connection | None = None
+        self._is_warm = False
 
     def decode(self, data: bytes, name: str, seconds: float) -> Decoded:
-        """Raises TimeoutError, or EOFError and OSError where the process died; it is gone then."""
+        """Raises TimeoutError, or EOFError and OSError where the process died or answers nonsense; it is gone then."""
         pipe = self._started()
+        seconds += 0 if self._is_warm else START_S
+        end = time.monotonic() + seconds
+        # Whatever it does not read, or does not finish to say, ends with it.
+        watch = threading.Timer(seconds, self._process.kill)
+        watch.daemon = True
+        watch.start()
         try:
             pipe.send_bytes(name.encode("utf-8", "surrogatepass"))
             pipe.send_bytes(data)
-            if not pipe.poll(seconds):
-                raise TimeoutError
-            answer = json.loads(pipe.recv_bytes())
-            frames = [np.empty(shape, np.uint8) for shape in answer["shapes"]]
-            for frame in frames:
-                pipe.recv_bytes_into(frame.reshape(-1).data)
-        except BaseException:
+            found = _received(pipe, name)
+            self._is_warm = True
+            return found
+        except BaseException as error:
             self.end()
+            if isinstance(error, Exception) and time.monotonic() >= end:
+                raise TimeoutError from error
             raise
-        return _decoded(answer, name, frames)
+        finally:
+            watch.cancel()
 
     def _started(self) -> Connection:
         if self._pipe is None or not self._process.is_alive():
@@ -93,6 +105,7 @@ class _Worker:
             with not_for_children():
                 self._process.start()
             theirs.close()
+            self._is_warm = False
         return self._pipe
 
     def end(self) -> None:
@@ -104,13 +117,48 @@ class _Worker:
         self._pipe = None
 
 
+def _received(pipe: Connection, name: str) -> Decoded:
+    """What a process answers. A file may have taken it over: it is believed no more than the file.
+
+    Raises:
+        EOFError, OSError: it died, or said what no decoder says.
+    """
+    try:
+        answer = json.loads(pipe.recv_bytes(LONGEST_ANSWER))
+        shapes = _checked(answer["shapes"])
+        # Not `recv_bytes_into`: it reads all that the other side claims to send.
+        sent = (pipe.recv_bytes(math.prod(shape)) for shape in shapes)
+        frames = [
+            np.frombuffer(frame, np.uint8).reshape(shape).copy() for frame, shape in zip(sent, shapes, strict=True)
+        ]
+        return _decoded(answer, name, frames)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise EOFError("no answer of a decoder") from error
+
+
+def _checked(shapes: Any) -> list[tuple[int, int, int]]:
+    """Shapes (H, W, 3) of frames that `facecheck.decoding` gives out.
+
+    Raises:
+        ValueError, TypeError: they are not.
+    """
+    found = [(int(height), int(width), int(channels)) for height, width, channels in shapes]
+    pixels = [height * width for height, width, _ in found]
+    are_frames = len(found) <= FRAMES_SEEN and all(min(shape) > 0 and shape[2] == 3 for shape in found)
+    if not are_frames or max(pixels, default=0) > MAX_PIXELS or sum(pixels[1:]) > FRAMES_KEPT_PIXELS:
+        raise ValueError(f"frames of {shapes}")
+    return found
+
+
 def _decoded(answer: dict[str, Any], name: str, frames: list[Pixels]) -> Decoded:
-    """What a process answered; `frames`: the picture, and others of an animation that are worth a look."""
+    """`frames`: the picture, and others of an animation that are worth a look."""
     said = Provenance.from_dict(answer["provenance"]) if answer["provenance"] is not None else None
+    taken = float(answer["ms"])
     if not frames:
-        return Decoded(name, None, answer["ms"], ImageError(answer["error"]), said)
-    found = Decoded(name, frames[0], answer["ms"], None, said, look_again=True)
-    return replace(found, problems=tuple(answer["problems"]), others=tuple(frames[1:]), frames=answer["frames"])
+        return Decoded(name, None, taken, ImageError(str(answer["error"])), said)
+    found = Decoded(name, frames[0], taken, None, said, look_again=True)
+    problems = tuple(map(str, answer["problems"]))
+    return replace(found, problems=problems, others=tuple(frames[1:]), frames=int(answer["frames"]))
 
 
 def _serve(pipe: Connection) -> None:

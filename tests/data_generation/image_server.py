@@ -35,8 +35,8 @@ class ImageServer(ThreadingHTTPServer):
     """Answers well, except where `script` or `moves` says otherwise.
 
     Attributes:
-        script: misbehaviours of the next requests, taken from the front; "" is a good answer, JSON is answered as it is.
-        moves: by prompt.
+        script: misbehaviours of the next requests, taken from the front; "" is a good answer. moves: by prompt.
+            What begins like JSON or HTML is the answer itself.
         asked, made: how often each prompt came, and was answered with an image (which costs).
         bodies: of all requests. delay: seconds before every image. as_url: images by address. most: at once.
         pictures: the bytes of the images, one for each prompt in turn, in place of such that are made for it.
@@ -101,12 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
             server.made[body["prompt"]] += 1
         if move in ("endless", "slow", "packed", "moved"):
             return self._misbehave(move)
-        if move.startswith(("{", "[")):
+        if move.startswith(("{", "[", "<")):
             return self._send(200, move.encode())
-        if move == "html":
-            return self._send(200, b"<html>hello</html>")
-        if move == "empty":
-            return self._send(200, {"created": 1, "data": []})
         answer = json.dumps(self._answer(body, move)).encode()
         if move == "hang up":
             return self._send(200, answer, cut=len(answer) // 2)

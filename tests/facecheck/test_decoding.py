@@ -113,6 +113,16 @@ def test_many_frames_cost_no_more_than_some(monkeypatch):
     assert found.frames == 31 and "5 were looked at" in found.problems[0]
 
 
+def test_pages_that_grow_cost_no_more_than_one_large_picture(monkeypatch):
+    """The first page of a TIFF says nothing of the size of the others."""
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 2 * 400 * 400)
+    monkeypatch.setattr(decoding, "FRAMES_KEPT_PIXELS", 400 * 400)
+    large = PHOTO.resize((400, 400))
+    found = image.read(animation("TIFF", PHOTO.resize((8, 8)), *[large.rotate(turn) for turn in (0, 90, 180, 270)]))
+    assert found.frames == 5 and "2 were looked at" in found.problems[0]
+    assert [other.shape for other in found.others] == [(400, 400, 3)]
+
+
 @pytest.mark.parametrize("cut", [1, 2])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}])
 def test_a_jpeg_without_its_last_bytes_is_read_as_browsers_do(options, cut):

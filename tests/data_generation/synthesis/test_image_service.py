@@ -146,7 +146,12 @@ def test_what_moderation_refuses_is_recorded_and_not_asked_for_again(images_api,
     assert run.spent == pytest.approx(2 * 0.02)
 
 
-@pytest.mark.parametrize("move", ["hang up", "html", "empty", "cut base64", "half a picture", "half a JPEG", "gateway"])
+NOTHING = '{"created": 1, "data": []}'
+
+
+@pytest.mark.parametrize(
+    "move", ["hang up", "<html>hello</html>", NOTHING, "cut base64", "half a picture", "half a JPEG", "gateway"]
+)
 def test_what_may_be_paid_for_is_not_asked_for_again_unless_a_person_says_so(move, images_api, tmp_path):
     images_api.moves["person 1"] = move
     said: list[str] = []

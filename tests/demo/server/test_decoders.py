@@ -1,10 +1,15 @@
 """A file may take its decoder's time, memory or life; it gets an answer, and so do all others."""
 
 import io
+import json
+import multiprocessing
 import os
 import resource
 import sys
+import threading
 import time
+from contextlib import suppress
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -74,6 +79,52 @@ def test_a_decoder_has_little_memory_and_writes_no_file(decoders, portrait):
     limits = [resource.prlimit(worker._process.pid, kind)[0] for kind in kinds]
     decoders._idle.put(worker)
     assert limits == [module.MEMORY_BYTES, 0, 0]
+
+
+GOOD = {"shapes": [[4, 5, 3]], "ms": 1.0, "error": None, "provenance": None, "problems": [], "frames": 1}
+
+
+def lie_to(pipe, answers) -> None:
+    """A decoder that a file has taken over: it answers what it likes, and then nothing."""
+    pipe.recv_bytes(), pipe.recv_bytes()
+    with suppress(OSError):
+        for answer in answers:
+            pipe.send_bytes(answer)
+
+
+@pytest.mark.parametrize("lie", [
+    {"shapes": [[1 << 31, 1 << 31, 3]]}, {"shapes": [[-4, -5, 3]]}, {"shapes": [[4, 5, 1 << 40]]}, {"shapes": 7},
+    {"shapes": [[4, 5, 3]] * 1000}, {"shapes": [[float("nan"), 5, 3]]}, {"problems": None},
+    {"frames": "many"}, {"ms": []}, {"shapes": [[4, 6, 3]]}, {"shapes": [], "provenance": [[]]},
+    {"provenance": {"format": 1}},
+])  # fmt: skip
+def test_a_decoder_that_lies_costs_its_own_answer(lie):
+    assert answered([json.dumps(GOOD | lie).encode(), bytes(60)]).startswith("x: its decoder crashed")
+
+
+def test_a_decoder_that_answers_too_much_or_never_ends_is_ended():
+    crashed = "x: its decoder crashed"
+    assert answered([b"[" * 100_000]).startswith(crashed)
+    assert answered([b" " * (module.LONGEST_ANSWER + 1)]).startswith(crashed)
+    assert answered([json.dumps(GOOD).encode(), bytes(61)]).startswith(crashed)
+    assert (
+        answered([json.dumps(GOOD).encode()], seconds=0.3) == "x: not read within 0.3 s; save it again as JPEG or PNG"
+    )
+    assert answered([json.dumps(GOOD).encode(), bytes(60)]) == "None"
+
+
+def answered(answers: list[bytes], seconds: float = 20) -> str:
+    """What the server makes of a decoder's answers: the error, in words."""
+    made = Decoders(1, seconds)
+    worker = made._idle.get()
+    worker._pipe, theirs = multiprocessing.Pipe()
+    worker._process = SimpleNamespace(kill=theirs.close, join=lambda: None, is_alive=lambda: True)
+    worker._is_warm = True
+    threading.Thread(target=lie_to, args=(theirs, answers), daemon=True).start()
+    made._idle.put(worker)
+    found = made.decode(b"data", "x")
+    made.close()
+    return str(found.error)
 
 
 def test_closing_leaves_no_process(portrait):
