@@ -5,6 +5,7 @@ refused, one that proves it is recorded with its proof, and where nothing is sai
 """
 
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -178,6 +179,9 @@ class Adopter:
                 name = photo.path.relative_to(folder.resolve()).as_posix()
                 if photo.label != FAKE:
                     self._drop("its folder calls it a photograph", name)
+                elif not Path(os.path.realpath(photo.path)).is_relative_to(folder.resolve()):
+                    # An archive from elsewhere may hold links to any file of this machine.
+                    self._drop("a link that leads out of the folder; put the file itself there", name)
                 else:
                     self._take(photo.path, name, manifest)
         self._report()

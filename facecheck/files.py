@@ -1,14 +1,17 @@
 """How files are written, known and named to people, and where those lie that can be made again."""
 
+import errno
 import glob
 import hashlib
 import os
 import platform
 import re
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 CACHE_VARIABLE = "FACECHECK_CACHE"
 
@@ -80,11 +83,28 @@ def _is_running(process: int) -> bool:
     return True
 
 
+def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+    """A file to read, and nothing else: who opens a pipe waits for ever, and a file may be replaced by one at any time.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    stream = open(path, "rb", opener=_opened_at_once)  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return stream
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def sha256_of(content: Path | bytes) -> str:
     """The sha256 of a file, or of what was read of one, in hexadecimal; of a file little is in memory at a time."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
-    with content.open("rb") as stream:
+    with open_file(content) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

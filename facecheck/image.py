@@ -20,6 +20,7 @@ from PIL import Image
 from facecheck import values
 from facecheck.decoding import MAX_PIXELS, Picture, Pixels, decode, decoded
 from facecheck.errors import ImageError
+from facecheck.files import open_file
 from facecheck.sanitising import shortened
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _from_file(text: str, name: str) -> bytes:
         if not path.is_file():
             reason = "is not a regular file" if path.exists() else "no such file; check the path"
             raise ImageError(f"{name}: {reason}")
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             data = b"" if size > MAX_BYTES else stream.read(MAX_BYTES + 1)  # It may grow meanwhile.
     except (OSError, ValueError) as error:

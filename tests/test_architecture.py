@@ -21,10 +21,10 @@ PACKAGES = {
 }
 """What each package may import of the others."""
 ROOMS = (
-    {"errors", "interrupts", "sanitising"},
+    {"errors", "files", "interrupts", "sanitising"},
     {"values"},
     {"decoding"},
-    {"error_rates", "files", "image", "ledger"},
+    {"error_rates", "image", "ledger"},
     {"provenance", "annotation"},
     {"result", "batching"},
     {"model"},

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from facecheck.errors import ScanError
-from facecheck.files import naming
+from facecheck.files import naming, open_file
 
 STANDARD_INPUT = "-"
 CHUNK_BYTES = 1 << 16
@@ -176,7 +176,7 @@ def seems_picture(path: str) -> bool:
     if Path(path).suffix.lower() in PICTURE_ENDINGS or not Path(path).is_file():
         return True
     try:
-        with Path(path).open("rb") as stream:
+        with open_file(path) as stream:
             head = stream.read(HEAD_BYTES)
     except OSError:
         return True

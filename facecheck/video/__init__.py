@@ -11,7 +11,8 @@ FFmpeg is sure of the container (a score of 100; no text gets more).
 """
 
 from collections.abc import Callable
-from pathlib import Path
+
+from facecheck.files import open_file
 
 HEAD_BYTES = 1024
 MARK_BYTES = 5
@@ -29,9 +30,7 @@ TRANSPORT_PACKET, TRANSPORT_MARK = 188, b"G"
 def is_clip_file(path: str) -> bool:
     """As `is_clip`, of a file; False where there is none."""
     try:
-        if not Path(path).is_file():
-            return False
-        with Path(path).open("rb") as stream:
+        with open_file(path) as stream:
             return is_clip(stream.read(HEAD_BYTES))
     except (OSError, ValueError):
         return False

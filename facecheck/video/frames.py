@@ -17,6 +17,7 @@ import numpy as np
 
 from facecheck.decoding import MAX_PIXELS, Pixels
 from facecheck.errors import ImageError
+from facecheck.files import open_file
 from facecheck.image import describe
 from facecheck.video import HEAD_BYTES, is_clip
 
@@ -236,7 +237,7 @@ def _opened(source: ClipSource, name: str) -> BinaryIO:
     try:
         if not Path(source).is_file():  # A pipe would never end.
             raise ImageError(f"{name}: no such file, or not a regular one; check the path")
-        return Path(source).open("rb")
+        return open_file(source)
     except (OSError, ValueError) as error:
         raise ImageError(
             f"{name}: cannot be read ({error.strerror if isinstance(error, OSError) else error})"

@@ -1,7 +1,9 @@
 """Pictures made elsewhere: the files' own words are heard before a person's, and nothing comes in twice."""
 
 import json
+import os
 import shutil
+import socket
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image, PngImagePlugin
 from data_generation import GenerationError
 from data_generation.adopt import UNPROVEN, Adopter, contradiction, is_grid, quarters
 from data_generation.cli import main
-from data_generation.gate import judge
+from data_generation.gate import Measurements, judge
 from data_generation.store import read_folder
 from facecheck.files import sha256_of
 from facecheck.provenance import Claim, Finding, Strength
@@ -176,3 +178,29 @@ def test_the_command_says_what_it_did(adopted, tmp_path):
         Adopter(tmp_path / "out", "Midjourney 7").adopt(tmp_path / "empty")
     with pytest.raises(GenerationError, match="--generator must name"):
         Adopter(tmp_path / "out", " ")
+
+
+def test_nothing_outside_the_folder_is_taken_and_no_pipe_is_waited_for(tmp_path, grace, monkeypatch):
+    """As an archive from elsewhere may hold it."""
+    folder, private = tmp_path / "downloads", saved(grace, tmp_path / "private" / "mine.png")
+    saved(flipped(grace), folder / "real.png")
+    (folder / "inside.png").symlink_to("real.png")
+    (folder / "outside.png").symlink_to(private)
+    (folder / "relative.png").symlink_to("../private/mine.png")
+    (folder / "folder").symlink_to(tmp_path / "private")
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "device.png").symlink_to("/dev/zero")
+    for name in ("pipe.png", "metadata.csv"):
+        os.mkfifo(folder / name)
+    with socket.socket(socket.AF_UNIX) as listening:
+        monkeypatch.chdir(folder)  # The path of a socket is short.
+        listening.bind("socket.png")
+    adopter = Adopter(tmp_path / "out", "Midjourney 7")
+    monkeypatch.setattr(
+        adopter.recorder.gate, "measure", lambda shown: [Measurements((), "0" * 32, 50.0, 0.0)] * len(shown)
+    )
+    found = adopter.adopt(folder)
+    assert found.adopted == 1 and len(read_folder(tmp_path / "out")) == 1
+    (leads_out,) = (files for reason, files in found.dropped.items() if "leads out" in reason)
+    assert leads_out == ["outside.png", "relative.png"]
+    assert found.dropped["unreadable"] == ["loop.png"]

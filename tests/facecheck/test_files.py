@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from facecheck.files import partial_of, write_atomically, write_together
+from facecheck.files import open_file, partial_of, sha256_of, write_atomically, write_together
 
 
 def dead_process() -> int:
@@ -53,3 +53,14 @@ def test_a_full_disk_names_the_file_that_was_meant(monkeypatch, tmp_path):
     with pytest.raises(OSError, match="No space left") as caught:
         write_atomically(tmp_path / "summary.html", b"x")
     assert caught.value.filename == str(tmp_path / "summary.html") and ".partial" not in str(caught.value)
+
+
+def test_no_file_that_became_a_pipe_is_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for opens in (open_file, sha256_of):
+        for path in (tmp_path / "pipe.jpg", Path("/dev/null")):
+            with pytest.raises(OSError, match="not a regular file"):
+                opens(path)
+    (tmp_path / "file").write_bytes(b"ab")
+    with open_file(tmp_path / "file") as stream:
+        assert stream.read() == b"ab"

@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import stat
 import struct
 import tempfile
 import zlib
@@ -193,7 +194,7 @@ def test_a_file_that_grows_is_not_read_without_end(tmp_path, monkeypatch):
     path = tmp_path / "growing.jpg"
     path.write_bytes(b"x" * 20)
     monkeypatch.setattr(image, "MAX_BYTES", 10)
-    monkeypatch.setattr(image.os, "fstat", lambda _: os.stat_result((0,) * 6 + (5,) + (0,) * 3))
+    monkeypatch.setattr(image.os, "fstat", lambda _: os.stat_result((stat.S_IFREG,) + (0,) * 5 + (5,) + (0,) * 3))
     with pytest.raises(ImageError, match="11 bytes"):
         image.load(path)
 

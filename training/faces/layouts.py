@@ -24,6 +24,7 @@ group), `accepted` (the gate's answer; a line without `"accepted": true` is skip
 import csv
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,7 +145,7 @@ def _tables(root: Path) -> list[Path]:
         if (root / name).is_file():
             return [root / name]
     if metadata := sorted([*root.rglob("metadata.csv"), *root.rglob("metadata.jsonl")]):
-        return metadata
+        return [path for path in metadata if path.is_file()]
     return [root / name for name in SPLIT_TABLES if (root / name).is_file() and _speaks(root / name)]
 
 
@@ -181,6 +182,9 @@ def _add_table(reading: _Reading, table: Path) -> None:
     for row in _rows(table):
         is_aiornot = bool(by_id) and not _first(row, FILE_COLUMNS)
         path = _path(table, row, by_id if is_aiornot else {})
+        if _is_special(path):
+            reading.skipped.append((path, "unreadable"))
+            continue
         if "accepted" in row and str(row["accepted"]).lower() not in ("true", "1"):
             reading.skipped.append((path, "not_accepted"))
             continue
@@ -256,8 +260,16 @@ def _pictures(root: Path) -> list[Path]:
         Path(folder, name)
         for folder, _, names in os.walk(root)
         for name in names
-        if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+        if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".") and not _is_special(Path(folder, name))
     )
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is there and no file: who opens a pipe waits for ever."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 def _add_tree(reading: _Reading, paths: list[Path]) -> None:
