@@ -1,7 +1,8 @@
 """The append-only file of JSON lines that survives kill -9; scans, data generation and training keep theirs in it.
 
-A row is written by one call, with its newline. Whatever kills the process, at most the last line is half there; whoever
-opens the file next for writing cuts it off, and whoever only reads passes it over. One process writes at a time.
+Rows are written by one call, with their newlines. Whatever kills the process, at most the last line is half there;
+whoever opens the file next for writing cuts it off, and whoever only reads passes it over. One process writes at a
+time.
 """
 
 import errno
@@ -80,26 +81,26 @@ class Ledger:
         finally:
             os.close(self._file)
 
-    def append(self, row: Mapping[str, Any]) -> int:
-        """Write a row; from now on only the machine can lose it, not the process.
+    def append(self, *rows: Mapping[str, Any]) -> int:
+        """Write rows, all or none of them; from now on only the machine can lose them, not the process.
 
         Returns:
-            Where its line begins, bytes.
+            Where the line of the first begins, bytes.
 
         Raises:
             LedgerError: the disk is full, or gone; the file was removed or replaced.
         """
         self.require_in_place()
-        line, offset = encoded(row), self._size
+        lines, offset = b"".join(map(encoded, rows)), self._size
         try:
-            written = os.write(self._file, line)
+            written = os.write(self._file, lines)
         except OSError as error:
             raise self._unwritable(error) from error
-        if written < len(line):
+        if written < len(lines):
             os.ftruncate(self._file, offset)
             full = OSError(errno.ENOSPC, "the disk is full")
             raise self._unwritable(full) from full
-        self._size += len(line)
+        self._size += len(lines)
         return offset
 
     def require_in_place(self) -> None:

@@ -103,7 +103,7 @@ class Decisions:
     def decide(
         self, rows: Sequence[Mapping[str, Any]], judgement: Judgement | None, by: str, seen: int
     ) -> list[Decision]:
-        """Write one decision about each file, and wait until the disk has it.
+        """Write one decision about each file, all or none of them, and wait until the disk has them.
 
         Args:
             rows: with `path`, `size` and `mtime_ns`.
@@ -126,9 +126,14 @@ class Decisions:
                         f"{latest.by} has just marked it {latest.judgement or 'undecided'}; look again, then decide"
                     )
             at = datetime.now(UTC).isoformat(timespec="seconds")
-            for number, row in enumerate(rows, self.count + 1):
-                decision = Decision(row["path"], judgement, by, at, number, row["size"], row["mtime_ns"])
-                ledger.append(asdict(decision))
+            decisions = (
+                Decision(row["path"], judgement, by, at, number, row["size"], row["mtime_ns"])
+                for number, row in enumerate(rows, self.count + 1)
+            )
+            try:
+                ledger.append(*map(asdict, decisions))
+            except LedgerError as error:
+                raise ScanError(str(error)) from error
         return [*added, *self.refresh()]
 
     @contextmanager

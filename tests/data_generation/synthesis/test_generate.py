@@ -21,6 +21,7 @@ from data_generation.synthesis import Settings
 from data_generation.synthesis.generate import Local, Made, Run, Shard, tasks
 from data_generation.synthesis.pipelines import Pipeline
 from tests.forkserver import forking
+from tests.full_disk import SAYS, no_room
 
 pytestmark = pytest.mark.usefixtures("lenient")
 IMAGES, KILLS = 200, 20
@@ -81,6 +82,20 @@ def test_a_full_disk_ends_in_one_line_and_the_next_run_goes_on(little_ddpm, prom
     assert last == f"Error: {written[2]}: No space left on device: make room, and run again to go on"
     check(tmp_path, 2)
     assert "4 images made, 2 were there" in CliRunner().invoke(main, arguments).output
+    check(tmp_path, 6)
+
+
+@pytest.mark.parametrize("limit", [0, 2000])
+def test_on_a_real_full_disk_nothing_is_half_there(little_ddpm, prompts, tmp_path, monkeypatch, limit):
+    """No room for anything, or for the image that is longer than its record."""
+    monkeypatch.setattr(store, "Gate", _Blind)
+    arguments = ["generate", str(tmp_path), "--prompts", str(prompts), "--model", str(little_ddpm), "--steps", "1"]
+    with no_room(limit):
+        stopped = CliRunner().invoke(main, arguments)
+    assert stopped.exit_code == 1 and ".partial" not in stopped.output
+    assert stopped.output.splitlines()[-1].startswith(f"Error: {tmp_path}") and SAYS in stopped.output
+    assert not list((tmp_path / "images").glob(".*")) and not _lines(tmp_path)
+    assert "6 images made, 0 were there" in CliRunner().invoke(main, arguments).output
     check(tmp_path, 6)
 
 

@@ -11,6 +11,7 @@ import pytest
 from facecheck.errors import ReviewConflictError, ScanError
 from facecheck.review.decisions import Decisions, Judgement, csv_of, labels_of
 from tests.facecheck.scan.conftest import row
+from tests.full_disk import no_room
 from training.faces.layouts import recognise
 
 WRITER = """
@@ -75,6 +76,20 @@ def test_half_a_line_is_cut_off_and_another_file_is_left_alone(decisions, tmp_pa
     decisions.path.write_text('{"reviewed": "/a"}\n')
     with pytest.raises(ScanError, match="no decision"):
         Decisions(decisions.path).refresh()
+
+
+@pytest.mark.parametrize("room", [0, 1, 150])
+def test_on_a_full_disk_a_family_is_decided_whole_or_not_at_all(decisions, room):
+    """No room for anything, for a byte of it, or for the first of two files."""
+    files = [row("/a", 0.9), row("/a copy", 0.9)]
+    decisions.decide([row("/b")], Judgement.GENUINE, "Ana", 0)
+    before = decisions.path.read_bytes()
+    with no_room(len(before) + room), pytest.raises(ScanError, match=r"decisions\.jsonl cannot be written \("):
+        decisions.decide(files, Judgement.GENERATED, "Ana", 1)
+    assert decisions.path.read_bytes() == before and decisions.latest.keys() == {"/b"}
+    decisions.decide(files, Judgement.GENERATED, "Ana", 1)
+    again = Decisions(decisions.path)
+    assert len(again.refresh()) == 3 and again.latest["/a copy"].number == 3
 
 
 def test_the_csv_has_every_decision_and_no_formulas(decisions):

@@ -15,6 +15,7 @@ from PIL import Image
 from facecheck.cli import main
 from facecheck.review.decisions import decisions_path
 from facecheck.review.server import make_server
+from tests.full_disk import SAYS, no_room
 
 
 @pytest.fixture
@@ -125,6 +126,17 @@ def test_two_people_see_each_other_and_do_not_overwrite(address):
     assert httpx.get(f"{address}api/rows").json()["rows"][0]["decision"] == "genuine"
     assert decide(address, id=first, judgement=None, by="Ana", seen=2).status_code == 200
     assert httpx.get(f"{address}api/rows").json()["rows"][0]["decision"] is None
+
+
+def test_on_a_full_disk_the_page_says_so_and_goes_on_when_there_is_room(address, output):
+    first = httpx.get(f"{address}api/rows").json()["rows"][0]["id"]
+    with no_room():
+        refused = decide(address, id=first)
+    assert (
+        refused.status_code == 422 and refused.json()["error"] == f"{decisions_path(output)} cannot be written ({SAYS})"
+    )
+    assert httpx.get(f"{address}api/news?seen=0").json() == {"seen": 0, "changes": []}
+    assert decide(address, id=first).json()["seen"] == 1
 
 
 def test_files_to_take_away(address):
