@@ -258,6 +258,8 @@ def what_it_is(data: bytes) -> str:
         if not installed(kind):
             return f"{name} needs a plugin: pip install 'facecheck[formats]', or save it as JPEG"
         return f"{name} that cannot be decoded; save it as JPEG"
+    if data[4:12] in (b"ftypavif", b"ftypavis"):
+        return "AVIF that cannot be decoded; save it as JPEG"
     if data[4:8] == b"ftyp" or data.startswith(CLIP_HEADS) or (data[:4], data[8:12]) == (b"RIFF", b"AVI "):
         return "a video; `facecheck scan` judges the people in it"
     return f"not a picture, or a format that is not supported (supported: {', '.join((*FORMATS, *PLUGINS))})"

@@ -10,8 +10,8 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 CACHE_VARIABLE = "FACECHECK_CACHE"
 
@@ -83,7 +83,7 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+def open_file(path: str | os.PathLike[str]) -> BufferedReader:
     """A file to read, and nothing else: who opens a pipe waits for ever, and a file may be replaced by one at any time.
 
     Raises:

@@ -22,6 +22,8 @@ MAX_CHUNKS, MAX_BLOCKS = 100_000, 1_100_000
 """Of a PNG, and the smallest parts of a GIF: as many as 256 MiB have in blocks of 255 bytes."""
 MAX_DIRECTORIES, MAX_ENTRIES, TIMES_READ = 1000, 200_000, 4
 """TIFF directories in a file (EXIF is one), their entries, and how often the bytes may be named by them."""
+MAX_STRIPS, _STRIPS = 70_000, (273, 324)
+"""Of a TIFF, or its tiles, and the tags that name them: Pillow makes an object of each. A row of pixels may be one."""
 JXL_CODESTREAM = b"\xff\x0a"
 ROWS_MISSING = 32
 """Of a JPEG without its end: the decoder keeps back the last two rows of blocks until it sees the end."""
@@ -247,7 +249,9 @@ def _refuse_repeated_reads(data: bytes) -> None:
     """Decoders copy what an entry names; entries that name the same bytes cost their number times the file."""
     entries = named = 0
     for directories, begin in enumerate(_tiff_headers(data), 1):
-        for _, kind, count, at in _entries(data, begin):
+        for tag, kind, count, at in _entries(data, begin):
+            if tag in _STRIPS and count > MAX_STRIPS:
+                raise ValueError(f"more than {MAX_STRIPS} strips")
             entries += 1
             named += min(count * _TIFF_BYTES.get(kind, 0), max(len(data) - at, 0))
             if entries > MAX_ENTRIES or directories > MAX_DIRECTORIES or named > TIMES_READ * len(data):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import struct
 import sys
 
 import numpy as np
@@ -199,3 +200,10 @@ def test_twelve_bits_in_colour_keep_their_brightness():
     assert "12 bits" in found.problems[0]
     full = image.read(cv2.imencode(".png", stored * 16)[1].tobytes())
     assert full.problems == ()
+
+
+def test_an_avif_of_impossible_size_is_called_no_video():
+    avif = saved(PHOTO, "AVIF")
+    claimed = avif.replace(struct.pack(">II", *PHOTO.size), struct.pack(">II", 65535, 65535))
+    with pytest.raises(ImageError, match="AVIF that cannot be decoded"):
+        image.load(claimed)

@@ -169,3 +169,16 @@ def test_the_orientation_is_the_one_that_pillow_reads(order, prefix):
         picture = Image.new("RGB", (1, 1))
         picture.info["exif"] = exif
         assert orientation(picture) == known[0x0112] == turned
+
+
+def test_a_tiff_of_countless_strips_is_refused_before_an_object_is_made_of_each():
+    def strips(rows: int) -> bytes:
+        """One pixel a row, one row a strip."""
+        tags = {256: 1, 257: rows, 258: 8, 259: 1, 262: 1, 277: 1, 278: 1, 273: 122, 279: 122 + 4 * rows}
+        entries = [(tag, 4, rows if tag in (273, 279) else 1, value) for tag, value in sorted(tags.items())]
+        head = b"II*\0\x08\0\0\0" + struct.pack("<H", 9) + b"".join(struct.pack("<HHII", *one) for one in entries)
+        return head + bytes(4) + struct.pack("<I", 8) * rows + struct.pack("<I", 1) * rows
+
+    assert image.load(strips(3000)).shape == (3000, 1, 3)
+    with pytest.raises(ImageError, match="more than 70000 strips"):
+        image.load(strips(70_001))

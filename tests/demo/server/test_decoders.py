@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import resource
+import socket
 import sys
 import threading
 import time
@@ -86,8 +87,8 @@ GOOD = {"shapes": [[4, 5, 3]], "ms": 1.0, "error": None, "provenance": None, "pr
 
 def lie_to(pipe, answers) -> None:
     """A decoder that a file has taken over: it answers what it likes, and then nothing."""
-    pipe.recv_bytes(), pipe.recv_bytes()
-    with suppress(OSError):
+    with suppress(OSError, EOFError):
+        pipe.recv_bytes(), pipe.recv_bytes()
         for answer in answers:
             pipe.send_bytes(answer)
 
@@ -113,12 +114,18 @@ def test_a_decoder_that_answers_too_much_or_never_ends_is_ended():
     assert answered([json.dumps(GOOD).encode(), bytes(60)]) == "None"
 
 
+def shut(pipe) -> None:
+    """As when its process is gone; the number of the file is not given to another one while a thread uses it."""
+    with socket.socket(fileno=os.dup(pipe.fileno())) as end, suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+
+
 def answered(answers: list[bytes], seconds: float = 20) -> str:
     """What the server makes of a decoder's answers: the error, in words."""
     made = Decoders(1, seconds)
     worker = made._idle.get()
     worker._pipe, theirs = multiprocessing.Pipe()
-    worker._process = SimpleNamespace(kill=theirs.close, join=lambda: None, is_alive=lambda: True)
+    worker._process = SimpleNamespace(kill=lambda: shut(theirs), join=lambda: None, is_alive=lambda: True)
     worker._is_warm = True
     threading.Thread(target=lie_to, args=(theirs, answers), daemon=True).start()
     made._idle.put(worker)
