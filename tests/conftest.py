@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,19 @@ def converted_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         yield
 
 
+@contextmanager
+def alone(doing: str) -> Iterator[None]:
+    """Of the processes that run tests, one at a time."""
+    with (Path(tempfile.gettempdir()) / f"facecheck-tests-{doing}-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="module")
 def ray_alone() -> Iterator[None]:
     """Ray's clusters of one machine find each other; where tests run in several processes, one has its cluster."""
     pytest.importorskip("ray", reason="needs Ray")
-    with (Path(tempfile.gettempdir()) / f"facecheck-tests-ray-{os.getuid()}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone("ray"):
         yield
 
 
@@ -77,6 +85,14 @@ def two_nodes(ray_alone: None) -> Iterator[Any]:
     nodes.wait_for_nodes()
     yield nodes
     nodes.shutdown()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is asked over TLS here, and each httpx client would read those of all the world first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("certificates")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +179,8 @@ def tiny_model() -> Model:
 
 @pytest.fixture(scope="session")
 def detector() -> FaceDetector:
-    return FaceDetector()
+    with alone("converting"):  # The others find it in the cache.
+        return FaceDetector()
 
 
 @pytest.fixture(scope="session")
@@ -174,7 +191,8 @@ def checker(tiny_model: Model, detector: FaceDetector) -> FaceChecker:
 @pytest.fixture(scope="session")
 def default_checker() -> FaceChecker:
     """The model that ships with the package."""
-    return FaceChecker(device="cpu")
+    with alone("converting"):
+        return FaceChecker(device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from demo.server.connections import server_options
 from demo.server.service import Service
 from demo.settings import Settings
 from facecheck.checker import FaceChecker
-from tests.demo.page.visiting import opened
+from tests.demo.page.visiting import opened, start_again
 
 Result = TypeVar("Result")
 ROOT = Path(__file__).parents[2]
@@ -88,13 +88,12 @@ async def _made(settings: Settings, service: Service) -> FastAPI:
 
 
 def _wait_until_ready(address: str) -> None:
-    for _ in range(200):
-        try:
-            if httpx.get(f"{address}/health").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
+    with httpx.Client() as client:
+        for _ in range(200):
+            with suppress(httpx.TransportError):
+                if client.get(f"{address}/health").status_code == 200:
+                    return
+            time.sleep(0.1)
     raise TimeoutError(address)
 
 
@@ -130,6 +129,13 @@ def visitor(browser, small_server):
     """One visitor of `small_server` who looks at many pictures, one after the other."""
     with opened(browser, small_server) as page:
         yield page
+
+
+@pytest.fixture
+def again(visitor):
+    """The same visitor as before, who has chosen nothing now."""
+    yield start_again(visitor)
+    visitor.unroute_all()
 
 
 @pytest.fixture

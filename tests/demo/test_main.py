@@ -17,6 +17,7 @@ from PIL import Image
 
 import demo.app
 from demo.cli import READY_S, main
+from tests.conftest import CHROMIUM
 from tests.demo.conftest import ROOT, in_a_thread
 from tests.speed import reference_seconds_of_command
 
@@ -118,8 +119,9 @@ def test_without_a_browser_a_screenshot_says_what_to_install(grace_path, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("browser")
+@pytest.mark.skipif(not CHROMIUM, reason="needs Debian's Chromium: apt-get install chromium")
 def test_a_screenshot_shows_the_page_with_a_verdict(grace_path, tmp_path):
+    pytest.importorskip("playwright", reason="needs Playwright (the dev extra)")
     out = tmp_path / "page.png"
     command = [
         sys.executable,

@@ -82,7 +82,7 @@ def test_what_is_drawn_in_areas_of_one_colour_is_told_from_photographs(astronaut
 
 def test_a_drawn_face_gets_no_verdict(tiny_model, detector, astronaut):
     model = Model(tiny_model.network, replace(tiny_model.config, input_size=224))
-    checker = FaceChecker(model, device="cpu", detector=detector, precision="f32")
+    checker = FaceChecker(model, device="cpu", detector=detector, engine="torch")
     place = Detections(BOX[None].astype(np.float32) * 3, np.zeros((1, 5, 2), np.float32), np.ones(1, np.float32))
     ((face,),) = checker.judge([drawn(astronaut)], [place])
     assert face.verdict == "uncertain" and "drawn" in face.reasons

@@ -21,7 +21,7 @@ from facecheck.explain import wording
 from facecheck.result import Verdict
 from tests.clips import red, steady, write_clip
 from tests.demo.conftest import as_file, serving
-from tests.demo.page.visiting import GIVEN, STATE, VERDICT, check, opened
+from tests.demo.page.visiting import GIVEN, STATE, VERDICT, check, opened, start_again
 
 LAPTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 WIDTHS = pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
@@ -69,21 +69,21 @@ def test_another_choice_takes_the_answer_away_at_once(visits, size, portrait, ca
     )
 
 
-def test_an_answer_that_comes_late_is_dropped(browser, small_server, portrait, cat):
-    with opened(browser, small_server) as page:
-        held = []
-        page.route("**/queue/data*", lambda route, _: held.append(route))
-        page.set_input_files("#rc-file", picked("a.jpg", portrait))
-        page.click("#rc-submit")
-        for _ in range(200):
-            if held:
-                break
-            page.wait_for_timeout(50)
-        page.set_input_files("#rc-file", picked("cat.jpg", as_file(Image.fromarray(cat))))
-        held[0].continue_()
-        page.wait_for_function("document.querySelector('#rc-result .rc-for')")
-        page.wait_for_timeout(300)
-        assert not shows_verdict(page) and page.evaluate("document.body.dataset.rc") == "chosen"
+def test_an_answer_that_comes_late_is_dropped(visits, portrait, cat):
+    page, held = start_again(visits(LAPTOP)), []
+    page.route("**/queue/data*", lambda route, _: held.append(route))
+    page.set_input_files("#rc-file", picked("a.jpg", portrait))
+    page.click("#rc-submit")
+    for _ in range(200):
+        if held:
+            break
+        page.wait_for_timeout(50)
+    page.set_input_files("#rc-file", picked("cat.jpg", as_file(Image.fromarray(cat))))
+    held[0].continue_()
+    page.wait_for_function("document.querySelector('#rc-result .rc-for')")
+    page.wait_for_timeout(300)
+    assert not shows_verdict(page) and page.evaluate("document.body.dataset.rc") == "chosen"
+    page.unroute_all()
 
 
 @WIDTHS
@@ -239,8 +239,9 @@ def test_a_clip_shows_how_far_it_is_can_be_cancelled_and_has_a_strip(
         assert f"Highest at {worst}" in page.inner_text(".rc-card") and float(worst.split()[0]) >= 8
 
 
-def test_nobody_reaches_another_visitors_picture_or_answer(browser, small_server, portrait):
-    with opened(browser, small_server) as one, opened(browser, small_server) as other:
+def test_nobody_reaches_another_visitors_picture_or_answer(browser, small_server, visits, portrait):
+    one = visits(LAPTOP)
+    with opened(browser, small_server) as other:
         with one.expect_response("**/pictures") as sent:
             check(one, portrait)
         ticket = sent.value.json()["ticket"]
@@ -260,16 +261,19 @@ STILL = """() => document.getAnimations().every(
 
 
 def findings(page) -> list:
-    """Of axe-core, once nothing fades in any more: half seen text has half the contrast."""
-    page.wait_for_function(STILL)
-    return page.evaluate(AXE)
+    """Of axe-core in both themes, once nothing fades in any more: half seen text has half the contrast."""
+    found = []
+    for dark in (False, True):
+        page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
+        page.wait_for_function(STILL)
+        found += page.evaluate(AXE)
+    return found
 
 
 @pytest.mark.slow
 @WIDTHS
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_in_any_state(browser, small_server, axe, portrait, cat, size, scheme):
-    with opened(browser, small_server, viewport=size, color_scheme=scheme) as page:
+def test_axe_finds_nothing_in_any_state(browser, small_server, axe, portrait, cat, size):
+    with opened(browser, small_server, viewport=size) as page:
         page.evaluate(axe)
         assert findings(page) == []
         check(page, portrait)

@@ -79,9 +79,9 @@ def test_an_objection_with_consent_is_kept_and_deleted_by_its_receipt(page, port
 
 
 @pytest.mark.slow
-def test_an_example_is_one_click(page):
-    page.click(".rc-example >> nth=0")
-    assert page.wait_for_selector(VERDICT)
+def test_an_example_is_one_click(again):
+    again.click(".rc-example >> nth=0")
+    assert again.wait_for_selector(VERDICT)
 
 
 @pytest.mark.slow

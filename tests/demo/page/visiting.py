@@ -31,6 +31,13 @@ def opened(browser, server, **options):
     assert problems == [], problems
 
 
+def start_again(page):
+    """The same visitor, who has chosen nothing now: a new one would load the page first, for seconds."""
+    page.unroute_all()
+    page.evaluate("document.querySelector('#rc-result section')?.remove(); window.realityCheck.choose()")
+    return page
+
+
 def is_foreign(url: str, server: str) -> bool:
     return not url.startswith((server, "data:", "blob:"))
 
