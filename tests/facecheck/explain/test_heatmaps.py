@@ -89,7 +89,9 @@ def test_random_weights_change_the_map_of_the_default_model(default_checker, ast
 @pytest.fixture(scope="module")
 def portraits(default_checker, astronaut, grace) -> list[np.ndarray]:
     found = default_checker.detector.detect([astronaut, grace])
-    return [crop.face(picture, each.boxes[0], 224, 1.3) for picture, each in zip((astronaut, grace), found, strict=True)]
+    return [
+        crop.face(picture, each.boxes[0], 224, 1.3) for picture, each in zip((astronaut, grace), found, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("method", METHODS)

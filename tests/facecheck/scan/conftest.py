@@ -47,6 +47,12 @@ def folder(tmp_path: Path, portrait: Image.Image) -> Path:
 
 
 @pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """What a scan writes."""
+    return tmp_path / "rows.jsonl"
+
+
+@pytest.fixture
 def scan(monkeypatch, weights: Path, detector: FaceDetector) -> Callable[..., Result]:
     """Run `facecheck scan`; `scan.loads` lists the checkers that it made."""
     made: list[str] = []

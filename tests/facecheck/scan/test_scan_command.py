@@ -2,32 +2,19 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from facecheck import batching
-from facecheck.cli import options
 from facecheck.cli import scan as command
-from facecheck.error_rates import ChanceOfError
 from facecheck.result import Face
 from facecheck.scan import scanner
-from facecheck.scan.inputs import Inputs
-from facecheck.scan.ledger import Known
-from facecheck.scan.rows import Candidate, Judge
-from facecheck.scan.scanner import Prefetch
+from facecheck.scan.rows import Judge
 from tests.facecheck.scan.conftest import read_rows
-
-
-@pytest.fixture
-def out(tmp_path) -> Path:
-    return tmp_path / "rows.jsonl"
 
 
 def test_one_row_for_each_file_as_predict_answers(scan, folder, out, checker):
@@ -53,80 +40,6 @@ def test_one_row_for_each_file_as_predict_answers(scan, folder, out, checker):
     assert all(row["model"]["sha256"] == rows[0]["model"]["sha256"] != "" for row in rows)
 
 
-def test_a_second_run_decodes_nothing_and_loads_no_model(scan, folder, out, monkeypatch):
-    scan(folder, "--out", out)
-    before = out.read_bytes()
-    monkeypatch.setattr(Judge, "read", lambda *_: pytest.fail("a finished file was read again"))
-    monkeypatch.setattr(Prefetch, "__enter__", lambda *_: pytest.fail("threads were started for nothing"))
-    again = scan(folder, folder / "a.jpg", "--out", out)
-    assert "(4 known, 0 new)" in again.stderr
-    assert again.exit_code == 1
-    assert out.read_bytes() == before
-    assert len(scan.loads) == 1
-
-
-def test_a_second_run_loads_no_torch(scan, folder, out, weights):
-    scan(folder, "--out", out)
-    code = (
-        "import sys; from facecheck.cli import main\n"
-        "try: main()\n"
-        "finally: assert not {'torch', 'cv2', 'PIL', 'numpy'} & set(sys.modules)"
-    )
-    called = [sys.executable, "-c", code, "scan", str(folder), "--out", str(out), "--model", str(weights)]
-    done = subprocess.run(called, capture_output=True, check=False, text=True)
-    assert done.stderr.startswith("4 files: ")
-    assert "Traceback" not in done.stderr
-
-
-def test_a_changed_file_and_a_new_one_are_done_and_no_other(scan, folder, out, portrait):
-    scan(folder, "--out", out)
-    Image.new("RGB", (60, 60), "black").save(folder / "a.jpg")
-    portrait.save(folder / "new.png")
-    result = scan(folder, "--out", out)
-    assert "(3 known, 2 new)" in result.stderr
-    rows = read_rows(out)
-    assert [Path(row["path"]).name for row in rows[4:]] == ["a.jpg", "new.png"]
-    assert rows[4]["verdict"] == "no_face"
-    assert "(5 known, 0 new)" in scan(folder, "--out", out).stderr
-
-
-def test_a_file_that_appears_where_none_was(scan, tmp_path, out, portrait):
-    assert "no such file" in read_rows_after(scan(tmp_path / "later.png", "--out", out), out)[0]["error"]
-    portrait.save(tmp_path / "later.png")
-    assert read_rows_after(scan(tmp_path / "later.png", "--out", out), out)[1]["error"] is None
-
-
-def read_rows_after(_: object, out: Path) -> list[dict]:
-    return read_rows(out)
-
-
-def test_rows_for_another_share_of_fakes_are_others(scan, folder, out, settings):
-    scan(folder, "--out", out)
-    row = next(row for row in map(json.loads, out.read_text().splitlines()) if row.get("faces"))
-    assert settings.fits(row)
-    assert replace(settings, prevalence=0.01).fits(row)  # The tiny model states no chance.
-    row["faces"][0]["expected_error"] = asdict(ChanceOfError(0.1, 0.05, 0.2, 0.5, 30, 7))
-    assert settings.fits(row)
-    assert not replace(settings, prevalence=0.01).fits(row)
-    assert "--prevalence 0.01" in replace(settings, prevalence=0.01).described
-    row["faces"][0]["expected_error"] = {"measure": "face_px", "error": 0.1}
-    assert not settings.fits(row)
-
-
-def test_other_settings_are_refused_or_asked_for(scan, folder, out, weights):
-    scan(folder, "--out", out)
-    text = out.read_text()
-    out.write_text(text.replace('"version": "0"', '"version": "older"'))
-    refused = scan(folder, "--out", out)
-    assert refused.exit_code == 1
-    assert "4 row(s)" in refused.stderr
-    assert "--rescore others" in refused.stderr
-    assert "(0 known, 4 new)" in scan(folder, "--out", out, "--rescore", "others").stderr
-    assert "(4 known, 0 new)" in scan(folder, "--out", out).stderr
-    assert "(3 known, 1 new)" in scan(folder, "--out", out, "--rescore", "errors").stderr
-    assert "(0 known, 4 new)" in scan(folder, "--out", out, "--rescore", "all").stderr
-
-
 def test_names_of_all_kinds(scan, tmp_path, out, portrait):
     names = [
         "two\nlines.png",
@@ -143,17 +56,6 @@ def test_names_of_all_kinds(scan, tmp_path, out, portrait):
     assert scan("--files-from", "-", "--out", out, stdin=listing).exit_code == 0
     assert [row["path"] for row in read_rows(out)] == [str(tmp_path / "in" / name) for name in names]
     assert "(5 known, 0 new)" in scan(tmp_path / "in", "--out", out).stderr
-
-
-def test_what_it_writes_is_no_input(scan, folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    scan(".", "--out", "rows.parquet", "--summary", "report")
-    assert "(4 known, 0 new)" in scan(".", "--out", "rows.parquet", "--summary", "report").stderr
-
-
-def test_the_summary_may_stand_beside_the_pictures(scan, folder, out):
-    for known in (0, 4):
-        assert f"({known} known, {4 - known} new)" in scan(folder, "--out", out, "--summary", folder).stderr
 
 
 def test_exit_codes(scan, folder, out):
@@ -207,75 +109,6 @@ def test_an_output_that_is_removed_meanwhile_is_no_success(scan, folder, out, mo
     )
     result = scan(folder, "--out", out)
     assert result.exit_code == 1 and f"{out} was removed" in result.output
-
-
-def test_new_files_do_not_wait_for_the_end_of_many_known_ones():
-    new = Candidate("/a/new.jpg", 10, 1)
-    known = [Known(Candidate(f"/b/{number}.jpg", 10, 1), 0, True, "real") for number in range(2000)]
-    made = list(scanner.groups([*known[:5], new, *known]))
-    assert [item for group in made for item in group] == [*known[:5], new, *known]
-    assert [len(group) for group in made[:6]] == [1, 1, 1, 1, 1, scanner.GROUP_FILES]
-    assert {len(group) for group in made[6:]} == {1}
-
-
-def test_a_terminal_sees_rate_and_time_left(folder, monkeypatch, capsys):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    inputs = Inputs([str(folder)])
-    count = sum(1 for _ in inputs)
-
-    def outcomes():
-        for number in range(count):
-            while shown.total != count:  # It is counted meanwhile.
-                time.sleep(0.01)
-            yield scanner.Outcome(str(number), "real")
-
-    shown = options.shown(outcomes(), inputs, options.Tally())
-    assert len(list(shown)) == count
-    told = capsys.readouterr().err
-    assert f"{count}/{count} [" in told
-    assert "files/s" in told
-    assert "<" in told  # Time gone < time left.
-
-
-def test_ctrl_c_says_how_to_go_on(scan, folder, out, monkeypatch):
-    monkeypatch.setattr(scanner, "WORKER_PICTURES", 1)
-    real, calls = Judge.rows, []
-
-    def interrupted(self, reads):
-        if calls.append(1) or len(calls) == 3:
-            raise KeyboardInterrupt
-        return real(self, reads)
-
-    monkeypatch.setattr(Judge, "rows", interrupted)
-    stopped = scan(folder, "--out", out, "--workers", 1)
-    assert stopped.exit_code == 130
-    assert "goes on from here" in stopped.stderr
-    assert len(read_rows(out)) == 2
-    assert "(2 known, 2 new)" in scan(folder, "--out", out).stderr
-
-
-@pytest.mark.parametrize("junk", [0, 40])
-def test_a_real_ctrl_c(tmp_path, out, junk):
-    """While it waits for a list that does not end: before the first file, and with threads at work."""
-    # A shell's background jobs, and their children, ignore SIGINT unless they say otherwise.
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code = f"{heard}; from facecheck.cli import main; main()"
-    called = [sys.executable, "-c", code, "scan", "--files-from", "-", "--out", str(out)]
-    process = subprocess.Popen(called, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process.stdin.writelines(f"{tmp_path}/{number}.jpg\n" for number in range(junk))
-    process.stdin.flush()
-    written = junk // scanner.WORKER_PICTURES * scanner.WORKER_PICTURES
-    while not out.exists() or len(out.read_bytes().splitlines()) < written:
-        assert process.poll() is None
-        time.sleep(0.05)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    with process.stdin, process.stderr:
-        told = process.stderr.read()
-    assert process.wait() == 130
-    assert "Traceback" not in told
-    assert "goes on from here" in told
-    assert len(read_rows(out)) == written
 
 
 def test_memory_does_not_hold_pictures_or_rows(scan, tmp_path, out, monkeypatch):
@@ -377,22 +210,3 @@ def test_a_hook_that_fails_stops_nothing(tmp_path, capsys):
     command._Hook("/no/such/command")(scanner.Outcome("/a", "fake"), Ledger())
     command._Hook("/no/such/command")(scanner.Outcome("/a", "real"), None)
     assert capsys.readouterr().err.count("--on-fake: ") == 2
-
-
-def test_progress_without_a_terminal(folder, monkeypatch, capsys):
-    monkeypatch.setattr(options, "REPORT_EVERY_S", 0.05)
-    inputs, tally = Inputs([str(folder)]), options.Tally()
-
-    def outcomes():
-        for number in range(4):
-            time.sleep(0.1)
-            yield scanner.Outcome(str(number), "real" if number else None)
-
-    for outcome in options.shown(outcomes(), inputs, tally):
-        tally.add(outcome)
-    assert " of 4 files, " in capsys.readouterr().err
-    for outcome in options.shown(outcomes(), inputs, options.Tally(), log_json=True):
-        assert outcome
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert lines[-1].keys() == {"done", "total", "known", "files_per_s", "seconds_left", "errors"}
-    assert lines[-1]["total"] == 4
