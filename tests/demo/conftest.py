@@ -23,7 +23,7 @@ from demo.server.connections import server_options
 from demo.server.service import Service
 from demo.settings import Settings
 from facecheck.checker import FaceChecker
-from tests.demo.page.visiting import opened, start_again
+from tests.demo.page.visiting import PATIENCE, opened, start_again
 
 Result = TypeVar("Result")
 ROOT = Path(__file__).parents[2]
@@ -88,8 +88,9 @@ async def _made(settings: Settings, service: Service) -> FastAPI:
 
 
 def _wait_until_ready(address: str) -> None:
+    end = time.monotonic() + PATIENCE / 1000
     with httpx.Client() as client:
-        for _ in range(200):
+        while time.monotonic() < end:
             with suppress(httpx.TransportError):
                 if client.get(f"{address}/health").status_code == 200:
                     return
@@ -117,13 +118,6 @@ def server(default_checker: FaceChecker, tmp_path_factory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-def page(browser, small_server):
-    """A new visitor of `small_server`."""
-    with opened(browser, small_server) as page:
-        yield page
-
-
 @pytest.fixture(scope="module")
 def visitor(browser, small_server):
     """One visitor of `small_server` who looks at many pictures, one after the other."""
@@ -139,7 +133,23 @@ def again(visitor):
 
 
 @pytest.fixture
-def shipped_page(browser, server):
-    """A new visitor of `server`."""
+def page(visitor):
+    """The same once more, whose page is loaded afresh and who remembers nothing."""
+    visitor.unroute_all()
+    visitor.evaluate("localStorage.clear()")
+    visitor.reload()
+    visitor.wait_for_selector("#rc-file", state="attached")
+    return visitor
+
+
+@pytest.fixture(scope="module")
+def shipped_visitor(browser, server):
+    """One visitor of `server`."""
     with opened(browser, server) as page:
         yield page
+
+
+@pytest.fixture
+def shipped_page(shipped_visitor):
+    """A visitor of `server` who has chosen nothing yet."""
+    return start_again(shipped_visitor)

@@ -125,10 +125,11 @@ def test_what_is_no_picture_is_explained(visitor, data, words):
     assert "Traceback" not in visitor.content() and "demo/" not in said.inner_text()
 
 
-def test_too_large_a_file_and_no_file_are_explained(page):
+def test_too_large_a_file_and_no_file_are_explained(again):
+    page = again
     page.click("#rc-submit")
     assert "No picture yet" in page.wait_for_selector(STATE).inner_text()
-    said = check(page, b"\xff" * (3 << 20), expects="#rc-result :text('too large')")
+    said = check(page, b"\xff" * ((2 << 20) + 1), expects="#rc-result :text('too large')")
     assert "too large" in said.inner_text()
 
 

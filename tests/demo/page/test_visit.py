@@ -122,25 +122,28 @@ def test_dark_is_chosen_and_remembered(page):
     assert ground() == dark
 
 
-def test_a_phone_shows_everything_without_scrolling_sideways(browser, small_server, portrait):
-    with opened(browser, small_server, viewport={"width": 390, "height": 844}) as page:
-        check(page, portrait)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        for place in ("#rc-submit", ".rc-card", ".rc-picture svg"):
-            box = page.locator(place).first.bounding_box()
-            assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+def test_a_phone_shows_everything_without_scrolling_sideways(page, portrait):
+    before = page.viewport_size
+    page.set_viewport_size({"width": 390, "height": 844})
+    check(page, portrait)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for place in ("#rc-submit", ".rc-card", ".rc-picture svg"):
+        box = page.locator(place).first.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+    page.set_viewport_size(before)
 
 
 @pytest.mark.slow
-def test_the_camera_gives_a_picture_and_is_judged_live(browser, small_server):
-    with opened(browser, small_server, permissions=["camera"]) as page:
-        page.click("#rc-camera-on")
-        page.click("#rc-live-on")
-        page.wait_for_function("document.getElementById('rc-live').textContent.includes('frames a second')")
-        page.click("#rc-live-on")
-        page.click("#rc-shoot")
-        assert page.wait_for_selector(f"{VERDICT}, {STATE}")
-        assert page.evaluate("document.getElementById('rc-video').srcObject.getTracks()[0].readyState") == "ended"
+def test_the_camera_gives_a_picture_and_is_judged_live(page):
+    page.context.grant_permissions(["camera"])
+    page.click("#rc-camera-on")
+    page.click("#rc-live-on")
+    page.wait_for_function("document.getElementById('rc-live').textContent.includes('frames a second')")
+    page.click("#rc-live-on")
+    page.click("#rc-shoot")
+    assert page.wait_for_selector(f"{VERDICT}, {STATE}")
+    assert page.evaluate("document.getElementById('rc-video').srcObject.getTracks()[0].readyState") == "ended"
+    page.context.clear_permissions()
 
 
 class HeldService(Service):

@@ -63,7 +63,9 @@ def test_the_lines_for_programs_run(small_server, small_portrait, checker, tmp_p
         assert done.stdout.split()[:2] == ["photo.jpg", verdict]
 
 
-def test_the_lines_for_browsers_run(page, small_server, small_portrait, checker):
+def test_the_lines_for_browsers_run(browser, small_server, small_portrait, checker):
+    page = browser.new_page()
+    page.goto(f"{small_server}/for-programs")
     lines, data = shown_lines(small_server, "javascript"), base64.b64encode(small_portrait).decode()
     said = []
     page.on("console", lambda message: said.append(message.text))
@@ -74,6 +76,7 @@ def test_the_lines_for_browsers_run(page, small_server, small_portrait, checker)
         }}""",
         data,
     )
+    page.close()
     assert any(text.startswith(checker.predict(small_portrait).verdict) for text in said)
 
 
