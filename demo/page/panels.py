@@ -103,7 +103,8 @@ def file_panel(prediction: Prediction) -> str:
 
 def _finding(finding: Finding) -> str:
     details = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(value[:LONGEST_DETAIL])}</dd>" for name, value in finding.details.items()
+        f"<dt>{escape(say(name.replace('_', ' ')))}</dt><dd>{escape(wording.told(value)[:LONGEST_DETAIL])}</dd>"
+        for name, value in finding.details.items()
     )
     more = f"<details><summary>{say(texts.DETAILS)}</summary><dl>{details}</dl></details>" if details else ""
     strength = say(wording.STRENGTHS[finding.strength])

@@ -22,7 +22,7 @@ from facecheck.batching import Decoded, decode
 from facecheck.decoding import FRAMES_KEPT_PIXELS, FRAMES_SEEN, MAX_PIXELS, Pixels
 from facecheck.errors import ImageError
 from facecheck.interrupts import not_for_children
-from facecheck.provenance import Provenance
+from facecheck.provenance import Provenance, Sentence
 
 LONGEST_S, START_S = 20.0, 20.0
 """A PNG of 80 megapixels takes 2 s; and what a process may take besides until it has started."""
@@ -30,6 +30,7 @@ MEMORY_BYTES = 6 << 30
 """Of addresses; 80 megapixels and a file of 256 MiB take less than 1.5 GiB, libraries reserve the rest."""
 LONGEST_ANSWER = 16 << 20
 """Bytes, in JSON: what a file says of itself is much shorter."""
+LONGEST_TEMPLATE, LONGEST_SENTENCE = 1 << 10, 1 << 14
 _SPAWNED = multiprocessing.get_context("spawn")
 
 
@@ -152,13 +153,44 @@ def _checked(shapes: Any) -> list[tuple[int, int, int]]:
 
 def _decoded(answer: dict[str, Any], name: str, frames: list[Pixels]) -> Decoded:
     """`frames`: the picture, and others of an animation that are worth a look."""
-    said = Provenance.from_dict(answer["provenance"]) if answer["provenance"] is not None else None
+    said = Provenance.from_dict(unpacked(answer["provenance"])) if answer["provenance"] is not None else None
     taken = float(answer["ms"])
     if not frames:
         return Decoded(name, None, taken, ImageError(str(answer["error"])), said)
     found = Decoded(name, frames[0], taken, None, said, look_again=True)
     problems = tuple(map(str, answer["problems"]))
     return replace(found, problems=problems, others=tuple(frames[1:]), frames=int(answer["frames"]))
+
+
+def packed(value: Any) -> Any:
+    """Plain values for JSON, in which sentences keep their parts: the page says them in the visitor's language."""
+    match value:
+        case Sentence():
+            return {"/sentence": value.template, "values": packed(value.values)}
+        case dict():
+            return {name: packed(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [packed(inner) for inner in value]
+    return value
+
+
+def unpacked(value: Any) -> Any:
+    """What was `packed`.
+
+    Raises:
+        ValueError, TypeError: a sentence is none, or longer than any of ours.
+    """
+    match value:
+        case {"/sentence": str(template), "values": values} if len(template) <= LONGEST_TEMPLATE:
+            made = Sentence(template, **unpacked(values))
+            if len(made) > LONGEST_SENTENCE:  # Sentences within sentences grow without end.
+                raise ValueError("a sentence that is too long")
+            return made
+        case dict():
+            return {name: unpacked(inner) for name, inner in value.items()}
+        case list():
+            return list(map(unpacked, value))
+    return value
 
 
 def _serve(pipe: Connection) -> None:
@@ -169,7 +201,7 @@ def _serve(pipe: Connection) -> None:
             name = pipe.recv_bytes().decode("utf-8", "surrogatepass")
             found = decode(pipe.recv_bytes(), name=name)
             frames = [] if found.pixels is None else [found.pixels, *found.others]
-            said = None if found.provenance is None else found.provenance.to_dict()
+            said = None if found.provenance is None else packed(found.provenance.to_dict())
             error = None if found.error is None else str(found.error)
             answer = {"shapes": [frame.shape for frame in frames], "ms": found.decode_ms, "error": error}
             answer |= {"provenance": said, "problems": found.problems, "frames": found.frames}

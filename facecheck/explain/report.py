@@ -139,7 +139,9 @@ def _contradiction(found: Explanation) -> str:
     provenance = found.prediction.provenance
     said = [words for words in (found.prediction.contradiction, provenance.conflict if provenance else None) if words]
     return (
-        f"<section class='panel against'><h3>{say('A contradiction')}</h3>{_paragraphs(said)}</section>" if said else ""
+        f"<section class='panel against'><h3>{say('A contradiction')}</h3>{_paragraphs(map(say, said))}</section>"
+        if said
+        else ""
     )
 
 
@@ -216,7 +218,7 @@ def _provenance(found: Explanation) -> str:
     if provenance is None:
         return ""
     said = "".join(_finding(finding) for finding in provenance.findings) or f"<p>{say(ABSENCE)}</p>"
-    problems = "".join(f"<p class=small>{escape(problem)}</p>" for problem in provenance.problems)
+    problems = "".join(f"<p class=small>{escape(say(problem))}</p>" for problem in provenance.problems)
     return (
         f"<h2>{say('What the file says about its own origin')}</h2><section class='panel open'>{said}{problems}"
         f"<p class=small>{say(CAUTION)}</p></section>"
@@ -224,8 +226,9 @@ def _provenance(found: Explanation) -> str:
 
 
 def _finding(finding: Finding) -> str:
+    details = {say(name.replace("_", " ")): wording.told(value) for name, value in finding.details.items()}
     tag = f"<span class='tag {finding.strength}'>{say(wording.STRENGTHS[finding.strength])}</span>"
-    return f"<div class=finding>{tag}<p>{escape(finding.says)}</p>{_table(finding.details)}</div>"
+    return f"<div class=finding>{tag}<p>{escape(say(finding.says))}</p>{_table(details)}</div>"
 
 
 def _model(found: Explanation) -> str:
@@ -238,7 +241,10 @@ def _model(found: Explanation) -> str:
         say("Trained on"): ", ".join(config.training_data),
     }  # fmt: skip
     said = say("From its model card:")
-    excerpts = [f"<h3>{said} {name}</h3>{_list(items)}" for name, items in _card(config.name).items()]
+    excerpts = [
+        f"<h3>{said} <span lang=en>{name}</span></h3><div lang=en>{_list(items)}</div>"
+        for name, items in _card(config.name).items()
+    ]
     return f"<h2>{say('The model')}</h2><section class='panel open'>{_table(rows)}{''.join(excerpts)}</section>"
 
 
@@ -279,7 +285,7 @@ def _technical(found: Explanation) -> str:
 
 def _table(rows: dict[str, str]) -> str:
     cells = (
-        f"<tr><th>{escape(name.replace('_', ' '))}</th><td><div class=long>{escape(value)}</div></td></tr>"
+        f"<tr><th>{escape(name)}</th><td><div class=long>{escape(value)}</div></td></tr>"
         for name, value in rows.items()
     )
     return f"<table>{''.join(cells)}</table>" if rows else ""

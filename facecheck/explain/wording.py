@@ -10,7 +10,7 @@ from contextvars import ContextVar
 
 from facecheck.error_rates import ChanceOfError, Stability
 from facecheck.model.config import Limits
-from facecheck.provenance import Strength
+from facecheck.provenance import Sentence, Strength
 from facecheck.result import Face, Prediction, Reason, Verdict
 
 _TABLE: ContextVar[Mapping[str, str] | None] = ContextVar("table", default=None)
@@ -28,8 +28,23 @@ def speaking(table: Mapping[str, str] | None) -> Iterator[None]:
 
 def say(sentence: str, **values: object) -> str:
     """A sentence in the language that is spoken, its {places} filled; in English where the table lacks it."""
+    if isinstance(sentence, Sentence):
+        return _said(sentence)
     said = (_TABLE.get() or {}).get(sentence, sentence)
     return said.format(**values) if values else said
+
+
+def _said(sentence: Sentence) -> str:
+    """What a file says of itself, whose places hold sentences and strangers' words; the latter stay as they are."""
+    own = (_TABLE.get() or {}).get(sentence.template)
+    if own is None:
+        return str(sentence)
+    return own.format(**{name: told(value) for name, value in sentence.values.items()})
+
+
+def told(text: str) -> str:
+    """Our own words in the language that is spoken, a stranger's as they are."""
+    return _said(text) if isinstance(text, Sentence) else text
 
 
 UNREADABLE = "could not be read"

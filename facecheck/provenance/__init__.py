@@ -4,10 +4,42 @@ Here: the typed answer, findings with their sources and strengths. The public fu
 stands in `facecheck.provenance.reader`.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import reduce
 from typing import Any, Self
+
+_PLACE = re.compile(r"\{(\w+)\}")
+
+
+class Sentence(str):
+    """English text that knows its parts, so that it can be said in another language.
+
+    Attributes:
+        template: the text with {places}. values: what fills them; some are sentences of their own.
+    """
+
+    template: str
+    values: dict[str, str]
+
+    def __new__(cls, template: str, /, **values: object) -> Self:
+        """Fill the places; what stands in the values, a stranger's braces too, stays as it is."""
+        texts = {name: value if isinstance(value, str) else str(value) for name, value in values.items()}
+        made = super().__new__(cls, _PLACE.sub(lambda at: texts.get(at[1], at[0]), template))
+        made.template, made.values = template, texts
+        return made
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, str]]:
+        """For copies."""
+        return (self.template,), self.values
+
+
+def joined(parts: Iterable[str], template: str) -> str:
+    """Parts put together two by two, such as by "{first} and {second}"; there must be one."""
+    return reduce(lambda first, second: Sentence(template, first=first, second=second), parts)
+
 
 ABSENCE = (
     "The file says nothing about its origin. That means nothing: most websites and messengers remove such data, "
@@ -39,10 +71,11 @@ class Claim(StrEnum):
     NOTHING = "nothing"
 
 
-_IS = {
-    Claim.GENERATED: "was generated", Claim.PARTLY_GENERATED: "was generated in part",
-    Claim.PHOTOGRAPHED: "is a photograph",
-}  # fmt: skip
+_SAYS = {
+    Claim.GENERATED: "by its {source} data ({strength}) the picture was generated",
+    Claim.PARTLY_GENERATED: "by its {source} data ({strength}) the picture was generated in part",
+    Claim.PHOTOGRAPHED: "by its {source} data ({strength}) the picture is a photograph",
+}
 _GENERATED = (Claim.GENERATED, Claim.PARTLY_GENERATED)
 
 
@@ -52,7 +85,7 @@ class Finding:
 
     Attributes:
         source: where it was found: "c2pa", "iptc", "xmp", "exif", "text", "comment" or "file".
-        says: the sentence that people read.
+        says: the sentence that people read, a `Sentence` unless it comes from JSON.
         claim: what it says about the origin.
         details: names and values as plain text, such as prompt, seed, model, software, signer.
     """
@@ -69,9 +102,9 @@ class Finding:
         return cls(
             source=str(values["source"]),
             strength=Strength(values["strength"]),
-            says=str(values["says"]),
+            says=_text(values["says"]),
             claim=Claim(values["claim"]),
-            details={str(name): str(value) for name, value in values["details"].items()},
+            details={str(name): _text(value) for name, value in values["details"].items()},
         )
 
 
@@ -99,8 +132,12 @@ class Provenance:
         """A sentence where findings contradict each other: a camera and a generator in one file."""
         if not {Claim.GENERATED, Claim.PHOTOGRAPHED} <= set(self.claims):
             return None
-        photographed, generated = (self._source_of(claim) for claim in (Claim.PHOTOGRAPHED, Claim.GENERATED))
-        return f"The file contradicts itself. B{photographed[1:]} it is a photograph, {generated} it was generated."
+        photographed, generated = (self._strongest(claim) for claim in (Claim.PHOTOGRAPHED, Claim.GENERATED))
+        return Sentence(
+            "The file contradicts itself. By its {photo_source} data ({photo_strength}) it is a photograph, "
+            "by its {source} data ({strength}) it was generated.",
+            **_origin(generated), **{f"photo_{name}": value for name, value in _origin(photographed).items()},
+        )  # fmt: skip
 
     def contradiction(self, verdict: str | None) -> str | None:
         """A sentence where the file and the verdict on the pixels disagree; the verdict stays what it is."""
@@ -109,11 +146,14 @@ class Provenance:
         opposite, same = (generated, photographed) if verdict == "real" else (photographed, generated)
         if verdict not in ("real", "fake") or opposite is None:
             return None
-        pixels = "show no sign of generation" if verdict == "real" else "look generated"
-        says = f"{self._source_of(opposite)} the picture {_IS[opposite]}"
+        says = Sentence(_SAYS[opposite], **_origin(self._strongest(opposite)))
         if same is not None:
-            says = f"the file says both: {self._source_of(same)} the picture {_IS[same]}, {says}"
-        return f"The pixels {pixels}, but {says}. Both stand as they are: neither was changed because of the other."
+            other = Sentence(_SAYS[same], **_origin(self._strongest(same)))
+            says = Sentence("the file says both: {first}, {second}", first=other, second=says)
+        both = "Both stand as they are: neither was changed because of the other."
+        if verdict == "real":
+            return Sentence(f"The pixels show no sign of generation, but {{says}}. {both}", says=says)
+        return Sentence(f"The pixels look generated, but {{says}}. {both}", says=says)
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -126,7 +166,7 @@ class Provenance:
         """Plain values only, ready for `json.dumps`."""
         values = asdict(self)
         for finding in values["findings"]:
-            finding |= {"strength": str(finding["strength"]), "claim": str(finding["claim"])}
+            finding |= {name: str(finding[name]) for name in ("strength", "claim")}
         return values | {"conflict": self.conflict}
 
     @classmethod
@@ -135,13 +175,20 @@ class Provenance:
         return cls(
             format=str(values["format"]),
             findings=tuple(Finding.from_dict(finding) for finding in values["findings"]),
-            problems=tuple(str(problem) for problem in values["problems"]),
+            problems=tuple(_text(problem) for problem in values["problems"]),
         )
 
-    def _source_of(self, claim: Claim) -> str:
-        """Where a claim stands, at its strongest."""
-        finding = next(finding for finding in self.findings if finding.claim == claim)
-        return f"by its {finding.source} data ({finding.strength})"
+    def _strongest(self, claim: Claim) -> Finding:
+        return next(finding for finding in self.findings if finding.claim == claim)
+
+
+def _origin(finding: Finding) -> dict[str, str]:
+    """Where a claim stands, and how far it can be trusted."""
+    return {"source": Sentence(finding.source), "strength": Sentence(finding.strength)}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else str(value)
 
 
 def strongest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from facecheck.provenance import Sentence
+
 LARGEST_BLOCK = 1 << 20
 MOST_BLOCKS, MOST_PROBLEMS = 64, 20
 MOST_METADATA = 4 * LARGEST_BLOCK
@@ -63,7 +65,7 @@ class Contents:
 
     Attributes:
         format: of the container. data: the whole file.
-        problems: sentences on what could not be read; each once, the first `MOST_PROBLEMS`.
+        problems: sentences on what could not be read; each once, the first `MOST_PROBLEMS`. noted: the same, in parts.
         end: where the picture ends, by its own structure; None where that is not known.
         credentials: bytes of C2PA Content Credentials so far.
         seen, unpacked: bytes of metadata that were looked at so far, and that compressed blocks came to.
@@ -74,6 +76,7 @@ class Contents:
     data: bytes
     blocks: list[Block] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    noted: set[tuple[object, ...]] = field(default_factory=set)
     end: int | None = None
     credentials: int = 0
     seen: int = 0
@@ -81,16 +84,18 @@ class Contents:
     parts: int = 0
     started: float = field(default_factory=time.thread_time)
 
-    def note(self, problem: str) -> None:
-        """Remember a sentence on what could not be read."""
-        if len(self.problems) < MOST_PROBLEMS and problem not in self.problems:
-            self.problems.append(problem)
+    def note(self, problem: str, **values: object) -> None:
+        """Remember a sentence on what could not be read; values fill its places."""
+        told = problem, *values.values()
+        if told not in self.noted and len(self.problems) < MOST_PROBLEMS:  # A hostile file has thousands of the same.
+            self.noted.add(told)
+            self.problems.append(Sentence(problem, **values))
 
     def next_part(self) -> bool:
         """Count a part that is walked over; False, and a problem, once there are too many or it takes too long."""
         self.parts += 1
         if self.parts > MOST_PARTS:
-            self.note(f"The file has more than {MOST_PARTS} parts; the others were not looked at.")
+            self.note("The file has more than {most} parts; the others were not looked at.", most=MOST_PARTS)
             return False
         return self.parts % _CLOCK_EVERY > 0 or self.in_time()
 
@@ -98,7 +103,8 @@ class Contents:
         """Whether there is time left; False, and a problem, once there is none."""
         if time.thread_time() - self.started < MOST_SECONDS:
             return True
-        self.note(f"The metadata takes more than {MOST_SECONDS:g} s to read; the rest was not read.")
+        said = "The metadata takes more than {seconds} s to read; the rest was not read."
+        self.note(said, seconds=f"{MOST_SECONDS:g}")
         return False
 
     def add(self, kind: Kind, start: int, end: int, key: str = "") -> None:
@@ -123,11 +129,12 @@ class Contents:
             data = unpacker.decompress(self.data[start:end], LARGEST_BLOCK)
         except zlib.error as error:
             self.unpacked += LARGEST_BLOCK  # As much work as that may have been done.
-            self.note(f"A compressed block{_named(key)} is damaged ({error}).")
+            self.note("A compressed block{named} is damaged ({error}).", named=_named(key), error=str(error))
             return
         self.unpacked += len(data)
         if unpacker.unconsumed_tail:
-            self.note(f"A block{_named(key)} unpacks to more than {LARGEST_BLOCK} bytes; it was not read.")
+            said = "A block{named} unpacks to more than {most} bytes; it was not read."
+            self.note(said, named=_named(key), most=LARGEST_BLOCK)
             return
         self.blocks.append(Block(kind, data, key))
 
@@ -139,15 +146,16 @@ class Contents:
 
     def truncated(self, part: str) -> None:
         """Note that a part reaches beyond the end of the file, or that the end is missing."""
-        self.note(f"The file is truncated or damaged at its {part}; what follows was not read.")
+        self.note("The file is truncated or damaged at its {part}; what follows was not read.", part=Sentence(part))
 
     def _has_room(self, kind: Kind, size: int, key: str) -> bool:
         if size > LARGEST_BLOCK:
-            self.note(f"A block of {kind} data{_named(key)} has {size} bytes; it was not read.")
+            said = "A block of {kind} data{named} has {size} bytes; it was not read."
+            self.note(said, kind=kind, named=_named(key), size=size)
         elif len(self.blocks) >= MOST_BLOCKS:
-            self.note(f"The file has more than {MOST_BLOCKS} blocks of metadata; the others were not read.")
+            self.note("The file has more than {most} blocks of metadata; the others were not read.", most=MOST_BLOCKS)
         elif self.seen + size > MOST_METADATA:
-            self.note(f"The file has more than {MOST_METADATA} bytes of metadata; the rest was not read.")
+            self.note("The file has more than {most} bytes of metadata; the rest was not read.", most=MOST_METADATA)
         elif self.seen + size > len(self.data):
             self.note("The file names the same bytes as metadata more than once; they were read once.")
         else:
@@ -168,7 +176,7 @@ def decoded(data: bytes) -> str:
 
 
 def _named(key: str) -> str:
-    return f" named {key[:40]!r}" if key else ""
+    return Sentence(" named {name}", name=repr(key[:40])) if key else ""
 
 
 def read_png(contents: Contents) -> None:

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from facecheck.provenance import Claim, Finding, Strength
+from facecheck.provenance import Claim, Finding, Sentence, Strength
 from facecheck.provenance.containers import decoded
 
 TABLE = Path(__file__).with_name("statements.csv")
@@ -80,8 +80,8 @@ def source_type(uri: str) -> tuple[str, Claim, str]:
     """Name, claim and words of a digital source type, given as its URI or its name."""
     name = uri.rstrip("/").rpartition("/")[2]
     row = _source_types().get(name)
-    unknown = f"of the digital source type {name[:LONGEST_NAME]!r}"
-    return (name, row.claim, row.says) if row else (name, Claim.NOTHING, unknown)
+    unknown = Sentence("of the digital source type {name}", name=repr(name[:LONGEST_NAME]))
+    return (name, row.claim, Sentence(row.says)) if row else (name, Claim.NOTHING, unknown)
 
 
 def declared_by(text: str, field: Field = Field.PROGRAM) -> Statement | None:
@@ -139,7 +139,7 @@ def of_xmp(properties: Mapping[str, str]) -> Iterator[Finding]:
     for name in ("photoshop:Instructions", "exif:UserComment", "dc:description", "dc:title"):
         yield from of_words("xmp", properties.get(name, ""), Field.CAPTION)
     if url := properties.get("dcterms:provenance"):
-        said = (
+        said = Sentence(
             "The file names a place on the internet where its Content Credentials lie. facecheck does not fetch them."
         )
         yield Finding("c2pa", Strength.HINT, said, details={"url": url[:LONGEST]})
@@ -152,11 +152,15 @@ def _of_source_type(properties: Mapping[str, str]) -> Iterator[Finding]:
     uri = properties.get(_IPTC + "DigitalSourceType", "")
     name, claim, words = source_type(uri)
     if uri:
-        said = f"The file declares, in the field that IPTC defines for it, that the picture was {words}."
+        said = Sentence(
+            "The file declares, in the field that IPTC defines for it, that the picture was {words}.", words=words
+        )
         yield Finding("iptc", Strength.DECLARED, said, claim, {"digital_source_type": name[:LONGEST]} | used)
     if used and claim in (Claim.NOTHING, Claim.PHOTOGRAPHED):
-        system = used.get("generator", "a model")[:LONGEST]
-        said = f"The file declares, in the fields that IPTC defines for it, that {system} generated the picture."
+        said = Sentence(
+            "The file declares, in the fields that IPTC defines for it, that {system} generated the picture.",
+            system=used["generator"][:LONGEST] if "generator" in used else Sentence("a model"),
+        )
         yield Finding("iptc", Strength.DECLARED, said, Claim.GENERATED, used)
 
 
@@ -166,9 +170,9 @@ def of_aigc(source: str, text: str) -> Iterator[Finding]:
     if label is None:
         return
     value = str(label.get("Label", ""))
-    said = (
-        f"The file has the label that China's law asks of generated pictures (GB 45438-2025): this one "
-        f"{_AIGC_LABELS.get(value, 'has a value that the standard does not know')}."
+    said = Sentence(
+        "The file has the label that China's law asks of generated pictures (GB 45438-2025): this one {means}.",
+        means=Sentence(_AIGC_LABELS.get(value, "has a value that the standard does not know")),
     )
     claim = Claim.GENERATED if value in _AIGC_LABELS else Claim.NOTHING
     strength = Strength.DECLARED if value == "1" else Strength.HINT
@@ -196,13 +200,17 @@ def of_camera(source: str, make: str, model: str) -> Iterator[Finding]:
     if declared_by(camera):
         yield from of_software(source, camera)
     elif is_camera(make):
-        said = (
-            f"The file declares that {camera} captured it. Anybody can write that, and editors keep it in edited "
-            "pictures."
+        said = Sentence(
+            "The file declares that {camera} captured it. Anybody can write that, and editors keep it in edited "
+            "pictures.",
+            camera=camera,
         )
         yield Finding(source, Strength.DECLARED, said, Claim.PHOTOGRAPHED, {"camera": camera})
     else:
-        said = f"The file says that it was taken with {camera}; facecheck knows no maker of cameras of that name."
+        said = Sentence(
+            "The file says that it was taken with {camera}; facecheck knows no maker of cameras of that name.",
+            camera=camera,
+        )
         yield Finding(source, Strength.HINT, said, details={"camera": camera})
 
 
@@ -213,7 +221,10 @@ def of_software(source: str, software: str) -> Iterator[Finding]:
     named = list(of_words(source, software, Field.PROGRAM))
     yield from named
     if not named:
-        said = f"The file was written with {software[:LONGEST]}, or says so. Photographs pass through editors too."
+        said = Sentence(
+            "The file was written with {software}, or says so. Photographs pass through editors too.",
+            software=software[:LONGEST],
+        )
         yield Finding(source, Strength.HINT, said, details={"software": software[:LONGEST]})
 
 
@@ -221,10 +232,10 @@ def of_words(source: str, text: str, field: Field) -> Iterator[Finding]:
     """A text that names a generator where a program or a credit stands, or says outright that it was generated."""
     if row := declared_by(text, field):
         text = text[:LONGEST]
-        is_label = row.kind == "label"
-        said = (
-            f"The file says of itself: {text!r}." if is_label else f"The file names {text}, a generator or its maker."
-        )
+        if row.kind == "label":
+            said = Sentence("The file says of itself: {text}.", text=repr(text))
+        else:
+            said = Sentence("The file names {text}, a generator or its maker.", text=text)
         yield Finding(source, Strength.DECLARED, said, row.claim, {"software": text})
 
 
@@ -235,9 +246,8 @@ def of_iptc(block: bytes) -> Iterator[Finding]:
         yield from of_words("iptc", records.get(number, ""), field)
     yield from of_software("iptc", records.get(_PROGRAM, ""))
     if records.get(_INSTRUCTIONS, "").startswith("FBMD"):
-        yield Finding(
-            "iptc", Strength.HINT, "The file passed through Facebook or Instagram, which compress pictures again."
-        )
+        said = Sentence("The file passed through Facebook or Instagram, which compress pictures again.")
+        yield Finding("iptc", Strength.HINT, said)
 
 
 def _resource(data: bytes, wanted: int) -> bytes:

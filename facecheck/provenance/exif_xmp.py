@@ -113,11 +113,15 @@ def _head(tags: Tags) -> bytes:
 
 
 class XmpError(ValueError):
-    """The packet is no XML, or XML that facecheck does not read. `found`: the properties before a limit was met."""
+    """The packet is no XML, or XML that facecheck does not read.
 
-    def __init__(self, problem: str, found: dict[str, str] | None = None) -> None:
-        super().__init__(problem)
-        self.found = found or {}
+    Attributes:
+        problem, values: as for `Contents.note`. found: the properties before a limit was met.
+    """
+
+    def __init__(self, problem: str, found: dict[str, str] | None = None, **values: object) -> None:
+        super().__init__(problem, values)
+        self.problem, self.found, self.values = problem, found or {}, values
 
 
 class _LimitError(Exception):
@@ -143,10 +147,10 @@ def properties(packet: bytes) -> dict[str, str]:
         # Packets are padded with spaces, and with zeros by some programs.
         parser.Parse(packet.strip(b"\x00 \r\n\t"), True)
     except (expat.ExpatError, ValueError) as error:
-        raise XmpError(f"The XMP packet cannot be read ({error}).") from error
+        raise XmpError("The XMP packet cannot be read ({error}).", error=str(error)) from error
     except _LimitError:
-        problem = f"The XMP packet has more than {MOST_ELEMENTS} elements, or {MOST_DEPTH} in each other."
-        raise XmpError(problem, collected.joined()) from None
+        problem = "The XMP packet has more than {most} elements, or {depth} in each other."
+        raise XmpError(problem, collected.joined(), most=MOST_ELEMENTS, depth=MOST_DEPTH) from None
     return collected.joined()
 
 

@@ -186,7 +186,7 @@ def _item_places(contents: Contents, at: int) -> Iterator[tuple[int, int, int]]:
     count = int.from_bytes(data[at + 6 : at + (10 if version > 1 else 8)])
     at += 10 if version > 1 else 8
     if count > MOST_ITEMS:
-        contents.note(f"The file lists {count} items; only {MOST_ITEMS} were looked at.")
+        contents.note("The file lists {count} items; only {most} were looked at.", count=count, most=MOST_ITEMS)
     for _ in range(min(count, MOST_ITEMS)):
         wide = 4 if version > 1 else 2
         item = int.from_bytes(data[at : at + wide])

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from facecheck.provenance import Claim, Finding, Strength
+from facecheck.provenance import Claim, Finding, Sentence, Strength
 
 Texts = Mapping[str, str]
 Found = tuple[str, dict[str, Any]]
@@ -24,6 +24,12 @@ _SEED_INPUTS = ("seed", "noise_seed")
 _TEXT_INPUTS = ("text", "text_g", "text_l", "t5xxl", "clip_l", "prompt", "string", "value")
 _MODEL_INPUTS = ("ckpt_name", "unet_name", "model_name")
 _MOST_LINKS = 12
+_RECORDED: dict[tuple[str, ...], str] = {
+    (): "{name} recorded in the file that it generated this picture.",
+    ("prompt",): "{name} recorded in the file that it generated this picture, with prompt.",
+    ("seed",): "{name} recorded in the file that it generated this picture, with seed.",
+    ("prompt", "seed"): "{name} recorded in the file that it generated this picture, with prompt and seed.",
+}
 Graph = dict[str, Any]
 
 
@@ -53,10 +59,8 @@ def parsed(text: str | None) -> Any:
 
 
 def _sentence(name: str, details: Mapping[str, str]) -> str:
-    parts = [part for part in ("prompt", "seed") if part in details]
-    return (
-        f"{name} recorded in the file that it generated this picture{', with ' + ' and '.join(parts) if parts else ''}."
-    )
+    parts = tuple(part for part in ("prompt", "seed") if part in details)
+    return Sentence(_RECORDED[parts], name=name)
 
 
 def _word(value: Any) -> str:
@@ -77,7 +81,7 @@ def _first(values: Mapping[str, Any], *names: str) -> Any:
 def _facecheck(texts: Texts) -> Found | None:
     values = _dictionary(texts.get("facecheck"))
     return (
-        ("facecheck's data generation", {k: values.get(k) for k in ("prompt", "seed", "model", "id")})
+        (Sentence("facecheck's data generation"), {k: values.get(k) for k in ("prompt", "seed", "model", "id")})
         if values
         else None
     )
@@ -130,7 +134,7 @@ def _a1111_relative(settings: Mapping[str, str]) -> str:
         return "ComfyUI"
     if version.startswith("f"):
         return "Stable Diffusion web UI Forge"
-    return "Stable Diffusion web UI (AUTOMATIC1111 or a relative)"
+    return Sentence("Stable Diffusion web UI (AUTOMATIC1111 or a relative)")
 
 
 def _comfyui(texts: Texts) -> Found | None:
@@ -189,7 +193,7 @@ def _described(texts: Texts) -> Found | None:
         details = _common(values)
         if details["prompt"] and details["seed"] is not None:
             is_easy = "use_stable_diffusion_model" in values
-            return "Easy Diffusion" if is_easy else "A text-to-image program", details
+            return "Easy Diffusion" if is_easy else Sentence("A text-to-image program"), details
     return None
 
 

@@ -12,6 +12,7 @@ from facecheck.provenance import (
     Claim,
     Finding,
     Provenance,
+    Sentence,
     Strength,
     containers,
     declarations,
@@ -66,7 +67,7 @@ def provenance(source: Source, *, name: str | None = None, trust_anchors: str | 
     """
     data = image.encoded(source, name=name)
     if data is None:
-        return Provenance(problems=(OUTSIDE,))
+        return Provenance(problems=(Sentence(OUTSIDE),))
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
     return read(data, name or path, trust_anchors)
 
@@ -76,12 +77,12 @@ def read(data: bytes, name: str = "", trust_anchors: str | None = None) -> Prove
     try:
         contents = opened(data)
         if contents is None:
-            return Provenance(problems=(UNKNOWN,))
+            return Provenance(problems=(Sentence(UNKNOWN),))
         found = [*_of_blocks(contents, trust_anchors), *_of_file(contents, name)]
         findings = strongest_first(dict.fromkeys(found)) if found else ()
         return Provenance(contents.format, findings, tuple(contents.problems))
     except Exception as error:  # A reader that a crafted file trips up must not cost the verdict on its pixels.
-        return Provenance(problems=(f"The metadata could not be read ({type(error).__name__}).",))
+        return Provenance(problems=(Sentence("The metadata could not be read ({error}).", error=type(error).__name__),))
 
 
 def opened(data: bytes) -> Contents | None:
@@ -112,7 +113,8 @@ def _of_blocks(contents: Contents, trust_anchors: str | None) -> Iterator[Findin
         if not contents.in_time():
             break
         if block.kind == Kind.C2PA and contents.credentials > MOST_CREDENTIALS:
-            contents.note(f"The Content Credentials have {contents.credentials} bytes; they were not checked.")
+            said = "The Content Credentials have {size} bytes; they were not checked."
+            contents.note(said, size=contents.credentials)
         elif block.kind == Kind.C2PA:
             yield read_credentials(contents.data, contents.format, trust_anchors)
         elif block.kind == Kind.TEXT:
@@ -138,7 +140,9 @@ def _of_texts(texts: Texts) -> Iterator[Finding]:
     for name, field in _TEXT_FIELDS.items():
         yield from declarations.of_words("text", texts.get(name, ""), field)
     if job := texts.get("hf-job-id"):
-        said = "A job on Hugging Face's machines wrote the file. Most such jobs run generators; this proves nothing."
+        said = Sentence(
+            "A job on Hugging Face's machines wrote the file. Most such jobs run generators; this proves nothing."
+        )
         yield Finding("text", Strength.HINT, said, details={"job": job[:LONGEST_QUOTE]})
 
 
@@ -152,7 +156,8 @@ def _of_comment(text: str) -> Iterator[Finding]:
     yield from declared
     if text and not declared:
         quoted = text[:LONGEST_QUOTE]
-        yield Finding("comment", Strength.HINT, f"The file has a comment: {quoted!r}.", details={"comment": quoted})
+        said = Sentence("The file has a comment: {text}.", text=repr(quoted))
+        yield Finding("comment", Strength.HINT, said, details={"comment": quoted})
 
 
 def _of_exif(block: bytes, contents: Contents) -> Iterator[Finding]:
@@ -176,7 +181,7 @@ def _of_exif(block: bytes, contents: Contents) -> Iterator[Finding]:
         yield from declarations.of_camera("exif", make, model)
     yield from declarations.of_software("exif", words.get(exif_xmp.SOFTWARE, ""))
     if words.get(exif_xmp.DESCRIPTION, "").startswith("Signature: ") and len(words.get(exif_xmp.ARTIST, "")) == 36:
-        said = "The EXIF block is built as that of pictures which Grok (xAI) generates."
+        said = Sentence("The EXIF block is built as that of pictures which Grok (xAI) generates.")
         yield Finding("exif", Strength.HINT, said, Claim.GENERATED)
 
 
@@ -184,7 +189,7 @@ def _of_xmp(packet: bytes, contents: Contents) -> Iterator[Finding]:
     try:
         found = exif_xmp.properties(packet)
     except exif_xmp.XmpError as error:
-        contents.note(str(error))
+        contents.note(error.problem, **error.values)
         found = error.found
     texts = {COMMENT_KEY: found.get("exif:UserComment", ""), "Description": found.get("dc:description", "")}
     if finding := recognised(texts, "xmp"):
@@ -198,5 +203,7 @@ def _of_file(contents: Contents, name: str) -> Iterator[Finding]:
     extension = PurePath(name).suffix.lower()
     known = {word for words in _EXTENSIONS.values() for word in words}
     if extension in known and extension not in _EXTENSIONS[contents.format]:
-        said = f"The name ends in {extension}, but the file is a {contents.format}."
+        said = Sentence(
+            "The name ends in {extension}, but the file is a {kind}.", extension=extension, kind=contents.format
+        )
         yield Finding("file", Strength.HINT, said, details={"extension": extension})

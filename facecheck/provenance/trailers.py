@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from facecheck.provenance import Claim, Finding, Strength
+from facecheck.provenance import Claim, Finding, Sentence, Strength, joined
 from facecheck.provenance.containers import APP1, JPEG_START, Contents, jpeg_segments
 
 _GAIN_MAP, _DEPTH = (b"hdr-gain-map", b"hdrgainmap", b"urn:iso:std:iso:ts:21496"), (b"depthmap", b"disparity", b"dmap:")
@@ -40,11 +40,13 @@ def of_trailer(contents: Contents, end: int) -> Iterator[Finding]:
     found = list(_pieces(contents, end))
     unknown = sum(piece.end - piece.start for piece in found if piece.kind == "unknown")
     if known := list(dict.fromkeys(piece.kind for piece in found if piece.kind != "unknown")):
-        what = " and ".join(_WORDS[kind] for kind in known)
-        said = f"The picture is followed by {what}. Only the picture was judged."
+        what = joined((Sentence(_WORDS[kind]) for kind in known), "{first} and {second}")
+        said = Sentence("The picture is followed by {what}. Only the picture was judged.", what=what)
         yield Finding("file", Strength.HINT, said, details={"appended": ", ".join(known)})
     if unknown:
-        said = f"{unknown} bytes follow the end of the picture. They say nothing about it and were not read."
+        said = Sentence(
+            "{count} bytes follow the end of the picture. They say nothing about it and were not read.", count=unknown
+        )
         yield Finding("file", Strength.HINT, said, details={"appended_bytes": str(unknown)})
     if any(piece.kind == "Samsung" for piece in found):
         yield from _of_samsung(contents.data, end)
@@ -115,5 +117,5 @@ def _of_samsung(data: bytes, at: int) -> Iterator[Finding]:
     place = data.find(b"PhotoEditor_Re_Edit_Data", at)
     found = _SAMSUNG_GENERATED.search(data, place, min(place + MOST_SEARCHED, len(data))) if place >= 0 else None
     if found and int(found[1]) != 0:
-        said = "Samsung's photo editor recorded that one of its generative tools took part in the picture."
+        said = Sentence("Samsung's photo editor recorded that one of its generative tools took part in the picture.")
         yield Finding("file", Strength.HINT, said, Claim.PARTLY_GENERATED, {"samsung_gen_ai_type": found[1].decode()})

@@ -1,24 +1,33 @@
 """Whatever a visitor reads is in the table of each language, with the same places to fill."""
 
+import ast
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from string import Formatter
 
 import pytest
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 from demo import texts
 from demo.feedback.store import LABELS
 from demo.page import blocks, panels, results
 from demo.page.examples import examples
+from demo.server.decoders import packed, unpacked
 from demo.server.service import Judged
 from demo.settings import Settings
 from facecheck.detection.second_look import TURNED
 from facecheck.explain import wording
 from facecheck.explain.report import Explanation, FaceEvidence
 from facecheck.model.config import Decision, Limits
+from facecheck.provenance import _SAYS, Claim, Provenance, credentials, declarations, generators, manifests
+from facecheck.provenance.reader import provenance as read
 from facecheck.result import Verdict
+from tests.demo.conftest import as_file
 from tests.demo.page.test_one_wording import ALL_CASES, PICTURE, prediction
 
 LANGUAGES = pytest.mark.parametrize("language", texts.languages())
@@ -112,3 +121,51 @@ def test_a_sentence_that_a_table_lacks_is_english_and_a_strangers_braces_do_no_h
     with wording.speaking({"a": "b"}):
         assert (wording.say("a"), wording.say("{x} of"), wording.say("{n} of 100", n=3)) == ("b", "{x} of", "3 of 100")
     assert wording.say("a") == "a"
+
+
+def provenance_sentences() -> Iterator[str]:
+    """The templates in the code that reads files, and the words of its tables."""
+    for path in Path(credentials.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
+            if name in ("Sentence", "note", "XmpError") and isinstance(node.args[0], ast.Constant):
+                yield node.args[0].value
+    for table in (_SAYS, generators._RECORDED, declarations._AIGC_LABELS):
+        yield from table.values()
+    yield from (row.says for row in declarations.statements() if row.says)
+    yield from (said for _, said in credentials._FAILURES)
+
+
+@LANGUAGES
+def test_whatever_is_said_of_a_file_is_in_the_table(language):
+    said = set(provenance_sentences())
+    assert len(said) > 80 and said <= texts.languages()[language].keys()
+
+
+def files() -> list[Provenance]:
+    """A photograph with its camera, a picture with a prompt, both at once, and credentials with a history."""
+    camera, prompt, picture = Image.Exif(), PngInfo(), Image.fromarray(PICTURE)
+    camera[ExifTags.Base.Make], camera[ExifTags.Base.Model] = "Canon", "EOS R5"
+    prompt.add_text("parameters", "a face\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 7, Size: 512x512")
+    said = (
+        manifests.Said(Claim.PHOTOGRAPHED, declarations.source_type("digitalCapture")[2]),
+        manifests.Said(Claim.PARTLY_GENERATED, declarations.source_type("compositeSynthetic")[2], agent="Firefly"),
+    )
+    details = {"signer": "Somebody", "signed_at": "2026-01-02T03:04:05", "redacted": "x"}
+    signed = credentials._intact(details, said, credentials._trust(False, False))
+    written = [{"exif": camera}, {"pnginfo": prompt}, {"exif": camera, "pnginfo": prompt}]
+    found = [read(as_file(picture, "PNG", **options), name="a.jpg") for options in written]
+    return [*found, Provenance("JPEG", (signed,)), read(as_file(picture, "PNG")[:-9])]
+
+
+@pytest.mark.parametrize("found", files(), ids=["camera", "prompt", "both", "credentials", "damaged"])
+def test_the_german_page_says_nothing_in_english_of_a_file(found):
+    sent = Provenance.from_dict(unpacked(json.loads(json.dumps(packed(found.to_dict())))))
+    judged = replace(prediction((Verdict.FAKE,)), provenance=sent)
+    with wording.speaking(texts.languages()["de"]):
+        html = results.answer(Judged(PICTURE, judged), Decision(), Limits())
+        report = Explanation(judged, PICTURE).to_html()
+    english = re.compile(r"\b(the|and|of|that|with|by|from|its|file|picture)\b", re.I)
+    said = [text for page in (html, report.partition("<body>")[2]) for text in Words(page).found]
+    assert [text for text in said if english.search(text)] == []
+    assert sent == found and english.search(" ".join(sent.sentences))
