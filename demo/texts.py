@@ -108,6 +108,11 @@ REPORT_HOLDS = (
     "limits, the model, the hash of the file, and the time. It is made when you ask for it; nothing of it stays on "
     "this server."
 )
+CLIP_REPORT_HOLDS = (
+    "The whole case report, as one file that opens in every browser. In it: each person with a strip of frames, their "
+    "times and scores, the rule of the verdict, how much of the clip was seen, the limits, the model, the hash of the "
+    "file, and the time. It is made when you ask for it; nothing of it stays on this server."
+)
 REPORT_SAVE, REPORT_PRINT = "Download the report", "Print it, or save it as PDF"
 
 OBJECTION = "I think this is wrong"

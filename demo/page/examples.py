@@ -23,6 +23,8 @@ HOPPER = ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg")  # James S. Dav
 COLLINS = ("skimage", "data/astronaut.png")  # NASA, 1995
 CAT = ("skimage", "data/chelsea.png")  # Stéfan van der Walt, 2012
 SMALL_SIDE, CROWD_COLUMNS, CROWD_SIDE = 96, 6, 150
+NEAR = (0.2, 0.02, 0.9, 0.72)
+"""The heads of both portraits, in widths of the picture."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Example:
         return _jpeg(square, 82)
 
 
-TAUGHT = {"generated-portrait": ("Redrawn by a generator", "a photograph, every pixel made anew")}
+TAUGHT = {"generated-portrait": ("Redrawn by a generator", "the model misses it, only the file tells")}
 
 
 @cache
@@ -120,8 +122,9 @@ def _small(picture: Image.Image) -> Image.Image:
 
 
 def _crowd(*portraits: Image.Image) -> Image.Image:
-    """A wall of portraits: the same few people many times."""
-    heads = [ImageOps.fit(one, (CROWD_SIDE, CROWD_SIDE), centering=(0.5, 0.0)) for one in portraits]
+    """A wall of portraits: the same few people many times, each face large enough to be judged."""
+    near = [one.crop(tuple(round(one.width * part) for part in NEAR)) for one in portraits]
+    heads = [head.resize((CROWD_SIDE, CROWD_SIDE), Image.Resampling.LANCZOS) for head in near]
     wall = Image.new("RGB", (CROWD_COLUMNS * CROWD_SIDE, 2 * CROWD_SIDE))
     for place in range(2 * CROWD_COLUMNS):
         row, column = divmod(place, CROWD_COLUMNS)

@@ -24,6 +24,7 @@ from facecheck.checker import FaceChecker
 from facecheck.decoding import Pixels
 from facecheck.errors import FacecheckError, ImageError, ModelError
 from facecheck.explain import wording
+from facecheck.explain.clips import clip_report
 from facecheck.explain.explanation import with_heat_maps
 from facecheck.explain.heatmaps import GRAD_CAM
 from facecheck.explain.report import Explanation
@@ -169,6 +170,7 @@ class CheckHandlers:
         checker = self.service.checker
         if is_clip(upload.data):
             clip = self.service.judge_clip(upload.data, shots=SHOTS, watch=work.seen)
+            upload.clip = clip
             first = results.data_url(Image.fromarray(clip.thumbnails[0])) if clip.thumbnails else ""
             return results.Row(clip.prediction, first, timeline.answer(clip, checker.decision))
         judged = self.service.judge(upload.data, watch=work.at)
@@ -245,17 +247,21 @@ def heat_map(upload: Upload, number: int, checker: FaceChecker) -> Pixels:
 
 
 def report(upload: Upload, checker: FaceChecker) -> str:
-    """The case report on a judged picture, as `facecheck explain` writes it, from what is kept of it.
+    """The case report on a judged picture or clip, as `facecheck explain` writes it, from what is kept of it.
 
     Raises:
         IndexError: it was not judged.
     """
-    if upload.prediction is None:
+    judged = upload.prediction or (upload.clip and upload.clip.prediction)
+    if judged is None:
         raise IndexError
     found = Explanation(
-        upload.prediction, image.load(upload.preview), upload.faces, checker.config, checker.decision.threshold,
+        judged, None, upload.faces, checker.config, checker.decision.threshold,
         sha256_of(upload.data), len(upload.data),
     )  # fmt: skip
+    if upload.clip is not None:
+        return clip_report(upload.clip, found)
+    found = replace(found, picture=image.load(upload.preview))
     return with_heat_maps(found, checker).to_html()
 
 

@@ -71,10 +71,10 @@ def next_steps(prediction: Prediction) -> str:
     )
 
 
-def report_panel() -> str:
+def report_panel(holds: str = texts.REPORT_HOLDS) -> str:
     """What the case report holds, and the buttons that ask for it."""
     return (
-        f'<section class="rc-panel rc-take"><h3>{say(texts.REPORT)}</h3><p>{escape(say(texts.REPORT_HOLDS))}</p>'
+        f'<section class="rc-panel rc-take"><h3>{say(texts.REPORT)}</h3><p>{escape(say(holds))}</p>'
         f'<button type="button" data-report="save">{say(texts.REPORT_SAVE)}</button>'
         f'<button type="button" data-report="print">{say(texts.REPORT_PRINT)}</button>'
         '<p class="rc-foot" role="status"></p></section>'

@@ -5,12 +5,12 @@ from html import escape
 
 from PIL import Image
 
+from demo import texts
 from demo.page import panels, results
-from facecheck.explain import wording
+from facecheck.explain import clips, wording
 from facecheck.explain.wording import say
 from facecheck.model.config import Decision
 from facecheck.video.judging import JudgedClip, Shot
-from facecheck.video.tracks import Observation, Track
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 220, 56, 28
 
@@ -18,12 +18,12 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 720, 220, 56, 28
 def answer(judged: JudgedClip, decision: Decision) -> str:
     """Everything that a clip's answer consists of."""
     prediction, clip = judged.prediction, judged.clip
-    looked_at = wording.looked_at(clip.duration_s, clip.length_s, judged.samples, clip.is_complete)
-    notes = [looked_at, say(wording.CLIPS_UNMEASURED)]
+    looked_at = clips.looked_at(clip.duration_s, clip.length_s, judged.samples, clip.is_complete)
+    notes = [looked_at, say(clips.UNMEASURED)]
     strips = judged.strips or ((),) * len(judged.tracks)
     people = [
         results.card(
-            Image.fromarray(thumbnail), number, face, decision, _seen(track), strip(shots), wording.reasons(face)
+            Image.fromarray(thumbnail), number, face, decision, clips.seen(track), strip(shots), wording.reasons(face)
         )
         for number, (face, track, thumbnail, shots) in enumerate(
             zip(prediction.faces, judged.tracks, judged.thumbnails, strips, strict=True), 1
@@ -33,7 +33,8 @@ def answer(judged: JudgedClip, decision: Decision) -> str:
     film = say("{samples} frames of {seconds} s of film", samples=judged.samples, seconds=f"{_seconds(judged):.1f}")
     cards = results.folded(people, "Show {count} people in fewer frames")
     banner = results.banner(prediction, notes)
-    rest = f"{cards}{panels.next_steps(prediction)}{panels.footnote(prediction, film)}"
+    report = panels.report_panel(texts.CLIP_REPORT_HOLDS)
+    rest = f"{cards}{panels.next_steps(prediction)}{report}{panels.footnote(prediction, film)}"
     return f'<div class="rc-answer rc-film">{banner}{chart}<div class="rc-rest">{rest}</div></div>'
 
 
@@ -56,28 +57,6 @@ def _moment(shot: Shot, is_worst: bool) -> str:
 def _seconds(judged: JudgedClip) -> float:
     """What was looked at, as an axis that has a length."""
     return max(judged.clip.duration_s, 0.1)
-
-
-def _seen(track: Track) -> list[str]:
-    """When a person was seen, the range of the scores, and the most doubtful moment."""
-    first, last, frames = track.observations[0].at_s, track.observations[-1].at_s, track.seen
-    at, last_at = f"{first:.1f}", f"{last:.1f}"
-    several = say("In {frames} frames, {first} to {last} s", frames=frames, first=at, last=last_at)
-    when = say("In 1 frame, at {first} s", first=at) if frames == 1 else several
-    judged = track.judged
-    if len(judged) < 2:
-        return [f"{when}: {_span(judged)}."]
-    worst = max(judged, key=lambda one: one.p_fake)
-    score = wording.points(worst.p_fake)
-    return [f"{when}: {_span(judged)}.", say("Highest at {at} s: {score}.", at=f"{worst.at_s:.1f}", score=score)]
-
-
-def _span(judged: Sequence[Observation]) -> str:
-    if not judged:
-        return say("not clearly enough")
-    scores = [observation.p_fake for observation in judged]
-    least, most = wording.points(min(scores)), wording.points(max(scores))
-    return least if least == most else say("{least} to {most}", least=least, most=most)
 
 
 def _chart(judged: JudgedClip, decision: Decision) -> str:

@@ -28,6 +28,7 @@ from facecheck.errors import ImageError
 from facecheck.explain import wording
 from facecheck.explain.report import FaceEvidence
 from facecheck.result import Prediction, Verdict
+from facecheck.video.judging import JudgedClip
 from facecheck.video.tracker import Tracker
 from facecheck.video.tracks import Track
 
@@ -49,6 +50,7 @@ class Upload:
         prediction: the answer, once there is one; an objection is stored with it.
         faces: the largest, as the model saw them: a heat map needs no second look at the file.
         preview: JPEG of the picture, reduced, as the page shows it and the report does.
+        clip: what was seen in a clip, with a few small pictures of each person.
     """
 
     data: bytes
@@ -57,11 +59,15 @@ class Upload:
     prediction: Prediction | None = None
     faces: tuple[FaceEvidence, ...] = ()
     preview: bytes = b""
+    clip: JudgedClip | None = None
 
     @property
     def size_bytes(self) -> int:
         """In memory."""
-        return len(self.data) + len(self.preview) + sum(face.pixels.nbytes for face in self.faces)
+        cut = [face.pixels for face in self.faces]
+        if self.clip is not None:
+            cut += [*self.clip.thumbnails, *(shot.pixels for strip in self.clip.strips for shot in strip)]
+        return len(self.data) + len(self.preview) + sum(pixels.nbytes for pixels in cut)
 
 
 class Uploads:

@@ -1,24 +1,20 @@
 """The case report: an `Explanation` as plain values for JSON, and as one page of HTML that loads nothing."""
 
-import base64
 import importlib.metadata
-import io
 import platform
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 import facecheck
 from facecheck.decoding import Pixels
 from facecheck.error_rates import ErrorCell
 from facecheck.explain import wording
 from facecheck.explain.heatmaps import HeatMap
+from facecheck.explain.markup import bullets, data_url, figure, paragraphs, scale, table
 from facecheck.explain.wording import say
 from facecheck.model import WEIGHTS_DIR
 from facecheck.model.config import ModelConfig
@@ -26,7 +22,6 @@ from facecheck.provenance import ABSENCE, CAUTION, Finding
 from facecheck.result import Face, Prediction
 
 FOLDER = Path(__file__).parent
-SHOWN_SIDE = 1100
 CARD_SECTIONS = ("Known limits",)
 SCALE = "<span class=heat><span>{}</span><i></i><span>{}</span></span>"
 OFFLINE = "Only the machine that judged the picture was needed for this report; nothing left it."
@@ -83,11 +78,17 @@ class Explanation:
             "made_at": now(),
         }
 
-    def to_html(self) -> str:
-        """The case report as one self-contained page, for screen and print, every input escaped."""
+    def to_html(self, more: str = "") -> str:
+        """The case report as one self-contained page, for screen and print, every input escaped.
+
+        Args:
+            more: HTML that stands in place of a picture and its faces, as of a clip.
+        """
         page, style = (FOLDER.joinpath(name).read_text(encoding="utf-8") for name in ("report.html", "report.css"))
-        parts = (_head, _contradiction, _picture, _faces, _provenance, _model, _limits, _technical)
-        body = "\n".join(part for make in parts if (part := make(self)))
+        before, after = (_head, _contradiction, _picture, _faces), (_provenance, _model, _limits, _technical)
+        body = "\n".join(
+            part for part in (*(make(self) for make in before), more, *(make(self) for make in after)) if part
+        )
         return page.format(style=style, body=body, language=say("en"), title=say(TITLE))
 
 
@@ -107,9 +108,9 @@ def now() -> str:
 def _head(found: Explanation) -> str:
     answer = found.prediction
     verdict = answer.verdict
-    score = "" if answer.p_fake is None else _paragraphs([wording.score(answer.p_fake)])
+    score = "" if answer.p_fake is None else paragraphs([wording.score(answer.p_fake)])
     chance = wording.expected_error(answer)
-    odds = _paragraphs(wording.chance_of_error(chance)) if chance and len(answer.faces) == 1 else ""
+    odds = paragraphs(wording.chance_of_error(chance)) if chance and len(answer.faces) == 1 else ""
     limits = found.model.limits if found.model else None
     error = f"<p>{escape(answer.error)}</p>" if answer.error else ""
     budget = (
@@ -120,7 +121,7 @@ def _head(found: Explanation) -> str:
     return (
         f"<h1>{say(TITLE)}</h1><p class=source>{escape(answer.source)} · {now()}</p>"
         f"<section class='panel verdict {verdict or 'unreadable'}'><strong>{wording.headline(answer)}</strong>"
-        f"{_paragraphs(wording.explained(answer, limits))}{odds}{error}{score}{_deciding(found)}{budget}"
+        f"{paragraphs(wording.explained(answer, limits))}{odds}{error}{score}{_deciding(found)}{budget}"
         f"<p class=small>{say(wording.SCOPE)}</p></section>"
     )
 
@@ -139,7 +140,7 @@ def _contradiction(found: Explanation) -> str:
     provenance = found.prediction.provenance
     said = [words for words in (found.prediction.contradiction, provenance.conflict if provenance else None) if words]
     return (
-        f"<section class='panel against'><h3>{say('A contradiction')}</h3>{_paragraphs(map(say, said))}</section>"
+        f"<section class='panel against'><h3>{say('A contradiction')}</h3>{paragraphs(map(say, said))}</section>"
         if said
         else ""
     )
@@ -160,7 +161,7 @@ def _picture(found: Explanation) -> str:
             f"stroke-width='{line:.1f}'>{number}</text>"
         )
     svg = f"<svg viewBox='0 0 {width} {height}' aria-hidden=true>{''.join(boxes)}</svg>"
-    image = f"<img alt='{escape(say('The picture, with its faces numbered'))}' src='{_data_url(found.picture)}'>"
+    image = f"<img alt='{escape(say('The picture, with its faces numbered'))}' src='{data_url(found.picture)}'>"
     return f"<section class=panel><figure class=picture><div>{image}{svg}</div></figure></section>"
 
 
@@ -175,42 +176,28 @@ def _faces(found: Explanation) -> str:
 
 def _face(number: int, seen: FaceEvidence, found: Explanation) -> str:
     face, name = seen.face, f"face-{number}"
-    figures = [_figure(seen.pixels, say("The face as the model saw it"), name)]
+    figures = [figure(seen.pixels, say("The face as the model saw it"), name)]
     figures += [
-        _figure(heat.on(seen.pixels), say(wording.HEAT_MAPS[heat.method]), f"{name}-{heat.method}", SCALE.format(*ends))
+        figure(heat.on(seen.pixels), say(wording.HEAT_MAPS[heat.method]), f"{name}-{heat.method}", SCALE.format(*ends))
         for heat in seen.heat_maps
         for ends in [[say(end) for end in wording.HEAT_SCALE]]
     ]
     stability = face.stability
-    expected = _paragraphs(wording.chance_of_error(face.expected_error)) if face.expected_error else ""
+    expected = paragraphs(wording.chance_of_error(face.expected_error)) if face.expected_error else ""
     low, high = (stability.low, stability.high) if stability else (face.p_fake, face.p_fake)
-    stable = _paragraphs([say(wording.BETWEEN, least=f"{low:.2f}", most=f"{high:.2f}")] if stability else [])
+    stable = paragraphs([say(wording.BETWEEN, least=f"{low:.2f}", most=f"{high:.2f}")] if stability else [])
     rows = {say("Size"): say("{n} pixels", n=f"{face.size_px:.0f}")}
     if stability:
         each = zip(stability.p_fake, stability.deliveries, strict=True)
         rows[say("Saved or resized again")] = ", ".join(f"{score:.2f} ({name})" for score, name in each)
-    why = _paragraphs(wording.reasons(face, found.model.limits if found.model else None))
+    why = paragraphs(wording.reasons(face, found.model.limits if found.model else None))
     return (
         f"<section class='panel face {face.verdict}'><div class=maps>{''.join(figures)}</div><div>"
         f"<h3>{say('Face {number}:', number=number)} <strong>{say(wording.HEADLINES[face.verdict])}</strong></h3>{why}"
-        f"<p>{say('Score {score}.', score=f'{face.p_fake:.2f}')}</p>{_scale(face.p_fake, low, high, found.threshold)}"
-        f"{stable}{expected}{_table(rows)}"
+        f"<p>{say('Score {score}.', score=f'{face.p_fake:.2f}')}</p>{scale(face.p_fake, low, high, found.threshold)}"
+        f"{stable}{expected}{table(rows)}"
         "</div></section>"
     )
-
-
-def _scale(p_fake: float, low: float, high: float, threshold: float) -> str:
-    band = f"<b style='left:{low:.1%};width:{high - low:.1%}'></b>"
-    marks = f"<em class=middle style='left:{threshold:.1%}'>{say('threshold')} {threshold:.2f}</em>"
-    ends = f"<em style='left:0'>{say('photograph')}</em><em style='right:0'>{say('generated')}</em>"
-    return f"<div class=scale>{band}<i style='left:{p_fake:.1%}'></i>{marks}{ends}</div>"
-
-
-def _figure(pixels: Pixels, caption: str, name: str, scale: str = "") -> str:
-    """A picture that fills the window when it is clicked, and leaves it with another click; without a script."""
-    links = f"<a class=open href='#{name}'>{say('Enlarge')}</a><a class=close href='#_'>{say('Close')}</a>"
-    image = f"<img alt='{escape(caption)}' src='{_data_url(pixels)}'>"
-    return f"<figure id='{name}'>{image}{links}<figcaption>{scale}{escape(caption)}</figcaption></figure>"
 
 
 def _provenance(found: Explanation) -> str:
@@ -228,7 +215,7 @@ def _provenance(found: Explanation) -> str:
 def _finding(finding: Finding) -> str:
     details = {say(name.replace("_", " ")): wording.told(value) for name, value in finding.details.items()}
     tag = f"<span class='tag {finding.strength}'>{say(wording.STRENGTHS[finding.strength])}</span>"
-    return f"<div class=finding>{tag}<p>{escape(say(finding.says))}</p>{_table(details)}</div>"
+    return f"<div class=finding>{tag}<p>{escape(say(finding.says))}</p>{table(details)}</div>"
 
 
 def _model(found: Explanation) -> str:
@@ -242,10 +229,10 @@ def _model(found: Explanation) -> str:
     }  # fmt: skip
     said = say("From its model card:")
     excerpts = [
-        f"<h3>{said} <span lang=en>{name}</span></h3><div lang=en>{_list(items)}</div>"
+        f"<h3>{said} <span lang=en>{name}</span></h3><div lang=en>{bullets(items)}</div>"
         for name, items in _card(config.name).items()
     ]
-    return f"<h2>{say('The model')}</h2><section class='panel open'>{_table(rows)}{''.join(excerpts)}</section>"
+    return f"<h2>{say('The model')}</h2><section class='panel open'>{table(rows)}{''.join(excerpts)}</section>"
 
 
 def _card(name: str) -> dict[str, list[str]]:
@@ -268,7 +255,7 @@ def _plain(markdown: str) -> str:
 
 def _limits(_: Explanation) -> str:
     said = [say(sentence) for sentence in (*wording.LIMITS, OFFLINE)]
-    return f"<h2>{say('What this report cannot say')}</h2><section class=panel>{_list(said)}</section>"
+    return f"<h2>{say('What this report cannot say')}</h2><section class=panel>{bullets(said)}</section>"
 
 
 def _technical(found: Explanation) -> str:
@@ -280,27 +267,4 @@ def _technical(found: Explanation) -> str:
         say("Picture"): say("{n} pixels", n=f"{size[0]} x {size[1]}") if size else "", say("Time"): now(),
         say("Versions"): ", ".join(f"{name} {version}" for name, version in versions().items()),
     }  # fmt: skip
-    return f"<h2>{say('Technical')}</h2><section class=panel>{_table({k: v for k, v in rows.items() if v})}</section>"
-
-
-def _table(rows: dict[str, str]) -> str:
-    cells = (
-        f"<tr><th>{escape(name)}</th><td><div class=long>{escape(value)}</div></td></tr>"
-        for name, value in rows.items()
-    )
-    return f"<table>{''.join(cells)}</table>" if rows else ""
-
-
-def _paragraphs(sentences: Iterable[str]) -> str:
-    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
-
-
-def _list(items: Iterable[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
-
-
-def _data_url(pixels: Pixels) -> str:
-    picture, stream = Image.fromarray(pixels), io.BytesIO()
-    picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
-    picture.save(stream, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    return f"<h2>{say('Technical')}</h2><section class=panel>{table({k: v for k, v in rows.items() if v})}</section>"

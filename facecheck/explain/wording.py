@@ -28,23 +28,19 @@ def speaking(table: Mapping[str, str] | None) -> Iterator[None]:
 
 def say(sentence: str, **values: object) -> str:
     """A sentence in the language that is spoken, its {places} filled; in English where the table lacks it."""
-    if isinstance(sentence, Sentence):
-        return _said(sentence)
-    said = (_TABLE.get() or {}).get(sentence, sentence)
+    table = _TABLE.get() or {}
+    if isinstance(sentence, Sentence):  # Its places hold sentences, and strangers' words, which stay as they are.
+        own = table.get(sentence.template)
+        return (
+            str(sentence) if own is None else own.format(**{key: told(text) for key, text in sentence.values.items()})
+        )
+    said = table.get(sentence, sentence)
     return said.format(**values) if values else said
-
-
-def _said(sentence: Sentence) -> str:
-    """What a file says of itself, whose places hold sentences and strangers' words; the latter stay as they are."""
-    own = (_TABLE.get() or {}).get(sentence.template)
-    if own is None:
-        return str(sentence)
-    return own.format(**{name: told(value) for name, value in sentence.values.items()})
 
 
 def told(text: str) -> str:
     """Our own words in the language that is spoken, a stranger's as they are."""
-    return _said(text) if isinstance(text, Sentence) else text
+    return say(text) if isinstance(text, Sentence) else text
 
 
 UNREADABLE = "could not be read"
@@ -104,7 +100,6 @@ ADVICE: dict[Reason, str] = {
 UNCLEAR_ONE = "{unclear} of {count} faces cannot be judged: nothing is said about it."
 UNCLEAR = "{unclear} of {count} faces cannot be judged: nothing is said about them."
 CROWD = "With many faces, a false alarm on one of them becomes likely. Look at each face by itself."
-CLIPS_UNMEASURED = "How often an answer about a clip is wrong was not measured. It was for pictures only."
 NOT_A_PROOF = (
     "A verdict is a measurement, not a proof. \u201creal\u201d means that no sign of generation was found; it never "
     "means that a picture is authentic. Look at a file yourself before you accuse anybody."
@@ -295,17 +290,6 @@ def delivered(stability: Stability) -> str:
     if least == most:
         return say("The score stays {least} when the picture is saved and resized again.", least=least)
     return say(BETWEEN, least=least, most=most)
-
-
-def looked_at(seconds: float, length_s: float, samples: int, is_complete: bool) -> str:
-    """What of a clip was looked at; length_s is 0 where it is not known."""
-    if is_complete:
-        return say("Looked at {samples} frames, spread over all {seconds} seconds.", samples=samples,
-                   seconds=f"{seconds:.1f}")  # fmt: skip
-    if length_s <= seconds:
-        return say("The end of the clip was not looked at.")
-    return say("Looked at the first {seconds} of {length} seconds. What comes after them was not looked at.",
-               seconds=f"{seconds:.1f}", length=f"{length_s:.1f}")  # fmt: skip
 
 
 def score(p_fake: float) -> str:

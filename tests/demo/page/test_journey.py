@@ -17,7 +17,7 @@ from PIL import Image
 
 from demo import texts
 from demo.settings import Settings
-from facecheck.explain import wording
+from facecheck.explain import clips, wording
 from facecheck.result import Verdict
 from tests.clips import red, steady, write_clip
 from tests.demo.conftest import as_file, serving
@@ -237,6 +237,10 @@ def test_a_clip_shows_how_far_it_is_can_be_cancelled_and_has_a_strip(
         assert page.locator(".rc-card").count() == 1 and page.locator(".rc-strip li").count() >= 5
         worst = page.locator(".rc-strip [data-worst] small").first.inner_text()
         assert f"Highest at {worst}" in page.inner_text(".rc-card") and float(worst.split()[0]) >= 8
+        with page.expect_download() as download:
+            page.click("[data-report=save]")
+        report = download.value.path().read_text()
+        assert "class=strip" in report and clips.RULE[0] in report and "sha256 of the file" in report
 
 
 def test_nobody_reaches_another_visitors_picture_or_answer(browser, small_server, visits, portrait):

@@ -21,7 +21,7 @@ from demo.server.decoders import packed, unpacked
 from demo.server.service import Judged
 from demo.settings import Settings
 from facecheck.detection.second_look import TURNED
-from facecheck.explain import wording
+from facecheck.explain import clips, wording
 from facecheck.explain.report import Explanation, FaceEvidence
 from facecheck.model.config import Decision, Limits
 from facecheck.provenance import _SAYS, Claim, Provenance, credentials, declarations, generators, manifests
@@ -95,7 +95,7 @@ def test_what_stands_on_the_page_is_in_the_table(language):
         script = (blocks.STATIC / f"{name}.js").read_text()
         calls = re.findall(r'(?:page\.t|say)\((?:\w+ \? )?"([^"]+)"(?: : "([^"]+)")?', script)
         said += [text for call in calls for text in call]
-    for module in (texts, wording):
+    for module in (texts, wording, clips):
         named = {name: value for name, value in vars(module).items() if name.isupper() and not name.startswith("_")}
         said += [text for name, value in named.items() if name not in ("SEARCHES", "NAME") for text in constants(value)]
     said += [*LABELS.values(), *(text for one in examples() for text in (one.title, one.teaches))]

@@ -1,18 +1,22 @@
 """A clip's answer: people followed, one score over time, and what was not looked at."""
 
 from collections.abc import Sequence
+from html import escape
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from demo.page import results, timeline
-from facecheck.explain import wording
+from facecheck.explain import clips, wording
+from facecheck.explain.clips import clip_report
+from facecheck.explain.report import Explanation
 from facecheck.model.config import Decision
 from facecheck.result import Face, Prediction, Reason, Verdict
 from facecheck.video.frames import ClipLimits
 from facecheck.video.judging import judge_clip
 from tests.clips import frame, head, write_clip
+from tests.demo.page.test_languages import SAME, Table
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +72,19 @@ def test_a_short_shot_of_a_face_is_shown_but_accuses_nobody(clip, scores, verdic
     ElementTree.fromstring(f"<div>{html}</div>")
     assert "No face found" not in html and html.count("<circle") == html.count("<li class") == 1
     assert told in html and (wording.REASONS[Reason.BRIEF] in html) == ("brief" in reasons)
+
+
+def test_the_report_on_a_clip_has_each_person_with_a_strip_and_the_rule(clip):
+    seen = judge_clip(clip, Script([face(0.9, 300), face(0.1)], *[[face(0.1)]] * 7), shots=3)
+    about = Explanation(Prediction("x"), sha256="ab12", bytes=len(clip))
+    html = clip_report(seen, about)
+    assert html.count("class=strip") == 2 and html.count("<img") == sum(map(len, seen.strips)) > 3
+    assert "In 8 frames, 0.0 to 0.9 s: 10 of 100." in html and "In 1 frame, at 0.0 s: 90 of 100." in html
+    assert all(escape(rule) in html for rule in clips.RULE) and clips.UNMEASURED in html and "ab12" in html
+    table = Table("de")
+    with wording.speaking(table):
+        told = clip_report(seen, about)
+    assert table.missing <= SAME and "Wie ein Film beurteilt wird" in told
 
 
 def test_a_face_that_is_too_blurred_in_its_only_frame_says_that(clip):
