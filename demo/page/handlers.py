@@ -252,7 +252,7 @@ def report(upload: Upload, checker: FaceChecker) -> str:
     Raises:
         IndexError: it was not judged.
     """
-    judged = upload.prediction or (upload.clip and upload.clip.prediction)
+    judged = upload.clip.prediction if upload.clip is not None else upload.prediction
     if judged is None:
         raise IndexError
     found = Explanation(

@@ -85,10 +85,9 @@ class Explanation:
             more: HTML that stands in place of a picture and its faces, as of a clip.
         """
         page, style = (FOLDER.joinpath(name).read_text(encoding="utf-8") for name in ("report.html", "report.css"))
-        before, after = (_head, _contradiction, _picture, _faces), (_provenance, _model, _limits, _technical)
-        body = "\n".join(
-            part for part in (*(make(self) for make in before), more, *(make(self) for make in after)) if part
-        )
+        seen, known = (_head, _contradiction, _picture, _faces), (_provenance, _model, _limits, _technical)
+        parts = [*(make(self) for make in seen), more, *(make(self) for make in known)]
+        body = "\n".join(part for part in parts if part)
         return page.format(style=style, body=body, language=say("en"), title=say(TITLE))
 
 
