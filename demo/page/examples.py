@@ -124,8 +124,8 @@ def _small(picture: Image.Image) -> Image.Image:
 def _crowd(*portraits: Image.Image) -> Image.Image:
     """A wall of portraits: the same few people many times, each face large enough to be judged."""
     heads = []
-    for one, head in zip(portraits, HEADS, strict=True):
-        x0, y0, x1, y1 = (round(one.width * part) for part in head)
+    for one, near in zip(portraits, HEADS, strict=True):
+        x0, y0, x1, y1 = (round(one.width * part) for part in near)
         heads.append(one.crop((x0, y0, x1, y1)).resize((CROWD_SIDE, CROWD_SIDE), Image.Resampling.LANCZOS))
     wall = Image.new("RGB", (CROWD_COLUMNS * CROWD_SIDE, 2 * CROWD_SIDE))
     for place in range(2 * CROWD_COLUMNS):
