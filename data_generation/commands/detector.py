@@ -139,7 +139,8 @@ def teach(
     rows = _accepted(images, read_folder(images))
     config = TrainConfig(steps=steps, batch=batch, lr=lr, phases=((1.0, side),), frozen=(), workers=workers)
     try:
-        lesson = learn(images, rows, out, data, listed(real).paths, config, smallest_face(rows), source, detector)
+        photographs = listed(real).paths
+        lesson = learn(images, rows, out, data, photographs, config, smallest_face(rows), source, detector, workers)
     except ValueError as error:
         raise GenerationError(str(error)) from error
     click.echo(lesson.line)

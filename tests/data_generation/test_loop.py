@@ -19,7 +19,7 @@ from data_generation.synthesis.pipelines import EMBEDDED_FOLDER
 from facecheck.model.checkpoint import save_model
 from training.cli import main as training
 
-IMAGES, PHOTOGRAPHS, STEPS = 24, 48, 12
+IMAGES, PHOTOGRAPHS, STEPS = 24, 48, 6
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +129,7 @@ SMALLER = {
         "challenge": "challenge --detector SMALL",
         "facecheck/tiny-faces": f"facecheck/tiny-faces --steps {STEPS}",
     },
+    "prepare": {"prepare": "prepare --workers 0"},
     "update": {
         "update": "update --steps 1 --batch 4 --side 64 --tier clean --workers 0",
         "facecheck/weights/facecheck-resnet50.safetensors": "SMALL",
