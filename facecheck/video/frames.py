@@ -142,7 +142,7 @@ class Clip:
                 self.decode_s += time.perf_counter() - started
                 yield at, pixels
                 started = time.perf_counter()
-            if time.monotonic() - self._began >= self.limits.max_work_s:  # Then there were no more bytes to decode.
+            if self._bytes.was_cut and self.frames != self.claimed_frames:  # An index may follow the frames.
                 self.stopped = self.stopped or "max_work_s"
         finally:
             self._capture.release()
@@ -198,15 +198,22 @@ class Clip:
 
 
 class _Bytes(io.BufferedIOBase):
-    """What FFmpeg reads from: one file, up to the deadline. No exception may reach the C++ that calls it."""
+    """What FFmpeg reads from: one file, up to the deadline. No exception may reach the C++ that calls it.
+
+    Attributes:
+        was_cut: whether there was more to read after the deadline.
+    """
 
     def __init__(self, file: BinaryIO, deadline: float) -> None:
-        self._file, self._deadline = file, deadline
+        self._file, self._deadline, self.was_cut = file, deadline, False
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Nothing after the deadline, as at the end of the file."""
         try:
-            return b"" if time.monotonic() >= self._deadline else self._file.read(-1 if size is None else size)
+            if time.monotonic() < self._deadline:
+                return self._file.read(-1 if size is None else size)
+            self.was_cut = self.was_cut or bool(self._file.read(1))
+            return b""
         except (OSError, ValueError):
             return b""
 

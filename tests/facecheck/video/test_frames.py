@@ -117,6 +117,17 @@ def test_work_ends_when_its_time_is_over(slow, monkeypatch):
     assert len(began) < 3000 and opened.stopped == "max_work_s" and not opened.is_complete
 
 
+def test_time_that_ends_with_the_film_leaves_nothing_out(woman, tmp_path, monkeypatch):
+    film = write_clip(tmp_path / "a.avi", [frame((woman, 90))] * 8, codec="MJPG")
+    opened = Clip(film, ClipLimits(every_s=0.001, max_work_s=50))
+    samples = opened.samples()
+    seen = [next(samples) for _ in range(8)]
+    late = time.monotonic() + 100
+    monkeypatch.setattr("facecheck.video.frames.time.monotonic", lambda: late)
+    assert list(samples) == [] and len(seen) == opened.frames == 8
+    assert opened.is_complete and opened.stopped is None
+
+
 def test_a_clip_that_is_cut_off_is_not_complete(woman, tmp_path):
     whole = write_clip(tmp_path / "a.avi", [frame((woman, 90))] * 30, codec="MJPG").read_bytes()
     opened = Clip(whole[: len(whole) * 2 // 3])
