@@ -16,7 +16,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from facecheck import values
 from facecheck.errors import ImageError
-from facecheck.sanitising import JXL_CODESTREAM, completed, jxl_pixels, no_warnings, orientation, sanitised, shortened
+from facecheck.sanitising import completed, no_warnings, orientation, sanitised, shortened
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -27,7 +27,7 @@ HEIF, JXL = "HEIF", "JXL"
 PLUGINS = {HEIF: "pillow_heif", JXL: "pillow_jxl"}
 """A format -> the module that adds it to Pillow, where that is installed."""
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-JXL_STARTS = (JXL_CODESTREAM, b"\x00\x00\x00\x0cJXL \r\n\x87\n")
+JXL_STARTS = (values.JXL_CODESTREAM, b"\x00\x00\x00\x0cJXL \r\n\x87\n")
 CLIP_HEADS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"0&\xb2u\x8ef\xcf\x11")
 MULTI_FRAME = ("GIF", "WEBP", "PNG", "AVIF", "TIFF")
 """Formats whose frames are views of their own. The second picture of an MPO is a gain map, a depth map or a preview."""
@@ -225,7 +225,7 @@ def _open(data: bytes) -> ImageFile.ImageFile:
     kind = kind_of(data)
     if kind is not None and not installed(kind):
         raise UnidentifiedImageError(kind)
-    if kind == JXL and jxl_pixels(data) > MAX_PIXELS:  # The plugin decodes as it opens.
+    if kind == JXL and values.jxl_pixels(data) > MAX_PIXELS:  # The plugin decodes as it opens.
         raise Image.DecompressionBombError(f"more than {MAX_PIXELS} pixels")
     with no_warnings:
         Image.init()

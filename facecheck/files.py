@@ -1,17 +1,16 @@
 """How files are written, known and named to people, and where those lie that can be made again."""
 
-import errno
 import glob
 import hashlib
 import os
 import platform
 import re
-import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from io import BufferedReader
 from pathlib import Path
+
+from facecheck.sanitising import open_file
 
 CACHE_VARIABLE = "FACECHECK_CACHE"
 
@@ -81,23 +80,6 @@ def _is_running(process: int) -> bool:
     except OSError:  # Another's, or a system that cannot be asked.
         return True
     return True
-
-
-def open_file(path: str | os.PathLike[str]) -> BufferedReader:
-    """A file to read, and nothing else: who opens a pipe waits for ever, and a file may be replaced by one at any time.
-
-    Raises:
-        OSError: it cannot be opened, or is no regular file.
-    """
-    stream = open(path, "rb", opener=_opened_at_once)  # noqa: SIM115
-    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        stream.close()
-        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
-    return stream
-
-
-def _opened_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def sha256_of(content: Path | bytes) -> str:

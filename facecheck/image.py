@@ -20,8 +20,7 @@ from PIL import Image
 from facecheck import values
 from facecheck.decoding import MAX_PIXELS, Picture, Pixels, decode, decoded
 from facecheck.errors import ImageError
-from facecheck.files import open_file
-from facecheck.sanitising import shortened
+from facecheck.sanitising import open_file, shortened
 
 if TYPE_CHECKING:
     import torch

@@ -1,16 +1,20 @@
-"""What of a picture's file a decoder gets to see: what makes pixels, and nothing that costs without end.
+"""What of a file a decoder gets to see: what makes pixels, and nothing that costs or waits without end.
 
 Pillow reads headers in Python, byte by byte, or adds each part to what it has. Measured with Pillow 12.3: a GIF of 4 MB
 whose comment lies in blocks of one byte takes 39 s, a TIFF of 1 MB whose entries all name the same bytes 7.5 s. Here
 every byte is looked at once. What is left out changes no pixel.
 """
 
+import errno
+import os
 import re
+import stat
 import threading
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from io import BufferedReader
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -24,11 +28,10 @@ MAX_DIRECTORIES, MAX_ENTRIES, TIMES_READ = 1000, 200_000, 4
 """TIFF directories in a file (EXIF is one), their entries, and how often the bytes may be named by them."""
 MAX_STRIPS, _STRIPS = 70_000, (273, 324)
 """Of a TIFF, or its tiles, and the tags that name them: Pillow makes an object of each. A row of pixels may be one."""
-JXL_CODESTREAM = b"\xff\x0a"
-ROWS_MISSING = 32
-"""Of a JPEG without its end: the decoder keeps back the last two rows of blocks until it sees the end."""
 QUOTED = 200
 """Characters of an input that a message repeats."""
+ROWS_MISSING = 32
+"""Of a JPEG without its end: the decoder keeps back the last two rows of blocks until it sees the end."""
 _MARKER = re.compile(rb"\xff[^\0\xff]")
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xDA)})
@@ -133,41 +136,26 @@ def completed(picture: "ImageFile.ImageFile", data: bytes) -> bytes | None:
     return data + b"\xff\xd9" if is_nearly_whole else None
 
 
-def jxl_pixels(data: bytes) -> int:
-    """Width times height by the header of a JPEG XL codestream (ISO/IEC 18181-1, SizeHeader); 0 if there is none."""
-    at = _jxl_codestream(data)
-    bits = int.from_bytes(data[at + 2 : at + 14], "little")
-
-    def take(count: int) -> int:
-        nonlocal bits
-        value, bits = bits & ((1 << count) - 1), bits >> count
-        return value
-
-    is_small = take(1)
-
-    def side() -> int:
-        return 8 * (take(5) + 1) if is_small else take((9, 13, 18, 30)[take(2)]) + 1
-
-    height = side()
-    ratio = take(3)
-    width = height * (1, 10, 12, 4, 3, 16, 5, 2)[ratio] // (1, 10, 10, 3, 2, 9, 4, 1)[ratio] if ratio else side()
-    return width * height
-
-
-def _jxl_codestream(data: bytes) -> int:
-    """Where it begins: at once, or in the first box that holds some of it."""
-    at = 0
-    while not data.startswith(JXL_CODESTREAM, at) and at + 8 <= len(data):
-        size, name = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
-        if name in (b"jxlc", b"jxlp"):
-            return at + (8 if name == b"jxlc" else 12)
-        at += max(size, 8)
-    return at
-
-
 def shortened(text: str) -> str:
     """What a message may quote of its input: the beginning of what is long."""
     return text if len(text) <= QUOTED else f"{text[: QUOTED // 2]}... ({len(text)} characters)"
+
+
+def open_file(path: str | os.PathLike[str]) -> BufferedReader:
+    """A file to read, and nothing else: who opens a pipe waits for ever, and a file may be replaced by one at any time.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    stream = open(path, "rb", opener=_opened_at_once)  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return stream
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _jpeg(data: bytes) -> bytes:

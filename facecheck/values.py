@@ -1,6 +1,7 @@
 """From the values that a file stores to those that a screen shows: greys of any depth, profiles, transparency -> RGB.
 
-What has to be assumed is said: a grey of 12 bits in a file of 16 looks like one of a picture that is almost black.
+What has to be assumed is said: a grey of 12 bits in a file of 16 looks like one of a picture that is almost black. And
+the pixels that a JPEG XL claims, whose plugin decodes before it tells.
 """
 
 import io
@@ -19,6 +20,7 @@ Convert = Callable[[Image.Image], Image.Image]
 TOPS = {255: 8, 1023: 10, 4095: 12, 16383: 14, 65535: 16}
 """The largest value of a depth -> its bits."""
 LARGEST_PROFILE = 4 << 20
+JXL_CODESTREAM = b"\xff\x0a"
 _ROUNDING = 0.01
 _SEE_THROUGH = ("RGBA", "LA", "PA", "RGBa", "La")
 _SPACES = {"RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "LAB": "Lab"}
@@ -121,3 +123,35 @@ def _to_srgb(picture: Image.Image) -> tuple[Any, str]:
 
 def _is_srgb(profile: Any) -> bool:
     return "srgb" in (profile.profile.profile_description or "").lower()
+
+
+def jxl_pixels(data: bytes) -> int:
+    """Width times height by the header of a JPEG XL codestream (ISO/IEC 18181-1, SizeHeader); 0 if there is none."""
+    at = _jxl_codestream(data)
+    bits = int.from_bytes(data[at + 2 : at + 14], "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value, bits = bits & ((1 << count) - 1), bits >> count
+        return value
+
+    is_small = take(1)
+
+    def side() -> int:
+        return 8 * (take(5) + 1) if is_small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    height = side()
+    ratio = take(3)
+    width = height * (1, 10, 12, 4, 3, 16, 5, 2)[ratio] // (1, 10, 10, 3, 2, 9, 4, 1)[ratio] if ratio else side()
+    return width * height
+
+
+def _jxl_codestream(data: bytes) -> int:
+    """Where it begins: at once, or in the first box that holds some of it."""
+    at = 0
+    while not data.startswith(JXL_CODESTREAM, at) and at + 8 <= len(data):
+        size, name = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
+        if name in (b"jxlc", b"jxlp"):
+            return at + (8 if name == b"jxlc" else 12)
+        at += max(size, 8)
+    return at

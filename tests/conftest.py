@@ -35,8 +35,13 @@ ARGUMENTS = (
 )  # fmt: skip
 
 
-def pytest_configure() -> None:
-    """Workers of pytest-xdist share the processors: each, and what it starts, computes with its part of the threads."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers of pytest-xdist share the processors: each, and what it starts, computes with its part of the threads.
+
+    Files come by name; by default those of many tests are first, and the longest test, alone in its file, is last.
+    """
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
     # Where a test is the first to import OpenVINO, each conversion would send twenty events, from as many processes.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):

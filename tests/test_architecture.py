@@ -21,8 +21,8 @@ PACKAGES = {
 }
 """What each package may import of the others."""
 ROOMS = (
-    {"errors", "files", "interrupts", "sanitising"},
-    {"values"},
+    {"errors", "interrupts", "sanitising"},
+    {"files", "values"},
     {"decoding"},
     {"error_rates", "image", "ledger"},
     {"provenance", "annotation"},

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from facecheck.provenance.containers import EXIF_START, LARGEST_BLOCK, Contents, Kind, decoded
 from facecheck.provenance.exif_xmp import TIFF_STARTS
-from facecheck.sanitising import JXL_CODESTREAM
+from facecheck.values import JXL_CODESTREAM
 
 GIF_STARTS = (b"GIF87a", b"GIF89a")
 GIF_XMP_TRAILER = 257

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from facecheck.errors import ScanError
-from facecheck.files import naming, open_file
+from facecheck.files import naming
+from facecheck.sanitising import open_file
 
 STANDARD_INPUT = "-"
 CHUNK_BYTES = 1 << 16

@@ -12,7 +12,7 @@ FFmpeg is sure of the container (a score of 100; no text gets more).
 
 from collections.abc import Callable
 
-from facecheck.files import open_file
+from facecheck.sanitising import open_file
 
 HEAD_BYTES = 1024
 MARK_BYTES = 5

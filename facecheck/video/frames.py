@@ -17,8 +17,8 @@ import numpy as np
 
 from facecheck.decoding import MAX_PIXELS, Pixels
 from facecheck.errors import ImageError
-from facecheck.files import open_file
 from facecheck.image import describe
+from facecheck.sanitising import open_file
 from facecheck.video import HEAD_BYTES, is_clip
 
 ClipSource: TypeAlias = "str | os.PathLike[str] | bytes | memoryview"

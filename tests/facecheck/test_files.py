@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from facecheck.files import open_file, partial_of, sha256_of, write_atomically, write_together
+from facecheck.files import partial_of, sha256_of, write_atomically, write_together
+from facecheck.sanitising import open_file
 
 
 def dead_process() -> int:
