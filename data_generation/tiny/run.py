@@ -86,7 +86,8 @@ class Run(Generic[C]):
         """
         if not self.checkpoint.exists():
             return
-        state = torch.load(self.checkpoint, map_location=next(iter(self.average.values())).device, weights_only=True)
+        device = next(iter(self.average.values())).device
+        state = torch.load(self.checkpoint, map_location=device, weights_only=True)
         if json.loads(state["config"]) != asdict(self.config):
             raise ValueError(f"{self.checkpoint} was made with other settings: {state['config']}; use another folder")
         for name in self.learned:

@@ -3,8 +3,8 @@
 import io
 import json
 import struct
+import time
 import zlib
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from facecheck.provenance.declarations import Field, declared_by
 from facecheck.provenance.exif_xmp import XmpError, properties
 from facecheck.provenance.reader import opened, read
 from tests.facecheck.test_decoding import HEIC
-from tests.speed import reference_seconds
+from tests.speed import reference_seconds, slowness
 
 AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 CONTAINERS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "JPEG2000")
@@ -379,11 +379,12 @@ def test_ordinary_photographs_are_read_fast_and_say_what_is_known(shared_photos:
     slow = []
     for path in shared_photos:
         data = path.read_bytes()
-        slow.append(reference_seconds(partial(read, data, path.name), rounds=1))
+        started = time.thread_time()
         answer = read(data, path.name)
+        slow.append(time.thread_time() - started)
         assert answer.problems == (), path
         assert Claim.GENERATED not in answer.claims, path
-    assert np.median(slow) < 0.002
+    assert np.median(slow) / slowness() < 0.002
 
 
 def test_blocks_are_found_by_structure():
